@@ -1,0 +1,1 @@
+"""What two or more leakscope services need, and nothing else."""

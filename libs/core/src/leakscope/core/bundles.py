@@ -1,0 +1,101 @@
+"""Victim bundles: folders that timm opens as `local-dir:`, with a card beside the weights. Never a pickle."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError
+from timm.models import save_for_hf
+from torch import nn
+
+from leakscope.core import architectures
+from leakscope.core.config import from_mapping
+from leakscope.core.digests import digest_file
+from leakscope.core.encoders import Encoder
+from leakscope.core.errors import DataError
+
+CARD = "leakscope.json"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+_FILES = frozenset({CARD, CONFIG, WEIGHTS})
+
+
+@dataclass(frozen=True)
+class BundleCard:
+    """What leakscope knows of a victim beyond its weights (leakscope.json).
+
+    Attributes:
+        recipe: registered recipe name, or "untrained".
+        options: the recipe's options, as given.
+        outputs: public outputs, of "embedding", "feature_map", "posterior".
+        image_size: side of the training images, pixels.
+        mean, std: per-channel normalisation of images scaled to [0, 1].
+        dataset: {"name": ..., "options": ...} of the training data set.
+        dataset_digest, split_digest: what it was trained on.
+        training: summary (epochs, seconds, final loss, knn_accuracy, probe_accuracy, ...).
+        versions: versions of the libraries that trained it, and the git commit.
+        weights_digest: SHA-256 of model.safetensors; filled in by `save_bundle`.
+    """
+
+    recipe: str
+    outputs: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    dataset_digest: str = ""
+    split_digest: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    weights_digest: str = ""
+
+
+def save_bundle(model: nn.Module, folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:
+    """Write `model` (a timm model made with `model_args`) and its card to `folder`; returns the card as written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_for_hf(model, str(folder), model_args=dict(model_args), safe_serialization=True)
+    written = asdict(card) | {"weights_digest": digest_file(folder / WEIGHTS)}
+    (folder / CARD).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return from_mapping(BundleCard, written, str(folder / CARD))
+
+
+def read_card(folder: Path) -> BundleCard:
+    """Read a bundle's card after checking that the bundle holds its three files, whole, and nothing else.
+
+    Raises:
+        DataError: a missing, foreign, truncated or altered file, by name.
+    """
+    if not folder.is_dir():
+        raise DataError(f"No such bundle: {folder} is not a folder.")
+    present = {path.name for path in folder.iterdir()}
+    for name in sorted(_FILES - present):
+        raise DataError(f"The bundle {folder} lacks {name}: it was not written completely. Train it again.")
+    for name in sorted(present - _FILES):
+        raise DataError(f"The bundle {folder} holds a foreign file, {name}: only {', '.join(sorted(_FILES))} belong.")
+    try:
+        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{folder / CARD} is not valid JSON: {error}.") from None
+    card = from_mapping(BundleCard, content, str(folder / CARD))
+    if digest_file(folder / WEIGHTS) != card.weights_digest:
+        raise DataError(f"{folder / WEIGHTS} is truncated or altered: its digest is not the one on its card.")
+    return card
+
+
+def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Encoder, BundleCard]:
+    """Open a bundle as an encoder that answers `outputs` (default: all that the card makes public).
+
+    Raises:
+        DataError: see `read_card`; also weights that do not fit the architecture.
+    """
+    card = read_card(folder)
+    architectures.register()
+    try:
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except (RuntimeError, SafetensorError, KeyError, TypeError) as error:
+        raise DataError(f"The bundle {folder} does not open: {' '.join(str(error).split())[:300]}") from None
+    return Encoder(model, outputs or card.outputs, card.mean, card.std), card

@@ -1,0 +1,132 @@
+"""Splits: who is a member, and what each sample is for. Written once, named by digest ever after."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from leakscope.core.datasets.base import Dataset, Ids
+from leakscope.core.digests import digest_arrays
+from leakscope.core.errors import DataError, UsageError
+
+KNOWN = "known"
+EVALUATION = "evaluation"
+_META = b"leakscope"
+_COLUMNS = ("sample_id", "member", "role")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A table of samples.
+
+    Attributes:
+        sample_id: int64 [S], unique, the data set's ids.
+        member: bool [S], True where the victim was trained on the sample.
+        role: str [S], "known" (the adversary knows its membership) or "evaluation".
+        dataset_digest: digest of the data set that the ids belong to.
+        seed: seed of the draw.
+    """
+
+    sample_id: Ids
+    member: NDArray[np.bool_]
+    role: NDArray[np.str_]
+    dataset_digest: str
+    seed: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the table, the data set's digest included."""
+        return digest_arrays(
+            sample_id=self.sample_id,
+            member=self.member,
+            known=self.role == KNOWN,
+            dataset=np.frombuffer(self.dataset_digest.encode(), dtype=np.uint8),
+        )
+
+    def ids(self, *, member: bool | None = None, role: str | None = None) -> Ids:
+        """Sample ids of one membership and role (`None`: any), in table order."""
+        keep = np.ones(len(self.sample_id), dtype=bool)
+        if member is not None:
+            keep &= self.member == member
+        if role is not None:
+            keep &= self.role == role
+        return self.sample_id[keep]
+
+    def check(self, dataset: Dataset) -> None:
+        """Raise `DataError` unless this split was drawn from `dataset`."""
+        if self.dataset_digest != dataset.digest:
+            raise DataError(
+                f"The split {self.digest[:12]} was drawn from a data set with digest {self.dataset_digest[:12]}, "
+                f"but {dataset.name!r} has digest {dataset.digest[:12]}: give the data set (and its options) "
+                "that the split was made from, or draw a new split."
+            )
+
+
+def draw_split(
+    dataset: Dataset, *, members: int, non_members: int, known_fraction: float = 0.5, seed: int = 0
+) -> Split:
+    """Draw members and non-members at random from one data set, alike in every other way.
+
+    A `known_fraction` of each is known to the adversary (the partial setting), the rest is evaluated.
+
+    Raises:
+        UsageError: more samples asked for than the data set has, or a side of a half left empty.
+    """
+    total = members + non_members
+    if total > len(dataset):
+        raise UsageError(
+            f"A split of {members} members and {non_members} non-members needs {total} samples; "
+            f"{dataset.name!r} has {len(dataset)}."
+        )
+    known = {True: round(members * known_fraction), False: round(non_members * known_fraction)}
+    for side, count in ((True, members), (False, non_members)):
+        if not 0 < known[side] < count:
+            word = "members" if side else "non-members"
+            raise UsageError(
+                f"known_fraction {known_fraction} of {count} {word} leaves none known or none to evaluate."
+            )
+    ids = np.random.default_rng(seed).permutation(len(dataset))[:total].astype(np.int64)
+    member = np.arange(total) < members
+    rank = np.where(member, np.arange(total), np.arange(total) - members)
+    limit = np.where(member, known[True], known[False])
+    role = np.where(rank < limit, KNOWN, EVALUATION)
+    order = np.argsort(ids)
+    return Split(ids[order], member[order], role[order], dataset.digest, seed)
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write `split` as Parquet with its seed and digests in the file's metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pydict(
+        {"sample_id": split.sample_id, "member": split.member, "role": [str(r) for r in split.role]}
+    )
+    meta = {"seed": str(split.seed), "dataset_digest": split.dataset_digest, "digest": split.digest}
+    pq.write_table(table.replace_schema_metadata({_META: json.dumps(meta)}), path)
+
+
+def read_split(path: Path) -> Split:
+    """Read what `write_split` wrote. Raises `DataError` for another file or an altered table."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DataError(f"No such split: {path}.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a split (Parquet): {error}.") from None
+    meta = (table.schema.metadata or {}).get(_META)
+    if meta is None or set(_COLUMNS) - set(table.column_names):
+        raise DataError(f"{path} is not a split written by leakscope: it needs the columns {', '.join(_COLUMNS)}.")
+    values = json.loads(meta)
+    split = Split(
+        table["sample_id"].to_numpy().astype(np.int64),
+        table["member"].to_numpy(zero_copy_only=False).astype(bool),
+        np.asarray(table["role"].to_pylist(), dtype=np.str_),
+        str(values["dataset_digest"]),
+        int(values["seed"]),
+    )
+    if split.digest != values["digest"]:
+        raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")
+    return split

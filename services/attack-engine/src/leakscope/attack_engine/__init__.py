@@ -1,0 +1,1 @@
+"""Queries an endpoint, attacks it, evaluates, and reports."""

@@ -1,0 +1,264 @@
+"""What an evaluation finds, as plain data: all that a report reads.
+
+Rates and probabilities are fractions throughout; scores are higher for members.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval [low, high] at `level` (0.95 = 95 %), and how it was made."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+    def contains(self, value: float) -> bool:
+        """Whether `value` lies inside, ends included."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class TprAtFpr:
+    """The largest TPR whose realised FPR does not exceed `target_fpr`.
+
+    Where `target_fpr` < 1 / non_members nothing is resolvable: `tpr`, `threshold`, `realised_fpr` and the
+    intervals are None. `interval` is Clopper-Pearson at the threshold; `threshold_interval` the bootstrap's, which also
+    holds the threshold's own uncertainty.
+    """
+
+    target_fpr: float
+    members: int
+    non_members: int
+    tpr: float | None
+    threshold: float | None
+    true_positives: int | None
+    false_positives: int | None
+    realised_fpr: float | None
+    interval: Interval | None
+    threshold_interval: Interval | None
+
+    @property
+    def resolvable(self) -> bool:
+        return self.tpr is not None
+
+
+@dataclass(frozen=True)
+class Roc:
+    """ROC points in order of falling threshold, with a pointwise band for TPR. All lists have one length."""
+
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    tpr_low: tuple[float, ...]
+    tpr_high: tuple[float, ...]
+    level: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of scores of both sides over common `edges` (one longer than the counts)."""
+
+    edges: tuple[float, ...]
+    members: tuple[int, ...]
+    non_members: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EpsilonBound:
+    """Lower bound on epsilon at `delta` that holds with probability `level`, corrected for `thresholds` searched."""
+
+    epsilon: float
+    delta: float
+    level: float
+    thresholds: int
+
+
+@dataclass(frozen=True)
+class Discoveries:
+    """Samples called members at a false discovery rate of at most `fdr` (Benjamini-Hochberg)."""
+
+    fdr: float
+    sample_ids: tuple[int, ...]
+    true_members: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that two arrays of scores say. Decisions are at the inference model's own threshold."""
+
+    members: int
+    non_members: int
+    auc: Estimate
+    balanced_accuracy: Estimate
+    precision: float | None
+    recall: float
+    f1: float
+    tpr_at_fpr: tuple[TprAtFpr, ...]
+    epsilon: EpsilonBound
+    roc: Roc
+    histogram: Histogram
+
+
+class Outcome(StrEnum):
+    """The verdict's three kinds."""
+
+    LEAK = "leak found"
+    NONE = "none found at this power"
+    INVALID = "not valid"
+
+
+@dataclass(frozen=True)
+class NullControl:
+    """The same attack where nothing can leak; holds if 0.5 lies inside its AUC interval at the corrected level."""
+
+    name: str
+    description: str
+    auc: Estimate
+    holds: bool
+
+
+@dataclass(frozen=True)
+class BlindBaseline:
+    """Members against non-members from the images alone, cross-fitted."""
+
+    auc: Estimate
+    above_chance: bool
+    features: str
+
+
+@dataclass(frozen=True)
+class SplitTest:
+    """Two-sample test between member and non-member images."""
+
+    method: str
+    statistic: float
+    p_value: float
+    rejects: bool
+
+
+@dataclass(frozen=True)
+class Power:
+    """What this many samples can show: the smallest AUC found with probability `power`, and what a rate would need."""
+
+    members: int
+    non_members: int
+    power: float
+    detectable_auc: float
+    target_fpr: float
+    non_members_to_resolve: int
+
+
+@dataclass(frozen=True)
+class Validity:
+    """The validity block of one audit. `controls_in_report` is the number that the null level is corrected for."""
+
+    null_controls: tuple[NullControl, ...]
+    controls_in_report: int
+    blind: BlindBaseline
+    split_test: SplitTest
+    power: Power
+    excess_over_blind: Estimate | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome, one sentence a lay reader understands, and the reasons in order of weight."""
+
+    outcome: Outcome
+    sentence: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """One evaluated sample with its score and a PNG thumbnail as a data URI."""
+
+    sample_id: int
+    member: bool
+    score: float
+    percentile: float
+    image: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Mean diagnostic curves of members and non-members with standard errors, as a signal recorded them."""
+
+    title: str
+    x_label: str
+    y_label: str
+    members: tuple[float, ...]
+    members_error: tuple[float, ...]
+    non_members: tuple[float, ...]
+    non_members_error: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Images, not requests: sent over the wire, answered, taken from kept answers, sent again after a failure."""
+
+    sent: int
+    answered: int
+    cached: int
+    retried: int
+    budget: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Victim:
+    """The endpoint as it was seen. `card` is its metadata; `training` what is known of how it was made."""
+
+    name: str
+    url: str
+    dataset: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One cell: a victim under one attack."""
+
+    victim: Victim
+    attack: str
+    attack_summary: str
+    attack_source: str
+    evaluation: Evaluation
+    validity: Validity
+    verdict: Verdict
+    discoveries: Discoveries
+    most_exposed: tuple[Exposed, ...]
+    least_exposed: tuple[Exposed, ...]
+    curves: tuple[Curves, ...]
+    queries: Queries
+    known_members: int
+    known_non_members: int
+    seed: int
+    split_digest: str
+    dataset_digest: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A whole report: its audits, the overall verdict, and what made them."""
+
+    title: str
+    created: str
+    verdict: Verdict
+    audits: tuple[Audit, ...]
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)

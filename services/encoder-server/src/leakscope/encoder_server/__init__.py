@@ -1,0 +1,1 @@
+"""Serves an encoder as a black box over gRPC."""

@@ -1,0 +1,1 @@
+"""Makes victims and their defended variants."""
