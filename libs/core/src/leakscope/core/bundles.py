@@ -57,7 +57,8 @@ class BundleCard:
 def save_bundle(model: nn.Module, folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:
     """Write `model` (a timm model made with `model_args`) and its card to `folder`; returns the card as written."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_for_hf(model, str(folder), model_args=dict(model_args), safe_serialization=True)
+    preprocessing = {"mean": card.mean, "std": card.std, "input_size": (3, card.image_size, card.image_size)}
+    save_for_hf(model, str(folder), model_args=dict(model_args), safe_serialization=True, data_config=preprocessing)
     written = asdict(card) | {"weights_digest": digest_file(folder / WEIGHTS)}
     (folder / CARD).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return from_mapping(BundleCard, written, str(folder / CARD))

@@ -1,6 +1,7 @@
 """A timm model as an encoder with named outputs, from raw uint8 images."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         outputs: Sequence[str],
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -43,7 +44,7 @@ class Encoder(nn.Module):
             if name not in OUTPUTS:
                 raise unknown_name("output", name, OUTPUTS)
         config = model.pretrained_cfg
-        self.model = model
+        self.model: Any = model
         self.outputs = tuple(outputs)
         self.register_buffer("mean", torch.tensor(mean or config["mean"]) * 255)
         self.register_buffer("std", torch.tensor(std or config["std"]) * 255)
@@ -95,5 +96,3 @@ class Encoder(nn.Module):
         """Shape of each public output for one square image of `side` pixels."""
         probe = np.zeros((1, side, side, 3), dtype=np.uint8)
         return {name: value.shape[1:] for name, value in self.answer(probe, self.outputs).items()}
-
-
