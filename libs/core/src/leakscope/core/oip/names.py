@@ -1,0 +1,21 @@
+"""Names that leakscope's server publishes and its client reads."""
+
+IMAGES = "images"  # the one input tensor: uint8 [B, H, W, 3], RGB
+DATATYPE = "datatype"  # parameter of a requested output: "FP32" (default) or "FP16"
+
+AUTHORIZATION = "authorization"  # call metadata: "Bearer KEY"
+CLIENT = "leakscope-client"  # call metadata: whose request ids these are, where no key tells clients apart
+STATUS_DETAILS = "grpc-status-details-bin"  # trailing metadata: google.rpc.Status
+DOMAIN = "leakscope"  # of google.rpc.ErrorInfo
+
+# Properties of ModelMetadata.
+ARCHITECTURE = "architecture"
+IMAGE_SIZE = "image_size"
+MAX_IMAGES = "max_images_per_request"
+MAX_MESSAGE_BYTES = "max_message_bytes"
+MAX_SIDE = "max_side"
+MIN_SIDE = "min_side"
+OUTPUTS = "outputs"
+PRECISION = "precision"
+PREFERRED_IMAGES = "preferred_images_per_request"
+WEIGHTS_DIGEST = "weights_digest"
