@@ -1,0 +1,53 @@
+"""Re-make the lock files: exact versions of all that the four packages and the developer's tools need.
+
+Reads the ranges from each package's pyproject.toml, resolves them with pip-compile (whatever index pip is set up
+with here; no address is written down) and keeps a version that is already locked for as long as it fits its range.
+`--upgrade` takes the newest that fit instead. Run it as `make lock`.
+"""
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "requirements"
+PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
+OWN = "leakscope"
+BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation
+FLAGS = ["--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
+TITLE = "# Exact versions for Python 3.11 or later on Linux x86-64, made by `make lock` from {sources}.\n"
+
+
+def declared(project: str) -> set[str]:
+    """Third-party requirements of one package, its extras and its build included."""
+    content = tomllib.loads((ROOT / project / "pyproject.toml").read_text(encoding="utf-8"))
+    table = content["project"]
+    groups = [table["dependencies"], *table.get("optional-dependencies", {}).values()]
+    groups.append([line for line in content["build-system"]["requires"] if line.startswith(BUILD)])
+    return {line for group in groups for line in group if not line.startswith(OWN)}
+
+
+def compile_lock(source: Path, output: Path, sources: str, extra: list[str]) -> None:
+    """Resolve `source` into `output`, its origin named in the first line."""
+    command = [sys.executable, "-m", "piptools", "compile", *FLAGS, *extra, "--output-file", str(output), str(source)]
+    subprocess.run(command, check=True, cwd=FOLDER)
+    lines = output.read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.lstrip().startswith(("#", "-"))]
+    output.write_text(TITLE.format(sources=sources) + "\n".join(pins) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Write requirements/lock.txt, then requirements/dev.txt constrained by it."""
+    extra = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = Path(folder) / "runtime.in"
+        runtime.write_text("\n".join(sorted(set().union(*map(declared, PROJECTS)))) + "\n", encoding="utf-8")
+        compile_lock(runtime, FOLDER / "lock.txt", "the packages' pyproject.toml files", extra)
+    extra += ["--constraint", "lock.txt"]
+    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", extra)
+
+
+if __name__ == "__main__":
+    main()
