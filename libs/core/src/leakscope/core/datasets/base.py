@@ -24,13 +24,25 @@ class Dataset(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Registered name."""
+        ...
+
     @property
-    def image_size(self) -> tuple[int, int]: ...
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of every image, pixels."""
+        ...
+
     @property
-    def labels(self) -> Mapping[str, NDArray[np.int64]]: ...
+    def labels(self) -> Mapping[str, NDArray[np.int64]]:
+        """Label name to int64 [len]."""
+        ...
+
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """SHA-256 (hex) of content."""
+        ...
+
     def __len__(self) -> int: ...
 
     def images(self, ids: Ids) -> Images:
