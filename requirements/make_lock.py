@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
+APART = ["proto", "conformance", "tools"]
 OWN = "leakscope"
 BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation
 FLAGS = ["--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
@@ -39,14 +40,15 @@ def compile_lock(source: Path, output: Path, sources: str, extra: list[str]) -> 
 
 
 def main() -> None:
-    """Write requirements/lock.txt, then requirements/dev.txt constrained by it."""
+    """Write lock.txt, dev.txt (constrained by it) and the locks of the environments that stand apart."""
     extra = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
     with tempfile.TemporaryDirectory() as folder:
         runtime = Path(folder) / "runtime.in"
         runtime.write_text("\n".join(sorted(set().union(*map(declared, PROJECTS)))) + "\n", encoding="utf-8")
         compile_lock(runtime, FOLDER / "lock.txt", "the packages' pyproject.toml files", extra)
-    extra += ["--constraint", "lock.txt"]
-    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", extra)
+    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", [*extra, "--constraint", "lock.txt"])
+    for name in APART:
+        compile_lock(FOLDER / f"{name}.in", FOLDER / f"{name}.txt", f"{name}.in", extra)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+# leakscope: `make demo` shows what it does, `make test` shows that it works. Both set up what they need first.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+PORT ?= 5000
+TESTS ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine
+MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
+INSTALL := -m pip install --disable-pip-version-check --no-deps
+SOURCES := libs services tests benchmarks proto requirements
+CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable chrome
+
+# Nothing here reports home, and nothing is fetched from a model hub once the packages are installed.
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export HF_HUB_OFFLINE ?= 1
+
+.NOTPARALLEL:
+.PHONY: help setup demo test lint format proto proto-check bench ui lock chromium clean distclean
+
+help: ## list these targets
+	@echo "leakscope: make TARGET"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: .venv/.packages .venv/.dev .venv-proto/.ready .venv-conformance/.ready ## make the environments from the locks; costs nothing when current
+
+demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart.yaml
+	$(BIN)/leakscope run experiments/quickstart.yaml
+
+test: setup chromium ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+lint: .venv/.packages .venv/.dev proto-check ## style, format, types, import rules, generated code
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/.dev ## format the sources and mend what ruff can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+proto: .venv-proto/.ready ## generate the wire's Python code from proto/
+	.venv-proto/bin/python proto/generate.py
+
+proto-check: .venv-proto/.ready ## fail when the checked-in generated code is not current
+	.venv-proto/bin/python proto/generate.py --check
+
+bench: .venv/.packages ## measure every ratio in benchmarks/; fails when one misses its target
+	$(BIN)/python -m benchmarks
+
+ui: .venv/.packages ## open MLflow on what was logged; PORT=5000
+	@case "$${MLFLOW_TRACKING_URI:-}" in http*) \
+	  echo "MLFLOW_TRACKING_URI names a server: open $$MLFLOW_TRACKING_URI in a browser." >&2; exit 1;; esac
+	@mkdir -p runs/mlflow/artifacts
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow/mlflow.db}" \
+	  --artifacts-destination runs/mlflow/artifacts
+
+lock: .venv-tools/.ready ## re-make requirements/*.txt, keeping what fits; UPGRADE=--upgrade for the newest
+	.venv-tools/bin/python requirements/make_lock.py $(UPGRADE)
+
+chromium:
+	@for name in $(CHROMIUM); do command -v $$name >/dev/null 2>&1 && exit 0; done; \
+	if ! command -v apt-get >/dev/null 2>&1; then sudo=none; \
+	elif [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif sudo -n true 2>/dev/null; then sudo="sudo -n"; \
+	else sudo=none; fi; \
+	if [ "$$sudo" = none ]; then \
+	  echo "The report's tests need Chromium or Chrome on PATH: install it, then run this again." >&2; exit 1; fi; \
+	echo "Installing Debian's chromium for the report's tests"; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
+
+clean: ## remove caches and build leftovers; keeps environments and runs
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find libs services tests benchmarks proto requirements -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments and runs/ too
+	rm -rf .venv .venv-proto .venv-conformance .venv-tools runs
+	find libs services -name '*.egg-info' -prune -exec rm -rf {} +
+
+# A stamp is written only after its step succeeded, so an interrupted set-up is taken up again.
+
+define new_venv
+@test -x $(1)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "leakscope needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
+.venv/.runtime: requirements/lock.txt
+	$(call new_venv,.venv)
+	@echo "Installing the packages that leakscope runs on into .venv (6.5 GB, a few minutes)"
+	$(BIN)/python $(INSTALL) -r $<
+	@touch $@
+
+.venv/.packages: .venv/.runtime $(MANIFESTS)
+	$(BIN)/python $(INSTALL) --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements/dev.txt
+	$(BIN)/python $(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+.venv-%/.ready: requirements/%.txt
+	$(call new_venv,.venv-$*)
+	.venv-$*/bin/python $(INSTALL) -r $<
+	@touch $@
