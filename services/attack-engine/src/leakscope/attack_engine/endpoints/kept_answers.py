@@ -1,0 +1,63 @@
+"""Answers kept on disk by content, so that a killed run asks nothing twice."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from leakscope.attack_engine.endpoints.base import Answers
+from leakscope.core.errors import DataError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader, or a run killed half-way, sees all of it or nothing.
+
+    Raises:
+        DataError: no space is left, or the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(
+            f"{path.parent} cannot be written ({error.strerror}): what was written before is kept; make room or give "
+            "another folder, and run the same command again to go on."
+        ) from None
+
+
+@dataclass(frozen=True)
+class KeptAnswers:
+    """Answers by request id, one safetensors file each, in `folder`; float32 is kept bit for bit."""
+
+    folder: Path
+
+    def read(self, request_id: str) -> Answers | None:
+        """The answers kept for a request, or None. A damaged file counts as none and is overwritten later."""
+        path = self._path(request_id)
+        try:
+            return load_file(path)
+        except FileNotFoundError:
+            return None
+        except SafetensorError:
+            path.unlink(missing_ok=True)
+            return None
+
+    def write(self, request_id: str, answers: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep the answers of a request, atomically. Raises `DataError` without room."""
+        content = save({name: np.ascontiguousarray(value) for name, value in answers.items()})
+        write_atomically(self._path(request_id), content)
+
+    def __contains__(self, request_id: str) -> bool:
+        return self._path(request_id).exists()
+
+    def _path(self, request_id: str) -> Path:
+        return self.folder / request_id[:2] / f"{request_id[2:]}.safetensors"

@@ -1,0 +1,84 @@
+"""A model's metadata, read as an endpoint's card and as what its input tensor wants to be given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.attack_engine.endpoints.base import EndpointCard
+from leakscope.core.datasets.base import Images
+from leakscope.core.errors import EndpointError
+from leakscope.core.oip import names
+
+IDEMPOTENT = "idempotent_requests"
+_DTYPES: Mapping[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32, "FP16": np.float16}
+
+
+@dataclass(frozen=True)
+class InputTensor:
+    """The one input of an image model. Floating inputs are given in [0, 1]; the model normalises."""
+
+    name: str
+    datatype: str
+    channels_first: bool
+
+    def tensor(self, images: Images) -> NDArray[Any]:
+        """uint8 [B, H, W, 3] as the model wants it: its dtype, [B, H, W, 3] or [B, 3, H, W]."""
+        array: NDArray[Any] = images.transpose(0, 3, 1, 2) if self.channels_first else images
+        if self.datatype == "UINT8":
+            return np.ascontiguousarray(array)
+        return np.ascontiguousarray((array.astype(np.float32) / 255).astype(_DTYPES[self.datatype]))
+
+
+def read_input(url: str, metadata: Any) -> InputTensor:
+    """What to send. Raises `EndpointError` for a model that takes anything but one batch of RGB images."""
+    if len(metadata.inputs) != 1:
+        found = ", ".join(tensor.name for tensor in metadata.inputs) or "none"
+        raise EndpointError(f"{url}: {metadata.name!r} must take one tensor of images, but its inputs are: {found}.")
+    tensor = metadata.inputs[0]
+    shape = list(tensor.shape)
+    if tensor.datatype not in _DTYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        raise EndpointError(
+            f"{url}: {metadata.name!r} takes {tensor.datatype} {shape}; leakscope sends RGB images as "
+            f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W]."
+        )
+    return InputTensor(tensor.name, tensor.datatype, channels_first=shape[3] != 3)
+
+
+def read_card(url: str, server: Any, metadata: Any, precision: str, output_names: Mapping[str, str]) -> EndpointCard:
+    """The card of a model; limits that are not published take the protocol's usual defaults.
+
+    Raises:
+        EndpointError: `output_names` names an output that the model lacks, or a published limit is no number.
+    """
+    theirs = {tensor.name: tuple(int(size) for size in tensor.shape[1:]) for tensor in metadata.outputs}
+    for name, their in output_names.items():
+        if their not in theirs:
+            raise EndpointError(f"{url} has no output {their!r} to take as {name!r}: it has {', '.join(theirs)}.")
+    renamed = {their: name for name, their in output_names.items()}
+    properties = dict(metadata.properties) | {"versions": ",".join(metadata.versions)}
+
+    def number(key: str) -> int | None:
+        try:
+            return int(properties[key]) if properties.get(key) else None
+        except ValueError:
+            raise EndpointError(f"{url} publishes {key} as {properties[key]!r}, which is no number.") from None
+
+    return EndpointCard(
+        url=url,
+        model=metadata.name,
+        outputs={renamed.get(name, name): shape for name, shape in theirs.items()},
+        image_side=number(names.IMAGE_SIZE),
+        min_side=number(names.MIN_SIDE),
+        max_side=number(names.MAX_SIDE),
+        max_images=number(names.MAX_IMAGES) or EndpointCard.max_images,
+        preferred_images=number(names.PREFERRED_IMAGES) or EndpointCard.preferred_images,
+        max_message_bytes=number(names.MAX_MESSAGE_BYTES) or EndpointCard.max_message_bytes,
+        weights_digest=properties.get(names.WEIGHTS_DIGEST, ""),
+        architecture=properties.get(names.ARCHITECTURE, ""),
+        precision=precision,
+        idempotent=IDEMPOTENT in server.extensions,
+        properties=properties,
+    )

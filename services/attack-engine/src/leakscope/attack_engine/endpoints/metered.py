@@ -1,0 +1,178 @@
+"""An endpoint with everything around its driver: kept answers, the budget's leases, throttle, checks and counts."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from leakscope.attack_engine.endpoints.base import Answers, Counts, Driver, EndpointCard
+from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
+from leakscope.attack_engine.endpoints.ledger import Lease, Ledger
+from leakscope.attack_engine.endpoints.requests import Request, images_per_request, split
+from leakscope.attack_engine.endpoints.throttle import Throttle
+from leakscope.core.datasets.base import Images
+from leakscope.core.errors import EndpointError
+
+
+class MeteredEndpoint:
+    """Asks a driver in requests of one size, several in flight, each no more than once.
+
+    Args:
+        driver: how the model is reached.
+        ledger: where the budget is leased from.
+        scope: what the counts are kept under in the ledger.
+        request_images: images in a request; the endpoint's own preference if None.
+        kept: answers from before, and where new ones are kept; None keeps nothing.
+        throttle: limit on images per second.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        *,
+        scope: str = "",
+        request_images: int | None = None,
+        kept: KeptAnswers | None = None,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self._driver = driver
+        self._ledger = ledger
+        self._scope = scope
+        self._request_images = request_images
+        self._throttle = throttle
+        self._pool = ThreadPoolExecutor(driver.in_flight, thread_name_prefix="query") if driver.in_flight > 1 else None
+        self._counts = Counts()
+        self._lock = Lock()
+        self.kept = kept
+
+    @property
+    def card(self) -> EndpointCard:
+        """What the endpoint says of itself."""
+        return self._driver.card
+
+    @property
+    def counts(self) -> Counts:
+        """Images sent, answered, cached and retried by this object."""
+        return self._counts
+
+    def query(self, images: Images, outputs: Sequence[str]) -> Answers:
+        """Answers of `outputs` for uint8 images [B, H, W, 3]: float32 [B, ...] each, in the order of the images.
+
+        Raises:
+            UsageError: an output that is not public.
+            EndpointError: the endpoint failed for good, or answered zero or non-finite vectors.
+            BudgetError: the budget does not cover what is missing; nothing was sent.
+        """
+        self.card.check_outputs(outputs)
+        self.card.check_images(images.shape)
+        size = images_per_request(self.card, images.shape, outputs, self._request_images)
+        requests = split(self.card, images, outputs, size)
+        answers: Answers = {}
+        missing: dict[str, list[Request]] = {}
+        cached: dict[str, int] = {}
+        for request in requests:
+            found = None if self.kept is None else self.kept.read(request.id)
+            if found is None:
+                missing.setdefault(request.id, []).append(request)
+            else:
+                cached[request.id] = cached.get(request.id, 0) + len(request.images)
+                _place(answers, request, found, len(images))
+        self._note_cached(cached)
+        for name, found in self._ask_all([alike[0] for alike in missing.values()], outputs):
+            for request in missing[name]:
+                _place(answers, request, found, len(images))
+        return answers
+
+    def _ask_all(self, requests: Sequence[Request], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
+        if not requests:
+            return
+        sizes = {request.id: len(request.images) for request in requests}
+        with self._ledger.lease(self._scope, sizes, idempotent=self.card.idempotent) as lease:
+            if self._pool is None:
+                for request in requests:
+                    yield request.id, self._ask(request, outputs, lease)
+                return
+            futures = {self._pool.submit(self._ask, request, outputs, lease): request.id for request in requests}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                _abandon(futures)
+
+    def _ask(self, request: Request, outputs: Sequence[str], lease: Lease) -> Answers:
+        count = len(request.images)
+
+        def sending() -> None:
+            again = lease.sending(request.id)
+            self._count(retried=count) if again else self._count(sent=count)
+
+        if self._throttle is not None:
+            self._throttle.wait(count)
+        sending()
+        answers = self._driver.ask(request.images, outputs, request.id, sending)
+        for name in outputs:
+            _check_vectors(self.card.url, name, answers, count)
+        if self.kept is not None:
+            self.kept.write(request.id, answers)
+        lease.answered(request.id)
+        self._count(answered=count)
+        return answers
+
+    def _note_cached(self, cached: dict[str, int]) -> None:
+        if cached:
+            self._ledger.kept(self._scope, cached)
+            self._count(cached=sum(cached.values()))
+
+    def _count(self, *, sent: int = 0, answered: int = 0, cached: int = 0, retried: int = 0) -> None:
+        with self._lock:
+            self._counts += Counts(sent, answered, cached, retried)
+
+    def close(self) -> None:
+        """Close the driver and the ledger."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._driver.close()
+        self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _abandon(futures: dict[Future[Answers], str]) -> None:
+    """Cancel what has not begun and wait for the rest, so that a lease is closed only when nothing is in flight."""
+    for future in futures:
+        future.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.exception()
+
+
+def _place(answers: Answers, request: Request, found: Answers, total: int) -> None:
+    for name, rows in found.items():
+        if name not in answers:
+            answers[name] = np.empty((total, *rows.shape[1:]), dtype=np.float32)
+        answers[name][request.start : request.stop] = rows
+
+
+def _check_vectors(url: str, name: str, answers: Answers, count: int) -> None:
+    """Raise `EndpointError` unless output `name` holds `count` finite vectors, none of them all zeros."""
+    if name not in answers or len(answers[name]) != count:
+        rows = len(answers[name]) if name in answers else 0
+        raise EndpointError(f"{url} answered {rows} rows of {name!r} for {count} images: it is not usable as it is.")
+    rows2 = answers[name].reshape(count, -1)
+    finite = np.isfinite(rows2).all(axis=1)
+    bad, empty = int((~finite).sum()), int((~rows2.any(axis=1)).sum())
+    if bad or empty:
+        raise EndpointError(
+            f"{url} answered {bad} non-finite and {empty} all-zero {name!r} vectors for {count} images: "
+            "no attack can use them; look at the model it serves."
+        )

@@ -1,0 +1,141 @@
+"""An endpoint by address: small, picklable, opened in the worker that asks it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from leakscope.attack_engine.endpoints.base import Driver
+from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
+from leakscope.attack_engine.endpoints.ledger import Ledger, LedgerSpec
+from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
+from leakscope.attack_engine.endpoints.throttle import Throttle
+from leakscope.core.errors import UsageError
+from leakscope.core.oip import SERVICE
+
+_GRPC = re.compile(
+    r"(?P<scheme>grpcs?)://(?P<host>\[[0-9a-fA-F:]+\]|[^/:\[\]\s]+):(?P<port>\d+)(?:/(?P<model>[^/\s]+))?/?"
+)
+_FORMS = "use grpc://HOST:PORT[/MODEL], grpcs://HOST:PORT[/MODEL] for TLS, or local:BUNDLE_DIR"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed address: a gRPC target and model ("" for the server's only one), or a bundle's folder."""
+
+    target: str = ""
+    model: str = ""
+    secure: bool = False
+    bundle: Path | None = None
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """How an endpoint is reached and how hard it is asked.
+
+    Attributes:
+        url: "grpc://HOST:PORT[/MODEL]", "grpcs://..." (TLS) or "local:BUNDLE_DIR" (in this process).
+        api_key_file: file with the API key, if the endpoint wants one.
+        timeout_seconds: deadline of one attempt.
+        total_seconds: time for one request with all its attempts.
+        connect_seconds: how long opening waits for an endpoint that is down or not ready.
+        in_flight: requests under way at once from one worker (gRPC).
+        images_per_request: None takes the endpoint's preference; its limits hold in any case.
+        precision: "fp32", or "fp16" answers where the endpoint offers them (half the bytes).
+        images_per_second: ceiling on the rate of one worker; None for none.
+        service: gRPC service that speaks the protocol; the standard's name unless a server uses another.
+        output_names: "embedding", "feature_map" or "posterior" to the endpoint's own name for it.
+        threads: PyTorch threads of an in-process endpoint, a setting of the whole process; None leaves it.
+    """
+
+    url: str
+    api_key_file: str | None = None
+    timeout_seconds: float = 60.0
+    total_seconds: float = 120.0
+    connect_seconds: float = 5.0
+    in_flight: int = 4
+    images_per_request: int | None = None
+    precision: Literal["fp32", "fp16"] = "fp32"
+    images_per_second: float | None = None
+    service: str = SERVICE
+    output_names: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        parse(self.url)
+        for name in ("timeout_seconds", "total_seconds", "in_flight", "images_per_request", "images_per_second"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} of {self.url} must be above 0, not {value}.")
+
+    def open(
+        self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None
+    ) -> MeteredEndpoint:
+        """Connect and read the card.
+
+        Args:
+            ledger: where the budget is leased from, closed with the endpoint; None counts without a limit.
+            scope: what the counts are kept under in the ledger.
+            kept: answers kept on disk, looked up first.
+
+        Raises:
+            EndpointError: down, not ready, of another protocol, wrong key, unknown model.
+            DataError: a bundle that does not open.
+        """
+        book = ledger if isinstance(ledger, Ledger) else (ledger or LedgerSpec()).open()
+        try:
+            driver = self._driver(book.client)
+        except BaseException:
+            book.close()
+            raise
+        throttle = Throttle(self.images_per_second) if self.images_per_second else None
+        return MeteredEndpoint(
+            driver, book, scope=scope, request_images=self.images_per_request, kept=kept, throttle=throttle
+        )
+
+    def _driver(self, client: str) -> Driver:
+        address = parse(self.url)
+        if address.bundle is not None:
+            from leakscope.attack_engine.endpoints.local_driver import LocalDriver
+
+            return LocalDriver(self.url, address.bundle, self.threads)
+        from leakscope.attack_engine.endpoints.grpc_driver import GrpcDriver, Transport
+
+        transport = Transport(
+            timeout_seconds=self.timeout_seconds,
+            total_seconds=self.total_seconds,
+            connect_seconds=self.connect_seconds,
+            in_flight=self.in_flight,
+            precision=self.precision,
+            service=self.service,
+            output_names=dict(self.output_names),
+        )
+        return GrpcDriver(self.url, address, transport, key=_read_key(self.api_key_file), client=client)
+
+
+def parse(url: str) -> Address:
+    """Take an endpoint's address apart. Raises `UsageError` saying which forms there are."""
+    if url.startswith("local:"):
+        folder = url.removeprefix("local:")
+        if not folder:
+            raise UsageError(f"The endpoint {url!r} names no bundle: {_FORMS}.")
+        return Address(bundle=Path(folder))
+    match = _GRPC.fullmatch(url)
+    if match is None:
+        raise UsageError(f"{url!r} is not an endpoint's address: {_FORMS}.")
+    if not 0 < int(match["port"]) < 65536:
+        raise UsageError(f"{url!r} has no valid port: {match['port']} is not between 1 and 65535.")
+    return Address(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
+
+
+def _read_key(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        key = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The API key file {path} cannot be read: {error}.") from None
+    if not key or not key.isascii() or any(c.isspace() for c in key):
+        raise UsageError(f"The API key file {path} must hold one key of ASCII characters and nothing else.")
+    return key
