@@ -1,6 +1,20 @@
 """Data sets by name. Adding one: its file, its test, one line here."""
 
-from leakscope.core.datasets import composites, digits
+from leakscope.core.datasets import cifar, composites, digits, folder, folders
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
+from leakscope.core.datasets.folders import folders_spec, paired_folders
 
-__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Ids", "Images", "composites", "digits"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetSpec",
+    "Ids",
+    "Images",
+    "cifar",
+    "composites",
+    "digits",
+    "folder",
+    "folders",
+    "folders_spec",
+    "paired_folders",
+]

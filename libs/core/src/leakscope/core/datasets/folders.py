@@ -1,0 +1,92 @@
+"""`folders`: several folders of a user's own images as one data set, such as members and non-members."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.core.config import from_mapping
+from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec
+from leakscope.core.datasets.checks import check_side
+from leakscope.core.datasets.folder import class_names, classes_of, folder_dataset
+from leakscope.core.datasets.image_files import ImageFiles, decode_all, list_images
+from leakscope.core.errors import DataError, UsageError
+
+ROOT = "root"
+
+
+@dataclass(frozen=True)
+class FoldersOptions:
+    """Options of `folders`.
+
+    Attributes:
+        paths: the folders, in order; subfolders of one name are one class in all of them.
+        side: height and width that every image is brought to, pixels.
+    """
+
+    paths: tuple[Path, ...]
+    side: int = 224
+
+
+@DATASETS.register(
+    "folders",
+    summary="several folders of your own images as one data set; labels: class, root (which folder)",
+    source="the folders themselves",
+    needs={"options": "paths, side (default 224)", "files": "folders of images, no image in two of them"},
+)
+def folders(options: Mapping[str, Any]) -> Dataset:
+    """Open `folders`: the first folder's images sorted by path, then the second's, and so on.
+
+    Raises:
+        UsageError: a wrong option.
+        DataError: as for `folder`, and the same image in two folders (both files are named).
+    """
+    given = from_mapping(FoldersOptions, options, "data set 'folders'")
+    side = check_side(given.side, "folders")
+    if not given.paths:
+        raise UsageError("data set 'folders': paths must name at least one folder.")
+    listed = [list_images(root) for root in given.paths]
+    names = class_names(given.paths)
+    classes = [classes_of(paths, root, names) for paths, root in zip(listed, given.paths, strict=True)]
+    roots = np.repeat(np.arange(len(listed)), [len(paths) for paths in listed])
+    files = decode_all([path for paths in listed for path in paths], side)
+    _refuse_shared(files, roots)
+    return folder_dataset("folders", files, {"class": np.concatenate(classes), ROOT: roots})
+
+
+def folders_spec(members: Path, non_members: Path, side: int) -> DatasetSpec:
+    """The spec of the data set that `paired_folders` opens, for whoever opens it elsewhere."""
+    return DatasetSpec("folders", {"paths": (str(members.resolve()), str(non_members.resolve())), "side": side})
+
+
+def paired_folders(members: Path, non_members: Path, side: int) -> tuple[Dataset, NDArray[np.bool_]]:
+    """Members and non-members in two folders, as one data set, members first.
+
+    Args:
+        members: a folder of images.
+        non_members: another.
+        side: height and width that every image is brought to, pixels.
+
+    Returns:
+        The data set, and which of its samples are members, bool [N].
+
+    Raises:
+        DataError: as for `folders`.
+    """
+    dataset = folders_spec(members, non_members, side).open()
+    return dataset, dataset.labels[ROOT] == 0
+
+
+def _refuse_shared(files: ImageFiles, roots: NDArray[np.int64]) -> None:
+    """Raise `DataError` where one image lies in two folders: it cannot be both a member and a non-member."""
+    seen: dict[str, int] = {}
+    for index, digest in enumerate(files.digests):
+        first = seen.setdefault(digest, index)
+        if roots[first] != roots[index]:
+            raise DataError(
+                f"{files.paths[first]} and {files.paths[index]} are the same image in two folders: "
+                "it cannot be in both; remove one of them."
+            )
