@@ -1,0 +1,27 @@
+"""Training-time defences. Adding one touches its file, its test and one line here."""
+
+from leakscope.core.registry import Registry
+from leakscope.trainer.defences.base import Defence, Plan
+from leakscope.trainer.defences.early_stop import EarlyStop
+from leakscope.trainer.defences.scsr import ShrinkCropScaleRange
+
+__all__ = ["DEFENCES", "Defence", "Plan"]
+
+DEFENCES: Registry[type[Defence]] = Registry("defence")
+
+_SOURCE = "PartCrop, CCS 2024, section on defences"
+
+DEFENCES.add(
+    "early-stop",
+    EarlyStop,
+    summary="publish the encoder of a fraction of the epochs (default: half)",
+    source=_SOURCE,
+    needs={"where": "training", "recipes": "any"},
+)
+DEFENCES.add(
+    "scsr",
+    ShrinkCropScaleRange,
+    summary="shrinking crop-scale range: raise the lower bound of the training crop's scale",
+    source=_SOURCE,
+    needs={"where": "training", "recipes": "those with crop_scale_from below the new bound"},
+)

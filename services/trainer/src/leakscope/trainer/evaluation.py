@@ -1,0 +1,69 @@
+"""How good an encoder's features are: k-NN and linear-probe accuracy, members as bank, non-members as queries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from leakscope.core.datasets.base import Dataset, Ids
+from leakscope.core.encoders import EMBEDDING, Encoder
+from leakscope.core.splits import Split
+
+Vectors = NDArray[np.float32]
+Labels = NDArray[np.int64]
+_BATCH = 256
+_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class LabelledVectors:
+    """Embeddings [S, D] and their classes [S]."""
+
+    vectors: Vectors
+    labels: Labels
+
+
+def knn_accuracy(bank: LabelledVectors, queries: LabelledVectors, neighbours: int = 20) -> float:
+    """Fraction of queries whose class is the majority among the nearest of the bank by cosine similarity.
+
+    Source: Wu et al., CVPR 2018, with plain votes.
+    """
+    count = min(neighbours, len(bank.vectors))
+    model = KNeighborsClassifier(count, metric="cosine", algorithm="brute")
+    return float(model.fit(bank.vectors, bank.labels).score(queries.vectors, queries.labels))
+
+
+def probe_accuracy(bank: LabelledVectors, queries: LabelledVectors) -> float:
+    """Accuracy on the queries of a logistic regression fitted to the bank's standardised embeddings."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    return float(model.fit(bank.vectors, bank.labels).score(queries.vectors, queries.labels))
+
+
+def embed(encoder: Encoder, dataset: Dataset, ids: Ids) -> LabelledVectors:
+    """Embeddings of whole images, and their classes; at most 10,000 samples, evenly spaced."""
+    chosen = ids[np.linspace(0, len(ids) - 1, min(len(ids), _LIMIT)).astype(np.int64)]
+    parts = [
+        encoder.answer(dataset.images(chosen[start : start + _BATCH]), [EMBEDDING])[EMBEDDING]
+        for start in range(0, len(chosen), _BATCH)
+    ]
+    return LabelledVectors(np.concatenate(parts), dataset.labels["class"][chosen])
+
+
+def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, probe: bool) -> dict[str, float]:
+    """`knn_accuracy` and, where asked, `probe_accuracy`; empty where there is nobody to ask or one class only.
+
+    Nothing here feeds back into training, which never reads a non-member.
+    """
+    members, others = split.ids(member=True), split.ids(member=False)
+    if len(others) == 0 or len(np.unique(dataset.labels["class"][members])) < 2:
+        return {}
+    bank, queries = embed(encoder, dataset, members), embed(encoder, dataset, others)
+    scores: dict[str, Callable[[LabelledVectors, LabelledVectors], float]] = {"knn_accuracy": knn_accuracy}
+    if probe:
+        scores["probe_accuracy"] = probe_accuracy
+    return {name: score(bank, queries) for name, score in scores.items()}

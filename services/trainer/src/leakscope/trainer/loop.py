@@ -1,0 +1,126 @@
+"""The one training loop: the same for every recipe, resumable at every step."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+from leakscope.core.errors import UsageError
+from leakscope.trainer.checkpoint import Position
+from leakscope.trainer.members import Members, epoch_batches, steps_per_epoch
+from leakscope.trainer.recipes.base import Method
+from leakscope.trainer.schedule import warmup_cosine
+from leakscope.trainer.streams import stream_seed
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the loop needs to know.
+
+    Attributes:
+        epochs: length of the schedule.
+        stop_after: epochs to train.
+        batch_size: images a step, at most.
+        learning_rate: peak.
+        warmup: fraction of the schedule with a rising learning rate.
+        seed: of every draw.
+        autocast: dtype of the forward pass, None for full precision.
+    """
+
+    epochs: int
+    stop_after: int
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    seed: int
+    autocast: torch.dtype | None = None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One whole epoch: its number from 1, the mean loss over its images and the last learning rate."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+
+
+class Loop:
+    """Trains `method` on `members` from `position` on.
+
+    A step's randomness depends on the seed and the step alone, so a loop that starts from a checkpoint goes on
+    bit for bit as if it had never stopped.
+    """
+
+    def __init__(
+        self, method: Method, optimiser: Optimizer, members: Members, settings: LoopSettings, position: Position
+    ) -> None:
+        self.method = method
+        self.optimiser = optimiser
+        self.members = members
+        self.settings = settings
+        self.position = position
+        self.steps_per_epoch = steps_per_epoch(len(members), settings.batch_size)
+        self._total = settings.epochs * self.steps_per_epoch
+        self._warmup = round(settings.warmup * self._total)
+        self._generator = Generator(members.images.device)
+        self._loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=members.images.device)
+
+    def run(self, on_step: Callable[[], None], on_epoch: Callable[[EpochResult], None]) -> None:
+        """Train until the last epoch, calling `on_step` after each step and `on_epoch` after each epoch.
+
+        Raises:
+            UsageError: the loss is not finite.
+        """
+        self.method.train()
+        while self.position.step < self.settings.stop_after * self.steps_per_epoch:
+            epoch, done = divmod(self.position.step, self.steps_per_epoch)
+            batches = epoch_batches(len(self.members), self.settings.batch_size, self.settings.seed, epoch)
+            for batch in batches[done:]:
+                started = time.perf_counter()
+                rate = self._step(batch.to(self.members.images.device))
+                self.position.seconds += time.perf_counter() - started
+                self.position.step += 1
+                if self.position.step % self.steps_per_epoch:
+                    on_step()
+            loss = self.finite_loss_sum() / len(self.members)
+            self._loss_sum.zero_()
+            on_epoch(EpochResult(epoch + 1, loss, rate))
+            on_step()
+
+    def _step(self, batch: Tensor) -> float:
+        step = self.position.step
+        progress = step / self._total
+        rate = self.settings.learning_rate * warmup_cosine(step, self._total, self._warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self._generator.manual_seed(stream_seed(self.settings.seed, "step", step))
+        images, labels = self.members.images[batch], self.members.labels[batch]
+        dtype = self.settings.autocast
+        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+            loss = self.method.loss(images, labels, self._generator, progress)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        self.method.after_step(progress)
+        self._loss_sum += loss.detach() * len(batch)
+        return rate
+
+    def finite_loss_sum(self) -> float:
+        """Sum of this epoch's losses so far; a checkpoint is only worth saving where it is finite.
+
+        Raises:
+            UsageError: it is not, with the epoch and what to try.
+        """
+        loss_sum = float(self._loss_sum)
+        if math.isfinite(loss_sum):
+            return loss_sum
+        epoch = (self.position.step - 1) // self.steps_per_epoch + 1
+        raise UsageError(
+            f"The loss is not finite in epoch {epoch} (learning rate {self.settings.learning_rate:g}): "
+            "set a lower learning_rate or a longer warmup, or train with precision fp32."
+        )

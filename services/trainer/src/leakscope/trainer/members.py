@@ -1,0 +1,54 @@
+"""The images that a victim is trained on: the split's members, all of them, and nobody else."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from leakscope.core.datasets.base import Dataset
+from leakscope.core.errors import UsageError
+from leakscope.core.splits import Split
+from leakscope.trainer.streams import numpy_stream
+
+
+@dataclass(frozen=True)
+class Members:
+    """Training images on the device.
+
+    Attributes:
+        images: uint8 [S, H, W, 3].
+        labels: int64 [S], class.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_members(dataset: Dataset, split: Split, device: torch.device) -> Members:
+    """Put the members of `split` on `device`; no other sample is read.
+
+    Raises:
+        DataError: the split is of another data set.
+        UsageError: fewer than two members.
+    """
+    split.check(dataset)
+    ids = split.ids(member=True)
+    if len(ids) < 2:
+        raise UsageError(f"Training needs at least two members; the split has {len(ids)}.")
+    images = torch.from_numpy(dataset.images(ids)).to(device)
+    labels = torch.from_numpy(dataset.labels["class"][ids]).to(device)
+    return Members(images, labels)
+
+
+def steps_per_epoch(members: int, batch_size: int) -> int:
+    """Batches that cover all members with at most `batch_size` each."""
+    return -(-members // batch_size)
+
+
+def epoch_batches(members: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+    """Every member once, in an order of this epoch's own, in batches whose sizes differ by at most one."""
+    order = torch.from_numpy(numpy_stream(seed, "order", epoch).permutation(members))
+    return list(order.tensor_split(steps_per_epoch(members, batch_size)))

@@ -1,0 +1,104 @@
+"""What a recipe is: plain options that build a method, and the few things the one loop asks of a method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import timm
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from leakscope.core import architectures
+from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
+from leakscope.core.views.augmentations import Augmentation
+
+MEAN = (0.5, 0.5, 0.5)
+STD = (0.25, 0.25, 0.25)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Pixels in [0, 255], [B, H, W, 3], to a backbone's input, float [B, 3, H, W]; the served encoder does the same."""
+    mean = torch.tensor(MEAN, device=images.device) * 255
+    std = torch.tensor(STD, device=images.device) * 255
+    return ((images - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+class Method(nn.Module, ABC):
+    """A self-contained training method: everything with state is a parameter or a buffer, so a checkpoint holds it.
+
+    Attributes:
+        architecture: timm's name of the published backbone.
+        model_args: what `timm.create_model` needs beside the name to make it again.
+        outputs: the published backbone's public outputs.
+        backbone: the timm model that is trained.
+    """
+
+    outputs: tuple[str, ...] = (EMBEDDING, FEATURE_MAP)
+    backbone: nn.Module
+
+    def __init__(self, architecture: str, model_args: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.model_args = dict(model_args)
+        self.backbone = self.new_backbone()
+
+    def new_backbone(self) -> nn.Module:
+        """A freshly initialised backbone."""
+        architectures.register()
+        model: nn.Module = timm.create_model(self.architecture, **self.model_args)
+        return model
+
+    @abstractmethod
+    def optimiser(self) -> Optimizer:
+        """The optimiser over what is trained; the loop sets its learning rate at every step."""
+
+    @abstractmethod
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """Mean loss of a batch.
+
+        Args:
+            images: uint8 [B, H, W, 3] on the device.
+            labels: int64 [B], class.
+            generator: torch generator of this step; every random draw comes from it.
+            progress: fraction of the schedule that is done, in [0, 1).
+        """
+
+    def after_step(self, progress: float) -> None:
+        """What follows the optimiser's step, such as a moving average of the weights."""
+
+    def published(self) -> nn.Module:
+        """The backbone that a bundle holds."""
+        return self.backbone
+
+
+class Recipe(Protocol):
+    """Options of one recipe: a frozen dataclass whose fields are what `--set` and YAML may change."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate."""
+        ...
+
+    @property
+    def warmup(self) -> float:
+        """Fraction of the schedule with a rising learning rate."""
+        ...
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The training augmentation of (global) views."""
+        ...
+
+    def build(self, side: int, classes: int) -> Method:
+        """A method for square images of `side` pixels and `classes` classes.
+
+        Raises:
+            UsageError: options that do not fit the images.
+        """
+        ...

@@ -1,0 +1,150 @@
+"""Masked autoencoder: predict the pixels of masked patches from the few that are seen."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from lightly.models.utils import (
+    initialize_2d_sine_cosine_positional_embedding,
+    normalize_mean_var,
+    patchify,
+)
+from timm.models.vision_transformer import Block
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from leakscope.core.errors import UsageError
+from leakscope.core.views.augmentations import MAE, Augmentation, augment
+from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.optimisers import adamw
+from leakscope.trainer.recipes.vit import VIT, plain_attention, positioned_patches, vit_arguments
+
+
+@dataclass(frozen=True)
+class MaskedAutoencoder:
+    """Options of `mae`.
+
+    Attributes:
+        batch_size: images a step.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        warmup: fraction of the schedule with a rising learning rate.
+        crop_scale_from: lower bound of the crop's area fraction; 1.0 means no crop.
+        flip: probability of a horizontal flip.
+        mask_ratio: fraction of the patches that the encoder does not see.
+        patch_size, embed_dim, depth, heads: the ViT.
+        decoder_dim, decoder_depth, decoder_heads: the decoder.
+    """
+
+    batch_size: int = 50
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    crop_scale_from: float = 1.0
+    flip: float = 0.5
+    mask_ratio: float = 0.75
+    patch_size: int = 8
+    embed_dim: int = 128
+    depth: int = 4
+    heads: int = 4
+    decoder_dim: int = 64
+    decoder_depth: int = 1
+    decoder_heads: int = 4
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Crop and flip."""
+        return replace(MAE, crop_scale=(self.crop_scale_from, 1.0), flip_probability=self.flip)
+
+    def build(self, side: int, classes: int) -> "MaskedAutoencoderMethod":
+        """See `Recipe.build`; needs no classes."""
+        del classes
+        return MaskedAutoencoderMethod(self, side)
+
+
+class PixelDecoder(nn.Module):
+    """A few transformer blocks that fill in the masked patches' pixels.
+
+    Args:
+        patches: patches of an image, a square number.
+        embed_dim: width of the encoder's tokens.
+        pixels: values of one patch.
+        dim, depth, heads: the decoder's own.
+    """
+
+    def __init__(self, patches: int, embed_dim: int, pixels: int, *, dim: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(embed_dim, dim)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
+        self.position = nn.Parameter(torch.empty(1, patches, dim))
+        initialize_2d_sine_cosine_positional_embedding(self.position, has_class_token=False)
+        self.blocks = nn.Sequential(*[Block(dim, heads, qkv_bias=True) for _ in range(depth)])
+        self.norm = nn.LayerNorm(dim)
+        self.predict = nn.Linear(dim, pixels)
+
+    def forward(self, seen: Tensor, kept: Tensor) -> Tensor:
+        """Predict every patch, [B, N, pixels], from the seen ones' tokens [B, K, D] at places `kept` [B, K]."""
+        seen = self.embed(seen)
+        size = (len(seen), self.position.shape[1], seen.shape[-1])
+        places = kept.unsqueeze(-1).expand_as(seen)
+        tokens = self.mask_token.to(seen.dtype).expand(size).scatter(1, places, seen)
+        decoded: Tensor = self.predict(self.norm(self.blocks(tokens + self.position)))
+        return decoded
+
+
+class MaskedAutoencoderMethod(Method):
+    """MAE (He et al., CVPR 2022, https://arxiv.org/abs/2111.06377) with per-patch-normalised pixels as target."""
+
+    def __init__(self, options: MaskedAutoencoder, side: int) -> None:
+        arguments = vit_arguments(
+            side,
+            patch_size=options.patch_size,
+            embed_dim=options.embed_dim,
+            depth=options.depth,
+            heads=options.heads,
+        )
+        super().__init__(VIT, arguments)
+        self.options = options
+        self.patches = (side // options.patch_size) ** 2
+        self.kept = round(self.patches * (1 - options.mask_ratio))
+        if not 0 < self.kept < self.patches:
+            raise UsageError(
+                f"mask_ratio {options.mask_ratio} of {self.patches} patches leaves {self.kept} to see: "
+                "choose one that leaves at least one seen and one masked, or a smaller patch_size."
+            )
+        initialize_2d_sine_cosine_positional_embedding(self.backbone.get_parameter("pos_embed"), has_class_token=False)
+        self.decoder = PixelDecoder(
+            self.patches,
+            options.embed_dim,
+            3 * options.patch_size**2,
+            dim=options.decoder_dim,
+            depth=options.decoder_depth,
+            heads=options.decoder_heads,
+        )
+        plain_attention(self)
+
+    def optimiser(self) -> Optimizer:
+        """See `Method.optimiser`."""
+        return adamw([self], self.options.learning_rate, self.options.weight_decay)
+
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """Mean squared error over the masked patches."""
+        del labels, progress
+        pixels = normalised(augment(images, self.options.augmentation, generator, images.shape[1]))
+        order = patch_orders(len(images), self.patches, generator)
+        kept = order[:, : self.kept]
+        predicted: Tensor = self.decoder(self.encode(pixels, kept), kept)
+        target: Tensor = normalize_mean_var(patchify(pixels, self.options.patch_size))
+        error = (predicted.float() - target).square().mean(-1)  # [B, N]
+        return error.gather(1, order[:, self.kept :]).mean()
+
+    def encode(self, pixels: Tensor, kept: Tensor) -> Tensor:
+        """The encoder's tokens [B, K, D] of the patches at `kept` [B, K]."""
+        tokens = positioned_patches(self.backbone, pixels)
+        seen = tokens.gather(1, kept.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+        encoded: Tensor = self.backbone.get_submodule("norm")(self.backbone.get_submodule("blocks")(seen))
+        return encoded
+
+
+def patch_orders(images: int, patches: int, generator: Generator) -> Tensor:
+    """A random order of the patches for each image, int64 [B, N]: the first are seen, the rest masked."""
+    return torch.rand(images, patches, generator=generator, device=generator.device).argsort(dim=1)

@@ -1,0 +1,72 @@
+"""Supervised classifier: the victim that answers posteriors."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
+from leakscope.core.errors import UsageError
+from leakscope.core.views.augmentations import MAE, Augmentation, augment
+from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.optimisers import sgd
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Options of `supervised`.
+
+    Attributes:
+        architecture: the backbone.
+        batch_size: images a step.
+        learning_rate: peak learning rate of SGD.
+        weight_decay: of SGD.
+        warmup: fraction of the schedule with a rising learning rate.
+        crop_scale_from: lower bound of the crop's area fraction; 1.0 means no crop.
+        flip: probability of a horizontal flip.
+        label_smoothing: of the cross-entropy.
+    """
+
+    architecture: Literal["resnet18_cifar", "resnet18_cifar_narrow"] = "resnet18_cifar_narrow"
+    batch_size: int = 50
+    learning_rate: float = 0.05
+    weight_decay: float = 5e-4
+    warmup: float = 0.05
+    crop_scale_from: float = 0.8
+    flip: float = 0.5
+    label_smoothing: float = 0.0
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Crop and flip."""
+        return replace(MAE, crop_scale=(self.crop_scale_from, 1.0), flip_probability=self.flip)
+
+    def build(self, side: int, classes: int) -> "SupervisedMethod":
+        """See `Recipe.build`."""
+        del side
+        if classes < 2:
+            raise UsageError("The recipe 'supervised' needs at least two classes; this data set has one.")
+        return SupervisedMethod(self, classes)
+
+
+class SupervisedMethod(Method):
+    """Cross-entropy on the class label; the posterior is public beside embedding and feature map."""
+
+    outputs = (EMBEDDING, FEATURE_MAP, POSTERIOR)
+
+    def __init__(self, options: Supervised, classes: int) -> None:
+        super().__init__(options.architecture, {"num_classes": classes})
+        self.options = options
+
+    def optimiser(self) -> Optimizer:
+        """See `Method.optimiser`."""
+        return sgd([self], self.options.learning_rate, self.options.weight_decay)
+
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """Mean cross-entropy."""
+        del progress
+        pixels = normalised(augment(images, self.options.augmentation, generator, images.shape[1]))
+        logits = self.backbone(pixels).float()
+        return cross_entropy(logits, labels, label_smoothing=self.options.label_smoothing)

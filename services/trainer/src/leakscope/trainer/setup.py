@@ -1,0 +1,117 @@
+"""Everything that determines a victim's weights, together: what is hashed, and what its card says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+
+from leakscope.core.bundles import BundleCard
+from leakscope.core.datasets.base import Dataset, DatasetSpec
+from leakscope.core.digests import digest_json
+from leakscope.core.errors import UsageError
+from leakscope.core.splits import Split
+from leakscope.trainer.defences.base import Plan
+from leakscope.trainer.loop import LoopSettings
+from leakscope.trainer.plan import DefenceSpec, describe
+from leakscope.trainer.recipes.base import MEAN, STD, Method
+from leakscope.trainer.streams import seeded_initialisation
+from leakscope.trainer.versions import versions
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training before it starts.
+
+    Attributes:
+        plan: recipe, options and epochs after the defences.
+        spec, dataset: the data set, and it opened.
+        split: who is a member.
+        seed: of every draw.
+        defences: as given, for the card.
+        device: where it trains.
+        autocast: dtype of the forward pass, None for full precision.
+    """
+
+    plan: Plan
+    spec: DatasetSpec
+    dataset: Dataset
+    split: Split
+    seed: int
+    defences: Sequence[DefenceSpec] = ()
+    device: torch.device = _CPU
+    autocast: torch.dtype | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The recipe's options, defaults included, as plain values."""
+        return asdict(cast(Any, self.plan.options))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the card's training summary says before anything was trained."""
+        return {
+            "epochs": self.plan.epochs,
+            "stopped_after": self.plan.stop_after,
+            "seed": self.seed,
+            "members": len(self.split.ids(member=True)),
+            "defences": describe(self.defences),
+            "device": self.device.type,
+            "precision": "fp32" if self.autocast is None else "bf16",
+        }
+
+    def identity(self, kind: str) -> str:
+        """Digest of all that determines the weights of a "trained" or an "untrained" encoder."""
+        parts = {
+            "kind": kind,
+            "recipe": self.plan.recipe,
+            "options": self.options,
+            "dataset": self.dataset.digest,
+            "split": self.split.digest,
+            **self.facts,
+        }
+        return digest_json(parts)
+
+    def new_method(self) -> Method:
+        """The method with its initial weights, on the device.
+
+        Raises:
+            UsageError: images that are not square, or do not fit the options.
+        """
+        height, width = self.dataset.image_size
+        if height != width:
+            raise UsageError(f"Training needs square images; {self.dataset.name!r} has {height} x {width}.")
+        classes = int(self.dataset.labels["class"].max()) + 1
+        with seeded_initialisation(self.seed):
+            return self.plan.options.build(height, classes).to(self.device)
+
+    def loop_settings(self) -> LoopSettings:
+        """What the loop needs of all this."""
+        options = self.plan.options
+        return LoopSettings(
+            epochs=self.plan.epochs,
+            stop_after=self.plan.stop_after,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            warmup=options.warmup,
+            seed=self.seed,
+            autocast=self.autocast,
+        )
+
+    def card(self, recipe: str, outputs: tuple[str, ...], training: Mapping[str, Any]) -> BundleCard:
+        """The card of a bundle from this setup, named after `recipe`."""
+        return BundleCard(
+            recipe=recipe,
+            outputs=outputs,
+            image_size=self.dataset.image_size[0],
+            mean=MEAN,
+            std=STD,
+            options=self.options,
+            dataset={"name": self.spec.name, "options": dict(self.spec.options)},
+            dataset_digest=self.dataset.digest,
+            split_digest=self.split.digest,
+            training=dict(training),
+            versions=versions(),
+        )
