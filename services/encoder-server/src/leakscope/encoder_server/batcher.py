@@ -1,0 +1,109 @@
+"""Dynamic batching across requests: one thread per device takes what waits, answers it, and hands rows back."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.encoder_server.forward import Forward
+from leakscope.encoder_server.queue import Answers, BatchQueue, Ticket
+from leakscope.encoder_server.refusals import Refusal, expired, internal
+from leakscope.encoder_server.settings import Batching
+
+_log = logging.getLogger(__name__)
+
+Outcome = Answers | Refusal
+
+
+class Batcher:
+    """Turns concurrent requests into batches without ever mixing their rows.
+
+    Work-conserving: a device's own thread takes what waits the moment it is free, so that the event loop, however
+    busy with messages, never keeps a device idle, and a busy device never keeps the loop from health checks.
+
+    Args:
+        forwards: one per device.
+        batching: sizes and delays.
+        max_queued: images that may wait.
+        observe: told the number of images of each batch, on the event loop.
+    """
+
+    def __init__(
+        self, forwards: Sequence[Forward], batching: Batching, max_queued: int, observe: Callable[[int], None]
+    ) -> None:
+        self.queue = BatchQueue(batching.max_batch, batching.max_delay_seconds, max_queued)
+        self._loop = asyncio.get_running_loop()
+        self._observe = observe
+        self._threads = [threading.Thread(target=self._work, args=(forward,), daemon=True) for forward in forwards]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, images: NDArray[np.uint8], outputs: tuple[str, ...], expires: float) -> Ticket:
+        """Queue images [B, H, W, 3]; await the ticket's `answer`. Raises `Refusal` on overload."""
+        ticket = Ticket(images, outputs, self._loop.create_future(), expires)
+        self.queue.put(ticket)
+        return ticket
+
+    async def answer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], expires: float) -> Answers:
+        """Submit and await; a cancelled caller's images leave the queue."""
+        ticket = self.submit(images, outputs, expires)
+        try:
+            return await ticket.answer
+        finally:
+            self.queue.withdraw(ticket)
+
+    async def close(self) -> None:
+        """Answer what waits, then end the threads."""
+        self.queue.close()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def _work(self, forward: Forward) -> None:
+        forward.prepare_thread()
+        while (taken := self.queue.take()) is not None:
+            batch, late = taken
+            for ticket in late:
+                self._loop.call_soon_threadsafe(_resolve, ticket, expired())
+            if batch:
+                outcomes = _outcomes(forward, batch)
+                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+
+    def _deliver(self, batch: list[Ticket], outcomes: list[Outcome]) -> None:
+        self._observe(sum(len(ticket.images) for ticket in batch))
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            _resolve(ticket, outcome)
+
+
+def _outcomes(forward: Forward, batch: list[Ticket]) -> list[Outcome]:
+    """Each ticket's own rows, or the same failure for all tickets of this batch."""
+    try:
+        answers = forward(np.concatenate([ticket.images for ticket in batch]), batch[0].outputs)
+        return [*_rows(answers, [len(ticket.images) for ticket in batch])]
+    except Exception as error:
+        _log.exception("A batch of %d requests failed", len(batch))
+        reason = (str(error).splitlines() or [""])[0][:200]
+        return [internal(f"The forward failed: {type(error).__name__}: {reason}")] * len(batch)
+
+
+def _rows(answers: Answers, counts: Sequence[int]) -> list[Answers]:
+    """Split `answers` [sum(counts), ...] back into one group of rows per request, in order."""
+    ends = np.cumsum(counts)
+    for name, array in answers.items():
+        if len(array) != ends[-1]:
+            raise RuntimeError(f"{name} has {len(array)} rows for {ends[-1]} images")
+    return [
+        {name: array[end - count : end] for name, array in answers.items()}
+        for end, count in zip(ends, counts, strict=True)
+    ]
+
+
+def _resolve(ticket: Ticket, outcome: Outcome) -> None:
+    if ticket.answer.done():
+        return
+    if isinstance(outcome, Refusal):
+        ticket.answer.set_exception(outcome)
+    else:
+        ticket.answer.set_result(outcome)

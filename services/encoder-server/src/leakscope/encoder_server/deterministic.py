@@ -1,0 +1,54 @@
+"""Answers whose bits do not depend on the batch they travelled in: every forward has the same shape."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.core.encoders import Encoder
+from leakscope.encoder_server.forward import Arrays, Forward
+from leakscope.encoder_server.settings import Compute
+
+FIXED_BATCH = 16
+
+
+class FixedForward(Forward):
+    """A forward that always sees the same number of images of a size, the last batch padded with zeros.
+
+    Kernels may treat a row by its place in the batch, so the number of images is the largest power of two, up to
+    `FIXED_BATCH`, at which a probe image gets the same bits in every place; at 1 there is only one place.
+    """
+
+    def __init__(self, encoder: Encoder, device: str, compute: Compute, max_batch: int) -> None:
+        super().__init__(encoder, device, compute, max_batch)
+        self._sizes: dict[tuple[tuple[int, ...], tuple[str, ...]], int] = {}
+
+    def batch(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
+        """At most `max_batch` images, in forwards of the fixed shape."""
+        size = self._fixed_batch(images.shape[1:], tuple(outputs))
+        parts = []
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            answers = super().batch(_padded(part, size), outputs)
+            parts.append({name: array[: len(part)] for name, array in answers.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+
+    def _fixed_batch(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> int:
+        if (shape, outputs) not in self._sizes:
+            self._sizes[shape, outputs] = self._calibrate(shape, outputs)
+        return self._sizes[shape, outputs]
+
+    def _calibrate(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> int:
+        size = FIXED_BATCH
+        probe = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
+        while size > 1:
+            answers = super().batch(np.repeat(probe, size, axis=0), outputs)
+            if all((array == array[:1]).all() for array in answers.values()):
+                break
+            size //= 2
+        return size
+
+
+def _padded(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    padding = np.zeros((size - len(images), *images.shape[1:]), dtype=np.uint8)
+    return np.concatenate([images, padding])

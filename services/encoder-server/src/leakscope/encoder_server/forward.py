@@ -1,0 +1,59 @@
+"""The forward on one device: any number of uint8 images in, float32 arrays out."""
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from leakscope.core.encoders import Encoder
+from leakscope.core.errors import UsageError
+from leakscope.encoder_server.settings import Compute
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class Forward:
+    """An encoder on one device, asked in chunks of at most `max_batch` images.
+
+    Raises:
+        UsageError: a device that this machine does not have.
+    """
+
+    def __init__(self, encoder: Encoder, device: str, compute: Compute, max_batch: int) -> None:
+        self.max_batch = max_batch
+        self._threads = compute.threads
+        self._bf16 = compute.precision == "bf16"
+        try:
+            self._device = torch.device(device)
+            self._encoder = copy.deepcopy(encoder).to(self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}.") from None
+
+    def prepare_thread(self) -> None:
+        """Settle what torch keeps per thread; called once by the thread that will run the forwards."""
+        if self._threads:
+            torch.set_num_threads(self._threads)
+
+    def __call__(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
+        """Answer `outputs` for writable uint8 images [B, H, W, 3], B at least 1, in float32."""
+        parts = [self.batch(part, outputs) for part in _chunks(images, self.max_batch)]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+
+    def batch(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
+        """One forward of at most `max_batch` images."""
+        with self._precision():
+            return self._encoder.answer(images, outputs)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if not self._bf16:
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=torch.bfloat16)
+
+
+def _chunks(images: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
+    return [images[start : start + size] for start in range(0, len(images), size)]

@@ -1,0 +1,60 @@
+"""What a client may know of the model before it asks: tensors, limits, digest."""
+
+from collections.abc import Mapping
+from math import prod
+
+from leakscope.core.encoders import FEATURE_MAP
+from leakscope.core.oip import inference_pb2 as pb
+from leakscope.core.oip import names
+from leakscope.encoder_server.settings import Settings
+from leakscope.encoder_server.victims import Victim
+
+PLATFORM = "leakscope_pytorch"
+VERSION = "1"
+_FLOAT_BYTES = 4
+_ENVELOPE_BYTES = 64 * 1024  # names, shapes and parameters of a message
+
+
+def model_metadata(
+    victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings
+) -> pb.ModelMetadataResponse:
+    """The ModelMetadata answer.
+
+    Args:
+        victim: what is served.
+        shapes: of each output for one image of the victim's own size.
+        settings: limits to publish.
+    """
+    side = victim.image_size if victim.fixed_size else -1
+    response = pb.ModelMetadataResponse(name=victim.name, versions=[VERSION], platform=PLATFORM)
+    response.inputs.add(name=names.IMAGES, datatype="UINT8", shape=[-1, side, side, 3])
+    for name in victim.encoder.outputs:
+        shape = shapes[name]
+        variable = name == FEATURE_MAP and not victim.fixed_size
+        response.outputs.add(name=name, datatype="FP32", shape=[-1, *((-1, *shape[1:]) if variable else shape)])
+    response.properties.update(_properties(victim, shapes, settings))
+    return response
+
+
+def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> dict[str, str]:
+    limits = settings.limits
+    return {
+        names.ARCHITECTURE: victim.architecture,
+        names.IMAGE_SIZE: str(victim.image_size),
+        names.MAX_IMAGES: str(limits.max_images_per_request),
+        names.MAX_MESSAGE_BYTES: str(limits.max_message_bytes),
+        names.MAX_SIDE: str(victim.image_size if victim.fixed_size else limits.max_side),
+        names.MIN_SIDE: str(victim.image_size if victim.fixed_size else 1),
+        names.OUTPUTS: ",".join(victim.encoder.outputs),
+        names.PRECISION: settings.compute.precision,
+        names.PREFERRED_IMAGES: str(_preferred(victim, shapes, settings)),
+        names.WEIGHTS_DIGEST: victim.weights_digest,
+    }
+
+
+def _preferred(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> int:
+    """A full batch, or what fits a message both ways with every output asked for."""
+    limits = settings.limits
+    answer = _FLOAT_BYTES * sum(prod(shape) for shape in shapes.values())
+    fits = (limits.max_message_bytes - _ENVELOPE_BYTES) // max(answer, 3 * victim.image_size**2)
+    return max(1, min(settings.batching.max_batch, limits.max_images_per_request, fits))

@@ -1,0 +1,102 @@
+"""A ModelInfer request, read and checked before anything is computed."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.core.oip import TensorError, from_request
+from leakscope.core.oip import inference_pb2 as pb
+from leakscope.core.oip.names import DATATYPE, IMAGES
+from leakscope.encoder_server.refusals import invalid, oversize
+from leakscope.encoder_server.settings import Limits
+from leakscope.encoder_server.sizes import Shapes
+
+_Floats = np.dtype[Any]
+_ANSWERS: dict[str, _Floats] = {"FP32": np.dtype("<f4"), "FP16": np.dtype("<f2")}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        images: uint8 [B, H, W, 3], B at least 1.
+        outputs: the outputs asked for and the dtype of each answer, in the request's order.
+    """
+
+    images: NDArray[np.uint8]
+    outputs: dict[str, _Floats]
+
+
+def read_question(request: pb.ModelInferRequest, public: tuple[str, ...], limits: Limits) -> Question:
+    """Read a request's images and outputs.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT for wrong tensors, outputs or parameters; RESOURCE_EXHAUSTED for too many images.
+    """
+    images = _images(request)
+    if len(images) > limits.max_images_per_request:
+        raise oversize(
+            "TOO_MANY_IMAGES",
+            f"{len(images)} images in one request; this server takes {limits.max_images_per_request}.",
+            limits.max_images_per_request,
+        )
+    return Question(images, _outputs(request, public))
+
+
+def check_answer_size(question: Question, shapes: Shapes, limits: Limits) -> None:
+    """Refuse, before the forward, a question whose answer would not fit a message.
+
+    Raises:
+        Refusal: RESOURCE_EXHAUSTED.
+    """
+    each = sum(dtype.itemsize * prod(shapes[name]) for name, dtype in question.outputs.items())
+    if each * len(question.images) > limits.max_message_bytes:
+        raise oversize(
+            "ANSWER_TOO_LARGE",
+            f"The answer would have {each * len(question.images)} bytes; this server sends {limits.max_message_bytes}. "
+            "Send fewer images, ask for fewer outputs, or for FP16.",
+            limits.max_message_bytes,
+        )
+
+
+def _images(request: pb.ModelInferRequest) -> NDArray[np.uint8]:
+    try:
+        arrays = from_request(request)
+    except TensorError as error:
+        raise invalid(str(error)) from None
+    if list(arrays) != [IMAGES]:
+        raise invalid(f"Send one input tensor, {IMAGES!r}; this request has {', '.join(map(repr, arrays)) or 'none'}.")
+    images = arrays[IMAGES]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise invalid(
+            f"{IMAGES!r} must be UINT8 [B, H, W, 3], RGB; this is {request.inputs[0].datatype} {list(images.shape)}."
+        )
+    if len(images) == 0:
+        raise invalid(f"{IMAGES!r} holds no image.")
+    return images
+
+
+def _outputs(request: pb.ModelInferRequest, public: tuple[str, ...]) -> dict[str, _Floats]:
+    if not request.outputs:
+        return dict.fromkeys(public, _ANSWERS["FP32"])
+    outputs: dict[str, _Floats] = {}
+    for requested in request.outputs:
+        if requested.name not in public:
+            raise invalid(f"Unknown output {requested.name!r}. Known: {', '.join(public)}.")
+        if requested.name in outputs:
+            raise invalid(f"The output {requested.name!r} is asked for twice.")
+        outputs[requested.name] = _answer_type(requested)
+    return outputs
+
+
+def _answer_type(requested: pb.ModelInferRequest.InferRequestedOutputTensor) -> _Floats:
+    if DATATYPE not in requested.parameters:
+        return _ANSWERS["FP32"]
+    value = requested.parameters[DATATYPE].string_param
+    if value not in _ANSWERS:
+        raise invalid(f"The parameter {DATATYPE!r} of an output is one of {', '.join(_ANSWERS)}, not {value!r}.")
+    return _ANSWERS[value]

@@ -1,0 +1,64 @@
+"""What is served: a bundle or a timm model, as an encoder with what clients may know of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leakscope.core.bundles import CONFIG, open_bundle
+from leakscope.core.encoders import Encoder
+from leakscope.core.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A model ready to be served.
+
+    Attributes:
+        name: the model name that clients ask for.
+        encoder: answers the public outputs.
+        architecture: timm's name of it.
+        image_size: side of the images it was made for, pixels.
+        fixed_size: it takes images of no other size.
+        weights_digest: SHA-256 (hex) of its weights.
+    """
+
+    name: str
+    encoder: Encoder
+    architecture: str
+    image_size: int
+    fixed_size: bool
+    weights_digest: str
+
+
+def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victim:
+    """Open a bundle; its card says which outputs are public, `outputs` (where not empty) restricts them.
+
+    Raises:
+        DataError: see `leakscope.core.bundles.open_bundle`.
+        UsageError: an output that the bundle does not make public.
+    """
+    encoder, card = open_bundle(folder)
+    return Victim(
+        name or folder.resolve().name,
+        restricted(encoder, outputs),
+        json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architecture"],
+        card.image_size,
+        has_fixed_size(encoder.model),
+        card.weights_digest,
+    )
+
+
+def restricted(encoder: Encoder, outputs: Sequence[str]) -> Encoder:
+    """`encoder` with only `outputs` public, in their order; all of its own where `outputs` is empty."""
+    for name in outputs:
+        if name not in encoder.outputs:
+            raise unknown_name("output", name, encoder.outputs)
+    encoder.outputs = tuple(dict.fromkeys(outputs)) or encoder.outputs
+    return encoder
+
+
+def has_fixed_size(model: Any) -> bool:
+    """Whether a timm model takes images of its own size only (a ViT without dynamic_img_size, say)."""
+    return bool(model.pretrained_cfg.get("fixed_input_size")) and not getattr(model, "dynamic_img_size", False)
