@@ -1,0 +1,31 @@
+import pytest
+
+from leakscope.core.errors import UsageError
+from leakscope.core.registry import Registry
+
+
+@pytest.fixture
+def attacks() -> Registry[int]:
+    registry: Registry[int] = Registry("attack")
+    registry.add("partcrop", 1, summary="parts", source="CCS 2024", needs={"outputs": "embedding"})
+    registry.add("encodermi", 2, summary="views", source="CCS 2021")
+    return registry
+
+
+def test_entries_keep_their_order_and_their_words(attacks: Registry[int]) -> None:
+    assert attacks.names() == ["partcrop", "encodermi"]
+    assert attacks.get("encodermi") == 2
+    assert attacks.entry("partcrop").needs == {"outputs": "embedding"}
+    assert [entry.source for entry in attacks] == ["CCS 2024", "CCS 2021"]
+
+
+def test_a_duplicate_is_refused(attacks: Registry[int]) -> None:
+    with pytest.raises(ValueError, match="attack 'partcrop' is registered twice"):
+        attacks.add("partcrop", 3, summary="", source="")
+
+
+def test_an_unknown_name_gets_the_nearest_and_all(attacks: Registry[int]) -> None:
+    with pytest.raises(UsageError) as error:
+        attacks.get("partcorp")
+    expected = "Unknown attack 'partcorp'. Did you mean 'partcrop'? Known: encodermi, partcrop."
+    assert str(error.value) == expected
