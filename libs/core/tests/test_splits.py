@@ -37,12 +37,17 @@ def test_the_seed_decides_and_the_digest_tells(digits: Dataset) -> None:
 
 
 def test_a_split_survives_the_disk(digits: Dataset, tmp_path: Path) -> None:
-    split = draw_split(digits, members=50, non_members=70, seed=5)
+    split = draw_split(digits, members=50, non_members=70, seed=5, source=DatasetSpec("digits"))
     write_split(split, tmp_path / "deep" / "split.parquet")
     again = read_split(tmp_path / "deep" / "split.parquet")
     assert again.digest == split.digest
     assert again.seed == 5
-    again.check(digits)
+    assert again.open_dataset().digest == digits.digest
+
+
+def test_a_split_that_names_no_data_set_says_so(digits: Dataset) -> None:
+    with pytest.raises(UsageError, match="name the data set"):
+        draw_split(digits, members=20, non_members=20).open_dataset()
 
 
 def test_a_split_of_another_data_set_is_refused(digits: Dataset) -> None:

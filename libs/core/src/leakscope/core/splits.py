@@ -1,7 +1,7 @@
 """Splits: who is a member, and what each sample is for. Written once, named by digest ever after."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from leakscope.core.datasets.base import Dataset, Ids
+from leakscope.core.datasets.base import Dataset, DatasetSpec, Ids
 from leakscope.core.digests import digest_arrays
 from leakscope.core.errors import DataError, UsageError
 
@@ -29,6 +29,7 @@ class Split:
         role: str [S], "known" (the adversary knows its membership) or "evaluation".
         dataset_digest: digest of the data set that the ids belong to.
         seed: seed of the draw.
+        source: how to open that data set again, where it is known; no part of the digest.
     """
 
     sample_id: Ids
@@ -36,6 +37,7 @@ class Split:
     role: NDArray[np.str_]
     dataset_digest: str
     seed: int
+    source: DatasetSpec | None = None
 
     @property
     def digest(self) -> str:
@@ -56,6 +58,18 @@ class Split:
             keep &= self.role == role
         return self.sample_id[keep]
 
+    def open_dataset(self) -> Dataset:
+        """Open the data set that the split was drawn from.
+
+        Raises:
+            UsageError: the split does not say which; DataError: it has changed since.
+        """
+        if self.source is None:
+            raise UsageError("The split does not say which data set it was drawn from: name the data set.")
+        dataset = self.source.open()
+        self.check(dataset)
+        return dataset
+
     def check(self, dataset: Dataset) -> None:
         """Raise `DataError` unless this split was drawn from `dataset`."""
         if self.dataset_digest != dataset.digest:
@@ -67,7 +81,13 @@ class Split:
 
 
 def draw_split(
-    dataset: Dataset, *, members: int, non_members: int, known_fraction: float = 0.5, seed: int = 0
+    dataset: Dataset,
+    *,
+    members: int,
+    non_members: int,
+    known_fraction: float = 0.5,
+    seed: int = 0,
+    source: DatasetSpec | None = None,
 ) -> Split:
     """Draw members and non-members at random from one data set, alike in every other way.
 
@@ -95,7 +115,7 @@ def draw_split(
     limit = np.where(member, known[True], known[False])
     role = np.where(rank < limit, KNOWN, EVALUATION)
     order = np.argsort(ids)
-    return Split(ids[order], member[order], role[order], dataset.digest, seed)
+    return Split(ids[order], member[order], role[order], dataset.digest, seed, source)
 
 
 def write_split(split: Split, path: Path) -> None:
@@ -104,7 +124,12 @@ def write_split(split: Split, path: Path) -> None:
     table = pa.Table.from_pydict(
         {"sample_id": split.sample_id, "member": split.member, "role": [str(r) for r in split.role]}
     )
-    meta = {"seed": str(split.seed), "dataset_digest": split.dataset_digest, "digest": split.digest}
+    meta = {
+        "seed": split.seed,
+        "dataset_digest": split.dataset_digest,
+        "digest": split.digest,
+        "source": asdict(split.source) if split.source else None,
+    }
     pq.write_table(table.replace_schema_metadata({_META: json.dumps(meta)}), path)
 
 
@@ -126,6 +151,7 @@ def read_split(path: Path) -> Split:
         np.asarray(table["role"].to_pylist(), dtype=np.str_),
         str(values["dataset_digest"]),
         int(values["seed"]),
+        DatasetSpec(**values["source"]) if values["source"] else None,
     )
     if split.digest != values["digest"]:
         raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")
