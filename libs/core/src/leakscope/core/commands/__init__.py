@@ -1,0 +1,1 @@
+"""The subcommands that belong to no single service: `list` and `doctor`."""
