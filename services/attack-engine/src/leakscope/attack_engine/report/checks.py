@@ -1,0 +1,87 @@
+"""The validity block as a list of checks, each with its result in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakscope.attack_engine.evaluation.results import BlindBaseline, NullControl, Power, SplitTest, Validity
+from leakscope.attack_engine.report import words
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. `passed` is None for what informs without being passed or failed."""
+
+    name: str
+    passed: bool | None
+    result: str
+    meaning: str
+
+
+def checks(validity: Validity) -> Iterator[Check]:
+    """Every check of a validity block, null controls first."""
+    for control in validity.null_controls:
+        yield _null_control(control, validity.controls_in_report)
+    if not validity.null_controls:
+        yield Check(
+            "Null control",
+            False,
+            "none was run",
+            "Without a control that cannot leak, no claim of leakage can be made.",
+        )
+    yield _blind(validity.blind, validity)
+    yield _split(validity.split_test)
+    yield _power(validity.power)
+
+
+def _null_control(control: NullControl, controls: int) -> Check:
+    level = words.nominal(control.auc.interval.level)
+    ends = (
+        "holds 0.5, as it must"
+        if control.holds
+        else "leaves out 0.5: the method sees membership where none can be seen"
+    )
+    meaning = (
+        f"{_sentence(control.description)} Its {level} interval, corrected for {words.plural(controls, 'control')} in "
+        f"this report, {ends}."
+    )
+    return Check(f"Null control: {control.name}", control.holds, f"AUC {words.estimate(control.auc)}", meaning)
+
+
+def _blind(blind: BlindBaseline, validity: Validity) -> Check:
+    meaning = f"Without asking the encoder, from {blind.features}, cross-fitted: "
+    if blind.above_chance:
+        meaning += "members and non-members differ as images, so the split itself leaks."
+    else:
+        meaning += "members cannot be told from non-members by their looks."
+    if validity.excess_over_blind is not None:
+        meaning += f" The attack’s AUC less this one: {words.estimate(validity.excess_over_blind)}."
+    return Check("Blind baseline", not blind.above_chance, f"AUC {words.estimate(blind.auc)}", meaning)
+
+
+def _split(test: SplitTest) -> Check:
+    meaning = (
+        "Member and non-member images look drawn from different sources."
+        if test.rejects
+        else "No sign that member and non-member images were drawn from different sources."
+    )
+    result = f"p {'' if test.p_value < 0.001 else '= '}{words.p_value(test.p_value)}"
+    details = f"{test.method}, statistic {words.significant(test.statistic)}."
+    return Check("Split test", not test.rejects, result, f"{meaning} {_sentence(details)}")
+
+
+def _power(power: Power) -> Check:
+    meaning = (
+        f"{words.plural(power.members, 'member')} and {words.plural(power.non_members, 'non-member')} show an AUC of "
+        f"this size with probability {words.nominal(power.power)}; a smaller leak may pass unseen. TPR at "
+        f"{words.nominal(power.target_fpr)} FPR needs at least "
+        f"{words.plural(power.non_members_to_resolve, 'non-member')}."
+    )
+    return Check("Power", None, f"detects AUC ≥ {words.decimal(power.detectable_auc)}", meaning)
+
+
+def _sentence(text: str) -> str:
+    """`text` with a capital and a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,34 @@
+"""One audit's charts as files of their own, for a tracking server or a slide."""
+
+import re
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from leakscope.attack_engine.evaluation.results import Audit
+from leakscope.attack_engine.report.assets import asset
+from leakscope.attack_engine.report.charts.curves import curves
+from leakscope.attack_engine.report.charts.histogram import histogram
+from leakscope.attack_engine.report.charts.roc import roc
+from leakscope.attack_engine.report.palette import with_light_colours
+
+
+def figures(audit: Audit) -> dict[str, bytes]:
+    """Standalone SVG files (UTF-8), by file name: `roc.svg`, `scores.svg` and one `curves-*.svg` per diagnostic."""
+    return {name: _standalone(chart) for name, chart in _charts(audit)}
+
+
+def _charts(audit: Audit) -> Iterator[tuple[str, Markup]]:
+    yield "roc.svg", roc(audit.evaluation)
+    yield "scores.svg", histogram(audit.evaluation.histogram)
+    for number, data in enumerate(audit.curves, 1):
+        slug = re.sub(r"[^a-z0-9]+", "-", data.title.lower()).strip("-")
+        yield f"curves-{number}-{slug}.svg".replace("-.", "."), curves(data)
+
+
+def _standalone(chart: Markup) -> bytes:
+    """The chart with its own style, in light colours on white."""
+    css = asset("chart.css")
+    style = f"<style>.chart{{background:#fff}}{with_light_colours(css)}</style>"
+    opening, rest = chart.split(">", 1)
+    return f"{opening}>{style}{rest}".encode()

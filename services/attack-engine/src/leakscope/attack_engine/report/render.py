@@ -1,0 +1,49 @@
+"""Findings as one self-contained HTML page: no network, no external font or script."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from leakscope.attack_engine.evaluation.results import Findings
+from leakscope.attack_engine.report import measures, words
+from leakscope.attack_engine.report.assets import PACKAGE
+from leakscope.attack_engine.report.charts.curves import curves
+from leakscope.attack_engine.report.charts.histogram import histogram
+from leakscope.attack_engine.report.charts.roc import roc
+from leakscope.attack_engine.report.charts.strip import strips
+from leakscope.attack_engine.report.checks import checks
+from leakscope.attack_engine.report.page import page
+from leakscope.attack_engine.report.palette import css_variables
+
+
+def render(findings: Findings) -> str:
+    """The whole page as text.
+
+    It shows every number and chart without scripts; a small inline script adds hover details and a theme switch.
+    All text from `findings` is escaped, and an image that is no data URI is left out, so that opening the page
+    asks nothing of any network.
+    """
+    template = _environment().get_template("page.html.j2")
+    return template.render(page=page(findings), strips=strips(findings.audits))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        palette=css_variables(),
+        charts={"roc": roc, "histogram": histogram, "curves": curves},
+        measures=measures.measures,
+        key_figures=measures.headline,
+        checks=checks,
+        words=words,
+        is_embedded=_is_embedded,
+    )
+    return environment
+
+
+def _is_embedded(image: str) -> bool:
+    return image.startswith("data:image/")

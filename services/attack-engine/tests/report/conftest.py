@@ -1,0 +1,238 @@
+"""Findings like those of a real report: a leak, none found, a failed control, and the corners of each."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leakscope.attack_engine.evaluation.results import (
+    Audit,
+    BlindBaseline,
+    Curves,
+    Discoveries,
+    EpsilonBound,
+    Estimate,
+    Evaluation,
+    Exposed,
+    Findings,
+    Histogram,
+    Interval,
+    NullControl,
+    Outcome,
+    Power,
+    Queries,
+    Roc,
+    SplitTest,
+    TprAtFpr,
+    Validity,
+    Verdict,
+    Victim,
+)
+
+LEVEL = 0.95
+
+
+def interval(low: float, high: float, level: float = LEVEL, method: str = "DeLong") -> Interval:
+    return Interval(low, high, level, method)
+
+
+def around(value: float, half: float, level: float = LEVEL, method: str = "DeLong") -> Estimate:
+    return Estimate(value, interval(value - half, value + half, level, method))
+
+
+def roc_points(members: np.ndarray, non_members: np.ndarray) -> Roc:
+    thresholds = np.unique(np.concatenate([members, non_members]))[::-1]
+    tpr = np.array([0.0, *[(members >= t).mean() for t in thresholds]])
+    fpr = np.array([0.0, *[(non_members >= t).mean() for t in thresholds]])
+    half = 1.96 * np.sqrt(np.maximum(tpr * (1 - tpr), 0.002) / len(members))
+    return Roc(
+        tuple(fpr.tolist()),
+        tuple(tpr.tolist()),
+        tuple(np.clip(tpr - half, 0, 1).tolist()),
+        tuple(np.clip(tpr + half, 0, 1).tolist()),
+        LEVEL,
+    )
+
+
+def rate(members: np.ndarray, non_members: np.ndarray, target: float) -> TprAtFpr:
+    m, n = len(members), len(non_members)
+    if target < 1 / n:
+        return TprAtFpr(target, m, n, None, None, None, None, None, None, None)
+    thresholds = np.unique(np.concatenate([members, non_members]))
+    threshold = float(next(t for t in thresholds if (non_members >= t).mean() <= target))
+    found, wrong = int((members >= threshold).sum()), int((non_members >= threshold).sum())
+    tpr = found / m
+    return TprAtFpr(
+        target, m, n, tpr, threshold, found, wrong, wrong / n,
+        interval(max(tpr - 0.06, 0), tpr + 0.07, method="Clopper-Pearson"),
+        interval(max(tpr - 0.08, 0), tpr + 0.1, method="bootstrap"),
+    )  # fmt: skip
+
+
+def evaluate(members: np.ndarray, non_members: np.ndarray, epsilon: float) -> Evaluation:
+    auc = float((members[:, None] > non_members[None]).mean())
+    half = 0.9 / np.sqrt(len(members) + len(non_members))
+    edges = np.histogram_bin_edges(np.concatenate([members, non_members]), 24)
+    recall, fpr = float((members > 0.5).mean()), float((non_members > 0.5).mean())
+    called = recall * len(members) + fpr * len(non_members)
+    precision = recall * len(members) / called if called else None
+    return Evaluation(
+        members=len(members),
+        non_members=len(non_members),
+        auc=around(auc, float(half)),
+        balanced_accuracy=around((recall + 1 - fpr) / 2, float(half), method="Clopper-Pearson"),
+        precision=precision,
+        recall=recall,
+        f1=2 * precision * recall / (precision + recall) if precision else 0.0,
+        tpr_at_fpr=(rate(members, non_members, 0.01), rate(members, non_members, 0.001)),
+        epsilon=EpsilonBound(epsilon, 1e-5, LEVEL, 200),
+        roc=roc_points(members, non_members),
+        histogram=Histogram(
+            tuple(edges.tolist()),
+            tuple(np.histogram(members, edges)[0].tolist()),
+            tuple(np.histogram(non_members, edges)[0].tolist()),
+        ),
+    )
+
+
+def picture(rng: np.random.Generator, side: int) -> str:
+    blocks = rng.integers(30, 230, (4, 4, 3), dtype=np.uint8)
+    pixels = np.kron(blocks, np.ones((side // 4, side // 4, 1), np.uint8))
+    noise = rng.integers(0, 25, pixels.shape, dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels + noise).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def exposed(rng: np.random.Generator, likely: float, high: bool, side: int) -> tuple[Exposed, ...]:
+    return tuple(
+        Exposed(
+            sample_id=int(rng.integers(0, 2000)),
+            member=bool(rng.random() < likely),
+            score=float((4 if high else -4) + rng.normal() - i * (0.2 if high else -0.2)),
+            percentile=(99.9 - i) / 100 if high else (0.1 + i) / 100,
+            image=picture(rng, side),
+        )
+        for i in range(12)
+    )
+
+
+def energy_curves(rng: np.random.Generator, gap: float) -> tuple[Curves, ...]:
+    ranks = np.arange(1, 129)
+    base = 3.2 * np.exp(-ranks / 40) + 0.15
+    lift = gap * np.exp(-ranks / 25)
+    error = 0.05 * np.exp(-ranks / 60) + 0.01
+    return tuple(
+        Curves(
+            f"Part response, {name} energy", "crop rank", "energy, nats",
+            tuple((base * scale + lift + 0.01 * rng.normal(size=128)).tolist()), tuple(error.tolist()),
+            tuple((base * scale).tolist()), tuple(error.tolist()),
+        )
+        for name, scale in (("uniform", 1.0), ("Gaussian", 0.7))
+    )  # fmt: skip
+
+
+def validity(controls: tuple[NullControl, ...], excess: float, blind: float, members: int, p: float) -> Validity:
+    return Validity(
+        null_controls=controls,
+        controls_in_report=12,
+        blind=BlindBaseline(around(blind, 0.055), blind > 0.56, "pixels and simple image statistics"),
+        split_test=SplitTest("classifier two-sample test", 0.012, p, p < 0.05),
+        power=Power(members, members, 0.8, 0.5 + 1.1 / members**0.5, 0.001, 1000),
+        excess_over_blind=around(excess, 0.07),
+    )
+
+
+def control(name: str, auc: float, holds: bool = True) -> NullControl:
+    return NullControl(
+        name, "the same attack on an untrained encoder of this architecture, served the same way",
+        around(auc, 0.085, 1 - 0.05 / 12), holds,
+    )  # fmt: skip
+
+
+def audit(
+    victim: Victim, attack: str, *, gap: float, size: int = 100, seed: int = 0, blind: float = 0.51,
+    failed: bool = False, curves: bool = False, discovered: int = 0, side: int = 32,
+) -> Audit:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    members, non_members = rng.normal(gap, 1, size), rng.normal(0, 1, size)
+    evaluation = evaluate(members, non_members, max(0.0, gap - 0.4))
+    leak = evaluation.auc.interval.low > 0.5 and not failed
+    outcome = Outcome.INVALID if failed else Outcome.LEAK if leak else Outcome.NONE
+    sentence = {
+        Outcome.LEAK: f"{attack} tells members of {victim.name}'s training set from other images, beyond chance.",
+        Outcome.NONE: f"{attack} found no leak in {victim.name} that {2 * size} samples could show.",
+        Outcome.INVALID: f"{attack}'s result on {victim.name} says nothing: a null control failed.",
+    }[outcome]
+    controls = (
+        control("untrained encoder", 0.62 if failed else 0.485, not failed),
+        control("disjoint non-members", 0.51),
+    )
+    return Audit(
+        victim=victim,
+        attack=attack,
+        attack_summary="Compares the answers for parts of an image with the answer for the whole.",
+        attack_source="Part-aware membership inference, CCS 2024",
+        evaluation=evaluation,
+        validity=validity(controls, evaluation.auc.value - blind, blind, size, 0.41),
+        verdict=Verdict(outcome, sentence, ("The AUC's interval lies above chance.",) if leak else ()),
+        discoveries=Discoveries(0.05, tuple(range(3, 3 + 7 * discovered, 7)), max(discovered - 1, 0)),
+        most_exposed=exposed(rng, 0.5 + gap / 3, True, side),
+        least_exposed=exposed(rng, 0.5 - gap / 3, False, side),
+        curves=energy_curves(rng, gap / 6) if curves else (),
+        queries=Queries(25_800, 25_800, 1_290 * (seed % 3), 12, 60_000 if seed % 2 else None, 73.4 + seed),
+        known_members=size,
+        known_non_members=size,
+        seed=seed,
+        split_digest="sha256:" + "9f2c" * 16,
+        dataset_digest="sha256:" + "41aa" * 16,
+    )
+
+
+def victim(name: str, dataset: str) -> Victim:
+    return Victim(
+        name=name,
+        url="grpc://127.0.0.1:8701/" + name.lower().replace(" ", "-"),
+        dataset=dataset,
+        card={
+            "model": name,
+            "architecture": "vit_tiny_patch16_224",
+            "outputs": {"embedding": [128], "feature_map": [16, 128]},
+            "weights_digest": "sha256:" + "be11" * 16,
+            "max_images_per_request": 1024,
+        },
+        training={"recipe": "mae", "epochs": 1000, "knn_accuracy": 0.4125, "loss": [1.0 / (i + 1) for i in range(50)]},
+    )
+
+
+def build_findings() -> Findings:
+    mae, digits = victim("MAE, generated composites", "composites"), victim("MAE, handwritten digits", "digits")
+    long = victim("MoCo with a very long name <script>alert('x')</script> & a rather narrow ResNet-18", "composites")
+    audits = (
+        audit(mae, "PartCrop", gap=0.8, seed=1, curves=True, discovered=17),
+        audit(mae, "EncoderMI-V", gap=1.25, seed=2, discovered=1),
+        audit(mae, "SupervisedMI", gap=0.05, seed=3),
+        audit(digits, "PartCrop", gap=0.02, seed=4, curves=True, side=8),
+        audit(digits, "EncoderMI-V", gap=0.9, seed=5, size=1500, blind=0.62, side=8),
+        audit(long, "PartCrop", gap=0.6, seed=6, failed=True, curves=True),
+        audit(long, "Variance-onlyMI", gap=0.1, seed=7),
+    )
+    return Findings(
+        title="Quickstart: digits & composites",
+        created="2026-11-20 14:02 UTC",
+        verdict=Verdict(
+            Outcome.LEAK,
+            "A leak was found in 2 of 3 victims; 3 of 7 audits tell members from non-members beyond chance.",
+            ("EncoderMI-V on MAE, generated composites is the clearest: AUC 0.81.",),
+        ),
+        audits=audits,
+        configuration={"seed": 7, "attacks": ["partcrop", "encodermi-v"], "victims": {"mae": {"epochs": 1000}}},
+        versions={"leakscope": "0.1.0", "torch": "2.15.0", "python": "3.11.9"},
+    )
+
+
+@pytest.fixture(scope="session")
+def findings() -> Findings:
+    return build_findings()
