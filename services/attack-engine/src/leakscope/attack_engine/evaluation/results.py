@@ -53,6 +53,7 @@ class TprAtFpr:
 
     @property
     def resolvable(self) -> bool:
+        """Whether there are enough non-members for `target_fpr` to exist."""
         return self.tpr is not None
 
 
@@ -97,7 +98,11 @@ class Discoveries:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that two arrays of scores say. Decisions are at the inference model's own threshold."""
+    """Everything that two arrays of scores say. Decisions are at the inference model's own threshold.
+
+    `p_value` is one-sided, of AUC <= 0.5, and dual to the AUC's interval: below (1 - level) / 2 exactly where that
+    lies above 0.5.
+    """
 
     members: int
     non_members: int
@@ -110,6 +115,7 @@ class Evaluation:
     epsilon: EpsilonBound
     roc: Roc
     histogram: Histogram
+    p_value: float = 1.0
 
 
 class Outcome(StrEnum):

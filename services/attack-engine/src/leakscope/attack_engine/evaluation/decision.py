@@ -1,0 +1,58 @@
+"""Metrics at the inference model's own decision: a score at or above its threshold is called a member."""
+
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from leakscope.attack_engine.evaluation.binomial import CLOPPER_PEARSON, clopper_pearson
+from leakscope.attack_engine.evaluation.results import Estimate, Interval
+from leakscope.attack_engine.evaluation.scores import both_sides
+from leakscope.attack_engine.evaluation.thresholds import count_called
+
+
+@dataclass(frozen=True)
+class DecisionMetrics:
+    """Fractions at one threshold; `precision` is None where no sample is called a member."""
+
+    balanced_accuracy: Estimate
+    precision: float | None
+    recall: float
+    f1: float
+
+
+def decision_metrics(
+    member_scores: ArrayLike, non_member_scores: ArrayLike, decision_threshold: float, *, level: float = 0.95
+) -> DecisionMetrics:
+    """Balanced accuracy with its interval, precision, recall and F1 when `score >= decision_threshold` means member.
+
+    Precision and F1 depend on how many members there are beside non-members; balanced accuracy and recall do not.
+
+    Raises:
+        DataError: a side is empty or a score is not finite.
+    """
+    members, non_members = both_sides(member_scores, non_member_scores)
+    right, wrong = count_called(members, decision_threshold), count_called(non_members, decision_threshold)
+    called = right + wrong
+    return DecisionMetrics(
+        balanced_accuracy=balanced_accuracy(right, members.size, wrong, non_members.size, level=level),
+        precision=right / called if called else None,
+        recall=right / members.size,
+        f1=2 * right / (called + members.size),
+    )
+
+
+def balanced_accuracy(
+    true_positives: int, members: int, false_positives: int, non_members: int, *, level: float = 0.95
+) -> Estimate:
+    """The mean of TPR and 1 - FPR, from counts.
+
+    The interval adds the two Clopper-Pearson intervals' reaches in quadrature (MOVER: Zou and Donner 2008), which is
+    at least its level for two independent proportions and never of zero width.
+    """
+    true_negatives = non_members - false_positives
+    tpr, tnr = true_positives / members, true_negatives / non_members
+    left, right = clopper_pearson(true_positives, members, level), clopper_pearson(true_negatives, non_members, level)
+    value = (tpr + tnr) / 2.0
+    down = ((tpr - left.low) ** 2 + (tnr - right.low) ** 2) ** 0.5 / 2.0
+    up = ((left.high - tpr) ** 2 + (right.high - tnr) ** 2) ** 0.5 / 2.0
+    return Estimate(value, Interval(max(0.0, value - down), min(1.0, value + up), level, f"MOVER, {CLOPPER_PEARSON}"))
