@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,7 +31,7 @@ def from_json(cls: type[T], text: str, where: str = "The findings") -> T:
     """
     try:
         given = json.loads(text, parse_constant=_refuse_constant)
-        value = cast(T, TypeAdapter(cls).validate_json(text, strict=True))
+        value = TypeAdapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise _unreadable(where, f"{_place(first['loc'])}: {first['msg']}") from None
