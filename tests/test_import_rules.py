@@ -1,0 +1,89 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RULES = ROOT / ".importlinter"
+LINT_IMPORTS = shutil.which("lint-imports", path=Path(sys.executable).parent)
+
+# A house in miniature that keeps every rule.
+CLEAN = {
+    "core/__init__.py": "",
+    "core/bundles.py": "import torch",
+    "core/tracking.py": "import mlflow",
+    "core/datasets.py": "import sklearn",
+    "trainer/__init__.py": "from leakscope.trainer import loop",
+    "trainer/loop.py": "from leakscope.core import datasets, tracking",
+    "encoder_server/__init__.py": "",
+    "encoder_server/server.py": "from leakscope.core import bundles",
+    "attack_engine/__init__.py": "",
+    "attack_engine/run.py": "import ray\nfrom leakscope import trainer\nfrom leakscope.core import tracking",
+}
+
+BREAKS = [
+    ("core/bundles.py", "import leakscope.trainer", "core imports no service"),
+    ("core/bundles.py", "from leakscope.encoder_server import server", "core imports no service"),
+    ("core/bundles.py", "def later():\n    import ray", "core imports no service"),
+    ("trainer/loop.py", "import leakscope.attack_engine.run", "trainer imports core alone"),
+    ("trainer/loop.py", "from leakscope.encoder_server.server import x", "trainer imports core alone"),
+    ("encoder_server/server.py", "import leakscope.trainer", "encoder_server imports core alone"),
+    ("encoder_server/server.py", "import leakscope.attack_engine", "encoder_server imports core alone"),
+    ("encoder_server/server.py", "import ray", "encoder_server carries no Ray"),
+    ("encoder_server/server.py", "from sklearn.metrics import auc", "encoder_server carries no Ray"),
+    ("encoder_server/server.py", "from leakscope.core import tracking", "encoder_server carries no Ray"),
+    ("encoder_server/server.py", "from leakscope.core.datasets import x", "encoder_server carries no Ray"),
+    ("attack_engine/run.py", "from leakscope.encoder_server import server", "attack_engine meets the encoder server"),
+    ("attack_engine/run.py", "from leakscope.trainer import loop", "attack_engine imports nothing below"),
+    ("attack_engine/run.py", "from leakscope.trainer.loop import x", "attack_engine imports nothing below"),
+    ("attack_engine/run.py", "from mlflow import MlflowClient", "MLflow is imported in core.tracking alone"),
+    ("trainer/loop.py", "import mlflow", "MLflow is imported in core.tracking alone"),
+    ("core/datasets.py", "import mlflow.entities", "MLflow is imported in core.tracking alone"),
+]
+
+
+def lint_imports(folder, **environment):
+    return subprocess.run(
+        [LINT_IMPORTS, "--no-cache", "--config", str(RULES)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def write(root, files):
+    for name, text in files.items():
+        file = root / "leakscope" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+
+
+def verdict_of_each_rule(output):
+    return dict(re.findall(r"^(\w.*) (KEPT|BROKEN)\b", output, re.MULTILINE))
+
+
+def test_the_house_keeps_its_rules():
+    result = lint_imports(ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+    verdicts = verdict_of_each_rule(result.stdout)
+    assert list(verdicts.values()) == ["KEPT"] * 7
+
+
+def test_a_house_in_miniature_keeps_them_too(tmp_path):
+    write(tmp_path, CLEAN)
+    result = lint_imports(tmp_path, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("file", "line", "rule"), BREAKS)
+def test_a_break_is_caught(file, line, rule, tmp_path):
+    write(tmp_path, CLEAN | {file: f"{CLEAN[file]}\n{line}"})
+    result = lint_imports(tmp_path, PYTHONPATH=str(tmp_path))
+    assert result.returncode != 0
+    broken = [name for name, verdict in verdict_of_each_rule(result.stdout).items() if verdict == "BROKEN"]
+    assert any(name.startswith(rule) for name in broken), result.stdout
