@@ -39,6 +39,7 @@ def test_a_key_finds_its_run_again_and_only_once_it_has_finished(parent: Run, tm
     assert open_run(parent.uri, "trial", "parent", "another", tmp_path) != parent
     child = parent.child("audit", "key-3")
     assert parent.finished_child("key-3") is None
+    assert parent.child("audit", "key-3") == child
     child.finish()
     assert parent.finished_child("key-3") == child
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,17 @@ def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_code(*packages: str) -> str:
+    """SHA-256 (hex) of the Python sources of `packages` (dotted names), each with all below it.
+
+    What was computed by other code is not what this code computes: it belongs in the key of whatever is kept.
+    """
+    files: dict[str, str] = {}
+    for package in packages:
+        spec = find_spec(package)
+        for location in (spec and spec.submodule_search_locations) or ():
+            for path in Path(location).rglob("*.py"):
+                files[f"{package}/{path.relative_to(location)}"] = digest_file(path)
+    return digest_json(files)

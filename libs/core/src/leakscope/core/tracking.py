@@ -78,8 +78,8 @@ class Run:
         _client(self.uri).set_terminated(self.run_id, status)
 
     def child(self, name: str, key: str = "") -> "Run":
-        """Start a run below this one."""
-        return _start(self.uri, self.experiment_id, name, {KEY_TAG: key, _PARENT_TAG: self.run_id})
+        """The run below this one that carries `key`, resumed, or a new one."""
+        return _resume_or_start(self.uri, self.experiment_id, name, {KEY_TAG: key, _PARENT_TAG: self.run_id})
 
     def finished_child(self, key: str) -> "Run | None":
         """The finished run below this one that carries `key`, if there is one."""
@@ -103,11 +103,9 @@ def open_run(uri: str, experiment: str, name: str, key: str, artifacts: Path) ->
         found = client.get_experiment_by_name(experiment)
         location = artifacts.resolve().as_uri() if local else None
         experiment_id = found.experiment_id if found else client.create_experiment(experiment, location)
-        run = _find(uri, experiment_id, {KEY_TAG: key}, None) or _start(uri, experiment_id, name, {KEY_TAG: key})
-        client.update_run(run.run_id, status="RUNNING")
+        return _resume_or_start(uri, experiment_id, name, {KEY_TAG: key})
     except MlflowException as error:
         raise DataError(f"The MLflow store {uri} does not answer: {' '.join(str(error).split())[:200]}") from None
-    return run
 
 
 @contextmanager
@@ -124,7 +122,11 @@ def finishing(run: Run) -> Iterator[Run]:
     run.finish()
 
 
-def _start(uri: str, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:
+def _resume_or_start(uri: str, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:
+    found = _find(uri, experiment_id, tags, None)
+    if found is not None:
+        _client(uri).update_run(found.run_id, status="RUNNING")
+        return found
     run = _client(uri).create_run(experiment_id, run_name=name, tags=dict(tags))
     return Run(uri, experiment_id, run.info.run_id)
 
