@@ -6,7 +6,7 @@ import pytest
 
 from leakscope.core.datasets import Dataset, DatasetSpec
 from leakscope.core.errors import DataError, UsageError
-from leakscope.core.splits import EVALUATION, KNOWN, draw_split, read_split, write_split
+from leakscope.core.splits import EVALUATION, KNOWN, draw_split, read_split, split_by_membership, write_split
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,14 @@ def test_a_split_survives_the_disk(digits: Dataset, tmp_path: Path) -> None:
     assert again.digest == split.digest
     assert again.seed == 5
     assert again.open_dataset().digest == digits.digest
+
+
+def test_a_given_membership_is_kept(digits: Dataset) -> None:
+    member = np.arange(len(digits)) % 3 == 0
+    split = split_by_membership(digits, member, known_fraction=0.25, seed=2)
+    np.testing.assert_array_equal(split.member, member[split.sample_id])
+    assert len(split.ids(member=True, role=KNOWN)) == round(member.sum() * 0.25)
+    assert np.corrcoef(split.ids(role=KNOWN), split.member[split.role == KNOWN])[0, 1] < 0.2
 
 
 def test_a_split_that_names_no_data_set_says_so(digits: Dataset) -> None:

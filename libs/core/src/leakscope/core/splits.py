@@ -102,18 +102,42 @@ def draw_split(
             f"A split of {members} members and {non_members} non-members needs {total} samples; "
             f"{dataset.name!r} has {len(dataset)}."
         )
-    known = {True: round(members * known_fraction), False: round(non_members * known_fraction)}
-    for side, count in ((True, members), (False, non_members)):
-        if not 0 < known[side] < count:
-            word = "members" if side else "non-members"
-            raise UsageError(
-                f"known_fraction {known_fraction} of {count} {word} leaves none known or none to evaluate."
-            )
     ids = np.random.default_rng(seed).permutation(len(dataset))[:total].astype(np.int64)
-    member = np.arange(total) < members
-    rank = np.where(member, np.arange(total), np.arange(total) - members)
-    limit = np.where(member, known[True], known[False])
-    role = np.where(rank < limit, KNOWN, EVALUATION)
+    return _with_roles(ids, np.arange(total) < members, dataset, known_fraction, seed, source)
+
+
+def split_by_membership(
+    dataset: Dataset,
+    member: NDArray[np.bool_],
+    *,
+    known_fraction: float = 0.5,
+    seed: int = 0,
+    source: DatasetSpec | None = None,
+) -> Split:
+    """The split of all of a data set whose membership is given: bool [len(dataset)], by sample id.
+
+    Which samples the adversary knows is drawn at random.
+
+    Raises:
+        UsageError: a side of a half is left empty.
+    """
+    ids = np.random.default_rng(seed).permutation(len(dataset)).astype(np.int64)
+    return _with_roles(ids, member[ids], dataset, known_fraction, seed, source)
+
+
+def _with_roles(
+    ids: Ids, member: NDArray[np.bool_], dataset: Dataset, known_fraction: float, seed: int, source: DatasetSpec | None
+) -> Split:
+    """Give the first `known_fraction` of either side, in the order of `ids`, to the adversary."""
+    role = np.full(len(ids), EVALUATION)
+    for side, word in ((True, "members"), (False, "non-members")):
+        rows = np.flatnonzero(member == side)
+        known = round(len(rows) * known_fraction)
+        if not 0 < known < len(rows):
+            raise UsageError(
+                f"known_fraction {known_fraction} of {len(rows)} {word} leaves none known or none to evaluate."
+            )
+        role[rows[:known]] = KNOWN
     order = np.argsort(ids)
     return Split(ids[order], member[order], role[order], dataset.digest, seed, source)
 
