@@ -1,0 +1,134 @@
+"""`leakscope train`: make a victim."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from leakscope.core.bundles import BundleCard
+    from leakscope.core.tracking import Run
+    from leakscope.trainer.request import Request
+
+_DATA, _HOW = "Data", "How"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `train` to the command line."""
+    app.command("train")(train_command)
+
+
+def train_command(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    recipe: Annotated[str | None, typer.Argument(help="See `leakscope list recipes`.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with the keys of these options.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length of the schedule. Default: 200.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the recipe.")
+    ] = None,
+    defence: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:KEY=VALUE,...]", help="See `leakscope list defences`; several apply in order."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every draw of the training. Default: 0.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="See `leakscope list datasets`. Default: the split's.", rich_help_panel=_DATA)
+    ] = None,
+    data_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the data set.", rich_help_panel=_DATA),
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="Split to train on.", rich_help_panel=_DATA)] = None,
+    members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
+    non_members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Of the drawn split.", rich_help_panel=_DATA)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...", rich_help_panel=_HOW)] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_HOW)] = None,
+    threads: Annotated[int | None, typer.Option(help="torch threads.", rich_help_panel=_HOW)] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Epochs. Default: every half minute.", rich_help_panel=_HOW)
+    ] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(help="Epochs between k-NN accuracies. Default: a fifth.", rich_help_panel=_HOW)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, if any.", rich_help_panel=_HOW)
+    ] = False,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(help='MLflow store; "none" for none. Default: a local one beside OUT.', rich_help_panel=_HOW),
+    ] = None,
+) -> None:
+    """Train a recipe on a split's members and write a victim bundle; Ctrl-C saves, --resume goes on."""
+    from leakscope.trainer.request import parse_defence, parse_pairs, read_request
+
+    given: dict[str, Any] = {
+        "recipe": recipe,
+        "epochs": epochs,
+        "options": parse_pairs(set_ or [], "--set"),
+        "defences": [asdict(parse_defence(text)) for text in defence] if defence else None,
+        "seed": seed,
+        "data": data,
+        "data_options": parse_pairs(data_option or [], "--data-option"),
+        "split": split,
+        "members": members,
+        "non_members": non_members,
+        "split_seed": split_seed,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "checkpoint_every": checkpoint_every,
+        "evaluate_every": evaluate_every,
+    }
+    card = _run(read_request(config, given), out, mlflow, resume=resume)
+    for name, key in (("k-NN accuracy", "knn_accuracy"), ("linear-probe accuracy", "probe_accuracy")):
+        if key in card.training:
+            typer.echo(f"{name}: {100 * card.training[key]:.1f} %")
+    typer.echo(f"bundle: {out}")
+
+
+def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> "BundleCard":
+    from rich.console import Console
+
+    from leakscope.trainer.display import showing
+    from leakscope.trainer.plan import make_plan
+    from leakscope.trainer.request import resolve_data
+    from leakscope.trainer.training import train
+
+    make_plan(request.recipe, request.options, request.epochs, request.defences)
+    spec, split = resolve_data(request, out.with_name(f"{out.name}.split.parquet"))
+    with ExitStack() as stack:
+        tracker = _tracker(request, out, mlflow, stack)
+        on_progress = stack.enter_context(showing(request.recipe, Console(stderr=True, highlight=False)))
+        return train(
+            request.recipe,
+            request.options,
+            spec,
+            split,
+            out,
+            epochs=request.epochs,
+            seed=request.seed,
+            defences=request.defences,
+            device=request.device,
+            precision=request.precision,
+            threads=request.threads,
+            checkpoint_every=request.checkpoint_every,
+            evaluate_every=request.evaluate_every,
+            resume=resume,
+            tracker=tracker,
+            on_progress=on_progress,
+        )
+
+
+def _tracker(request: "Request", out: Path, mlflow: str | None, stack: ExitStack) -> "Run | None":
+    if mlflow == "none":
+        return None
+    from leakscope.core.digests import digest_json
+    from leakscope.core.tracking import default_uri, finishing, open_run
+
+    root = out.resolve().parent
+    key = digest_json({"out": str(out.resolve()), "request": repr(request)})
+    run = open_run(mlflow or default_uri(root), "train", out.name, key, root / "mlflow" / "artifacts")
+    return stack.enter_context(finishing(run))

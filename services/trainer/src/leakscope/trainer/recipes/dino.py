@@ -1,0 +1,162 @@
+"""DINO: a student learns from small crops what a slowly moving teacher says of large ones."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from lightly.loss import DINOLoss
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import Generator, Tensor, nn
+from torch.nn.functional import linear, normalize
+from torch.optim import Optimizer
+
+from leakscope.core.errors import UsageError
+from leakscope.core.views.augmentations import DINO, Augmentation, augment
+from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.optimisers import adamw
+from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
+from leakscope.trainer.schedule import cosine_rise
+
+_GLOBAL_VIEWS = 2
+
+
+@dataclass(frozen=True)
+class SelfDistillation:
+    """Options of `dino`.
+
+    Attributes:
+        batch_size: images a step.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        warmup: fraction of the schedule with a rising learning rate.
+        crop_scale_from: lower bound of the global crops' area fraction.
+        local_scale_from, local_scale_to: area fractions of the local crops.
+        local_views: local crops an image, of half the side.
+        prototypes: width of the head's output.
+        student_temperature, teacher_temperature: of the two softmaxes.
+        momentum: of the teacher's moving average at the start; rises to 1.
+        center_momentum: of the moving average that the teacher's output is centred by.
+        patch_size, embed_dim, depth, heads: the ViT.
+    """
+
+    batch_size: int = 50
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.04
+    warmup: float = 0.05
+    crop_scale_from: float = 0.5
+    local_scale_from: float = 0.15
+    local_scale_to: float = 0.5
+    local_views: int = 4
+    prototypes: int = 512
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.04
+    momentum: float = 0.99
+    center_momentum: float = 0.9
+    patch_size: int = 8
+    embed_dim: int = 128
+    depth: int = 4
+    heads: int = 4
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Each of the two global views."""
+        return replace(DINO, crop_scale=(self.crop_scale_from, 1.0))
+
+    @property
+    def local_augmentation(self) -> Augmentation:
+        """Each of the local views."""
+        return replace(DINO, crop_scale=(self.local_scale_from, self.local_scale_to))
+
+    def build(self, side: int, classes: int) -> "SelfDistillationMethod":
+        """See `Recipe.build`; needs no classes."""
+        del classes
+        if self.local_views and (side // 2) % self.patch_size:
+            raise UsageError(
+                f"recipe 'dino': local crops of {side // 2} pixels are no whole number of patches of "
+                f"{self.patch_size}: set patch_size, or local_views 0."
+            )
+        return SelfDistillationMethod(self, side)
+
+
+class PrototypeHead(nn.Module):
+    """A multi-layer perceptron, then cosine similarities to prototypes: DINO's head with its last layer normalised.
+
+    Plain parameters instead of weight-norm hooks give the same function and copy, save and differentiate per sample.
+    """
+
+    def __init__(self, dim: int, prototypes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)
+        )
+        self.prototypes = nn.Parameter(torch.randn(prototypes, dim))
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Similarities [B, prototypes] of embeddings [B, D], in [-1, 1]."""
+        return linear(normalize(self.layers(embedding), dim=1), normalize(self.prototypes, dim=1))
+
+
+class SelfDistillationMethod(Method):
+    """DINO (Caron et al., ICCV 2021, https://arxiv.org/abs/2104.14294); publishes the teacher."""
+
+    def __init__(self, options: SelfDistillation, side: int) -> None:
+        arguments = vit_arguments(
+            side,
+            patch_size=options.patch_size,
+            embed_dim=options.embed_dim,
+            depth=options.depth,
+            heads=options.heads,
+        )
+        super().__init__(VIT, arguments)
+        self.options = options
+        plain_attention(self)
+        self.head = PrototypeHead(options.embed_dim, options.prototypes)
+        self.teacher = deepcopy(self.backbone)
+        self.teacher_head = deepcopy(self.head)
+        deactivate_requires_grad(self.teacher)
+        deactivate_requires_grad(self.teacher_head)
+        self.criterion = DINOLoss(
+            options.prototypes,
+            teacher_temp=options.teacher_temperature,
+            student_temp=options.student_temperature,
+            center_momentum=options.center_momentum,
+        )
+
+    def optimiser(self) -> Optimizer:
+        """See `Method.optimiser`."""
+        options = self.options
+        return adamw([self.backbone, self.head], options.learning_rate, options.weight_decay, betas=(0.9, 0.999))
+
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """Cross-entropy of every student view with every other teacher view, centred and sharpened."""
+        del labels
+        side, options = images.shape[1], self.options
+        wide = _views(images, options.augmentation, generator, side, _GLOBAL_VIEWS)
+        with torch.no_grad():
+            taught = self.teacher_head(self.teacher(wide)).float().chunk(_GLOBAL_VIEWS)
+        learnt = self.head(self.backbone(wide)).float().chunk(_GLOBAL_VIEWS)
+        if options.local_views:
+            narrow = _views(images, options.local_augmentation, generator, side // 2, options.local_views)
+            learnt += self.head(self.backbone(narrow)).float().chunk(options.local_views)
+        loss: Tensor = self.criterion(list(taught), list(learnt))
+        return loss
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        momentum = cosine_rise(self.options.momentum, 1.0, progress)
+        update_momentum(self.backbone, self.teacher, momentum)
+        update_momentum(self.head, self.teacher_head, momentum)
+
+    def published(self) -> nn.Module:
+        """The teacher, as in the paper."""
+        return self.teacher
+
+
+def _views(images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
+    """`count` views of each image, normalised, [count * B, 3, side, side], view after view."""
+    repeated = images.repeat(count, 1, 1, 1)
+    return normalised(augment(repeated, augmentation, generator, side))

@@ -1,0 +1,139 @@
+"""MoCo: tell an image's other view from the views of others that a queue remembers."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import torch
+from lightly.models.modules.heads import MoCoProjectionHead
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from torch.optim import Optimizer
+
+from leakscope.core.errors import UsageError
+from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation, augment
+from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.optimisers import sgd
+
+_PRESETS = {"standard": MOCO, "weak": MOCO_WEAK}
+
+
+@dataclass(frozen=True)
+class MomentumContrast:
+    """Options of `moco`.
+
+    Attributes:
+        architecture: the backbone; the narrow one is what two cores can train.
+        batch_size: images a step.
+        learning_rate: peak learning rate of SGD.
+        weight_decay: of SGD.
+        warmup: fraction of the schedule with a rising learning rate.
+        augmentation_strength: "weak" (crop, flip, mild jitter) or "standard" (MoCo v2's).
+        crop_scale_from: lower bound of the crop's area fraction.
+        queue: keys remembered.
+        temperature: of the softmax over similarities.
+        momentum: of the key encoder's moving average.
+        projection_dim: width of queries and keys.
+    """
+
+    architecture: Literal["resnet18_cifar", "resnet18_cifar_narrow"] = "resnet18_cifar_narrow"
+    batch_size: int = 50
+    learning_rate: float = 0.06
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    augmentation_strength: Literal["weak", "standard"] = "weak"
+    crop_scale_from: float = 0.5
+    queue: int = 100
+    temperature: float = 0.1
+    momentum: float = 0.99
+    projection_dim: int = 64
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Each of the two views."""
+        return replace(_PRESETS[self.augmentation_strength], crop_scale=(self.crop_scale_from, 1.0))
+
+    def build(self, side: int, classes: int) -> "MomentumContrastMethod":
+        """See `Recipe.build`; needs no classes."""
+        del side, classes
+        if self.queue < 1 or not 0 <= self.momentum < 1 or self.temperature <= 0:
+            raise UsageError("recipe 'moco': queue must be at least 1, momentum in [0, 1) and temperature above 0.")
+        return MomentumContrastMethod(self)
+
+
+def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """InfoNCE with negatives from a queue (MoCo, Eq. 1), mean over the batch.
+
+    Args:
+        queries: float [B, D], unit length.
+        keys: float [B, D], unit length; row i is the positive of query i.
+        negatives: float [Q, D], unit length, constants.
+        temperature: of the softmax.
+    """
+    positive = (queries * keys).sum(dim=1, keepdim=True)  # [B, 1]
+    logits = torch.cat([positive, queries @ negatives.T], dim=1) / temperature
+    return cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+class KeyQueue(nn.Module):
+    """The latest `size` keys, first in first out.
+
+    Starts with random directions, as the published code does.
+    """
+
+    keys: Tensor
+    head: Tensor
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", normalize(torch.randn(size, dim), dim=1))
+        self.register_buffer("head", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def push(self, keys: Tensor) -> None:
+        """Let `keys` [B, D] take the places of the oldest; of more than the queue holds, the last stay."""
+        size = len(self.keys)
+        latest = keys[-size:]
+        places = (self.head + torch.arange(len(latest), device=keys.device)) % size
+        self.keys[places] = latest
+        self.head.copy_((self.head + len(latest)) % size)
+
+
+class MomentumContrastMethod(Method):
+    """MoCo v2 (Chen et al., 2020, https://arxiv.org/abs/2003.04297) on one device; publishes the query encoder."""
+
+    def __init__(self, options: MomentumContrast) -> None:
+        super().__init__(options.architecture, {"num_classes": 0})
+        self.options = options
+        width = cast(int, self.backbone.num_features)
+        self.head = MoCoProjectionHead(width, width, options.projection_dim)
+        self.key_backbone = deepcopy(self.backbone)
+        self.key_head = deepcopy(self.head)
+        deactivate_requires_grad(self.key_backbone)
+        deactivate_requires_grad(self.key_head)
+        self.queue = KeyQueue(options.queue, options.projection_dim)
+
+    def optimiser(self) -> Optimizer:
+        """See `Method.optimiser`."""
+        return sgd([self.backbone, self.head], self.options.learning_rate, self.options.weight_decay)
+
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """InfoNCE of one view as query and another as key; the keys then join the queue."""
+        del labels, progress
+        first, second = (self._view(images, generator) for _ in range(2))
+        with torch.no_grad():
+            keys = normalize(self.key_head(self.key_backbone(second)).float(), dim=1)
+        queries = normalize(self.head(self.backbone(first)).float(), dim=1)
+        loss = info_nce(queries, keys, self.queue.keys.clone(), self.options.temperature)
+        self.queue.push(keys)
+        return loss
+
+    def after_step(self, progress: float) -> None:
+        """Move the key encoder towards the query encoder."""
+        del progress
+        update_momentum(self.backbone, self.key_backbone, self.options.momentum)
+        update_momentum(self.head, self.key_head, self.options.momentum)
+
+    def _view(self, images: Tensor, generator: Generator) -> Tensor:
+        return normalised(augment(images, self.options.augmentation, generator, images.shape[1]))

@@ -1,0 +1,120 @@
+"""What `leakscope train` is asked for: a YAML file's keys, overridden by the command line's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leakscope.core.config import from_mapping, load_yaml
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.errors import UsageError
+from leakscope.core.splits import Split, draw_split, read_split, write_split
+from leakscope.trainer.device import Precision
+from leakscope.trainer.files import writing
+from leakscope.trainer.plan import DefenceSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training as a user states it.
+
+    Attributes:
+        recipe: registered name.
+        epochs: length of the schedule.
+        options: of the recipe.
+        data, data_options: the data set; where absent, the one that the split was drawn from.
+        split: file of a split; where absent, one is drawn.
+        members, non_members, split_seed: of the split to draw.
+        seed: of the training.
+        defences: applied in order.
+        device, precision, threads, checkpoint_every, evaluate_every: as for `train`.
+    """
+
+    recipe: str
+    epochs: int = 200
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    split: Path | None = None
+    members: int | None = None
+    non_members: int | None = None
+    split_seed: int = 0
+    seed: int = 0
+    defences: Sequence[DefenceSpec] = ()
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    checkpoint_every: int | None = None
+    evaluate_every: int | None = None
+
+
+def read_request(config: Path | None, given: Mapping[str, Any]) -> Request:
+    """Merge a YAML file with what the command line gave (None: not given); mappings merge key by key.
+
+    Raises:
+        UsageError: an unknown or missing key, a wrong value.
+        DataError: the file cannot be read.
+    """
+    merged = load_yaml(config) if config else {}
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            merged[key] = {**merged.get(key, {}), **value}
+        elif value is not None:
+            merged[key] = value
+    if "recipe" not in merged:
+        raise UsageError("No recipe given: name one, such as `leakscope train mae`, or give --config.")
+    return from_mapping(Request, merged, str(config) if config else "train")
+
+
+def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """["key=value", ...] to a mapping, values read as YAML. Raises `UsageError` for one without `=`."""
+    parsed = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}.")
+        parsed[key] = yaml.safe_load(value)
+    return parsed
+
+
+def parse_defence(text: str) -> DefenceSpec:
+    """Read NAME or NAME:key=value,key=value as a defence. Raises `UsageError` like `parse_pairs`."""
+    name, _, options = text.partition(":")
+    return DefenceSpec(name, parse_pairs(options.split(","), "--defence") if options else {})
+
+
+def resolve_data(request: Request, drawn: Path) -> tuple[DatasetSpec, Split]:
+    """The data set and the split; one that is drawn here is kept in the file `drawn`.
+
+    Raises:
+        UsageError: neither a data set nor a split that knows its own; neither a split nor its sizes; another split
+            is kept in `drawn`.
+        DataError: a file that cannot be read or written.
+    """
+    given = read_split(request.split) if request.split else None
+    source = given.source if given else None
+    if request.data:
+        source = DatasetSpec(request.data, request.data_options)
+    if source is None:
+        raise UsageError("No data set given: name one with --data, such as --data digits.")
+    return source, given or _drawn_split(request, source, drawn)
+
+
+def _drawn_split(request: Request, source: DatasetSpec, drawn: Path) -> Split:
+    if request.members is None or request.non_members is None:
+        raise UsageError("Who is a member? Give --split FILE, or --members N and --non-members N to draw one.")
+    split = draw_split(
+        source.open(),
+        members=request.members,
+        non_members=request.non_members,
+        seed=request.split_seed,
+        source=source,
+    )
+    if not drawn.exists():
+        with writing(drawn):
+            write_split(split, drawn)
+    elif read_split(drawn).digest != split.digest:
+        raise UsageError(f"{drawn} keeps another split than the one asked for: choose another --out, or remove it.")
+    return split
