@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from leakscope.core.views.boxes import Range, draw_boxes
-from leakscope.core.views.resampling import resample_boxes, to_pixels
+from leakscope.core.views.resampling import resample_boxes
 from leakscope.core.views.streams import uniforms
 
 SCALE: Range = (0.08, 0.2)
@@ -76,9 +77,9 @@ def part_crops(images: Tensor, parameters: PartCropParameters, side: int) -> Ten
     Returns:
         uint8 [B, M, side, side, 3] on the images' device.
     """
-    return to_pixels(resample_boxes(images, parameters.boxes, parameters.flips, side))
+    return resample_boxes(images, parameters.boxes, parameters.flips, side, torch.uint8)
 
 
 def part_crops_float(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:
     """Like `part_crops`, unrounded: float32 [B, M, side, side, 3], on the images' scale, overshoot included."""
-    return resample_boxes(images, parameters.boxes, parameters.flips, side).transpose(-1, -2).contiguous()
+    return resample_boxes(images, parameters.boxes, parameters.flips, side)

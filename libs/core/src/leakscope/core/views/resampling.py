@@ -10,21 +10,28 @@ _CPU_BUDGET = 1 << 20  # floats of intermediate results at once: they then stay 
 _DEVICE_BUDGET = 1 << 27
 
 
-def resample_boxes(images: Tensor, boxes: NDArray[np.int64], flips: NDArray[np.bool_], side: int) -> Tensor:
-    """Cut `boxes` out of `images` and scale each to side x side: antialiased bicubic, unrounded.
+def resample_boxes(
+    images: Tensor,
+    boxes: NDArray[np.int64],
+    flips: NDArray[np.bool_],
+    side: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Cut `boxes` out of `images` and scale each to side x side: antialiased bicubic.
 
     Equal to cutting out each box and calling `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` on it:
     the kernel is clipped to the box and renormalised, so nothing outside a box ever shows in it.
 
     Args:
-        images: uint8 or float [B, H, W, 3].
+        images: uint8 or float [B, H, W, 3], with values from 0 to 255.
         boxes: int64 [B, M, 4]: top, left, height, width, in pixels and inside the image.
         flips: bool [B, M], mirror left and right afterwards.
         side: height and width of the result, pixels.
+        dtype: torch.uint8 to round and clip, torch.float32 for the values as they are (the bicubic kernel
+            overshoots: they may lie a little outside the images' range).
 
     Returns:
-        float32 [B, M, side, 3, side] on the images' device and scale (channels between rows and columns).
-        The bicubic kernel overshoots: values may lie a little outside the images' range.
+        `dtype` [B, M, side, side, 3] on the images' device.
 
     Source: Keys, "Cubic convolution interpolation for digital image processing", 1981, a = -0.5.
     """
@@ -33,18 +40,16 @@ def resample_boxes(images: Tensor, boxes: NDArray[np.int64], flips: NDArray[np.b
     upright = np.zeros_like(flips)
     down = _weights(boxes[..., 0], boxes[..., 2], upright, height, side, images.device)
     across = _weights(boxes[..., 1], boxes[..., 3], flips, width, side, images.device)
-    result = torch.empty(count, per_image, side, channels, side, device=images.device)
+    result = torch.empty(count, per_image, side, side, channels, dtype=dtype, device=images.device)
     for rows in _chunks(count, per_image * side * (height + channels * width), images.device):
         planes = images[rows].permute(0, 1, 3, 2).float().flatten(2)  # [b, H, 3 W]
         lines = torch.bmm(down(rows).flatten(1, 2), planes)  # [b, M S, 3 W]
         lines = lines.view(-1, side * channels, width)  # [b M, S 3, W]
-        torch.bmm(lines, across(rows).flatten(0, 1).mT, out=result[rows].view(-1, side * channels, side))
+        values = torch.bmm(lines, across(rows).flatten(0, 1).mT).view(-1, per_image, side, channels, side)
+        if dtype == torch.uint8:
+            values = values.round_().clamp_(0, 255).to(torch.uint8)
+        torch.stack(values.unbind(-2), dim=-1, out=result[rows])
     return result
-
-
-def to_pixels(values: Tensor) -> Tensor:
-    """Round float [..., S, 3, S] to uint8 [..., S, S, 3]."""
-    return values.round().clamp_(0, 255).to(torch.uint8).transpose(-1, -2).contiguous()
 
 
 def resize_weights(lengths: NDArray[np.int64], side: int) -> NDArray[np.float64]:
