@@ -78,7 +78,7 @@ chromium:
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
 
 clean: ## remove caches and build leftovers; keeps environments and runs
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .hypothesis
 	find libs services tests benchmarks proto requirements -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments and runs/ too
