@@ -91,13 +91,11 @@ def _weights(
     keys, index = np.unique((starts * (size + 1) + lengths) * 2 + flips, return_inverse=True)
     first, length, flip = keys // 2 // (size + 1), keys // 2 % (size + 1), keys % 2 == 1
     distinct, which = np.unique(length, return_inverse=True)
-    matrices = resize_weights(distinct, side).astype(np.float32)[which]  # [U, S, longest]
-    table = np.zeros((len(keys), side, size + matrices.shape[-1]), dtype=np.float32)
-    places = first[:, None] + np.arange(matrices.shape[-1])
-    np.put_along_axis(table, np.broadcast_to(places[:, None], matrices.shape), matrices, axis=-1)
+    bank = np.pad(resize_weights(distinct, side).astype(np.float32), ((0, 0), (0, 0), (size, size)))
+    windows = np.lib.stride_tricks.sliding_window_view(bank, size, axis=-1)  # [distinct, S, offset, size]
+    table = windows[which, :, size - first]  # [U, S, size], each matrix moved to where its boxes start
     table[flip] = table[flip, ::-1]
-    kept = torch.from_numpy(table[..., :size])
-    return _Weights(kept.to(device).contiguous(), torch.from_numpy(index.reshape(starts.shape)).to(device))
+    return _Weights(torch.from_numpy(table).to(device), torch.from_numpy(index.reshape(starts.shape)).to(device))
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
