@@ -113,6 +113,8 @@ class SelfDistillationMethod(Method):
         )
         super().__init__(VIT, arguments)
         self.options = options
+        self.augmentation = options.augmentation
+        self.local_augmentation = options.local_augmentation
         plain_attention(self)
         self.head = PrototypeHead(options.embed_dim, options.prototypes)
         self.teacher = deepcopy(self.backbone)
@@ -135,12 +137,12 @@ class SelfDistillationMethod(Method):
         """Cross-entropy of every student view with every other teacher view, centred and sharpened."""
         del labels
         side, options = images.shape[1], self.options
-        wide = _views(images, options.augmentation, generator, side, _GLOBAL_VIEWS)
+        wide = _views(images, self.augmentation, generator, side, _GLOBAL_VIEWS)
         with torch.no_grad():
             taught = self.teacher_head(self.teacher(wide)).float().chunk(_GLOBAL_VIEWS)
         learnt = self.head(self.backbone(wide)).float().chunk(_GLOBAL_VIEWS)
         if options.local_views:
-            narrow = _views(images, options.local_augmentation, generator, side // 2, options.local_views)
+            narrow = _views(images, self.local_augmentation, generator, side // 2, options.local_views)
             learnt += self.head(self.backbone(narrow)).float().chunk(options.local_views)
         loss: Tensor = self.criterion(list(taught), list(learnt))
         return loss

@@ -104,6 +104,7 @@ class MaskedAutoencoderMethod(Method):
         )
         super().__init__(VIT, arguments)
         self.options = options
+        self.augmentation = options.augmentation
         self.patches = (side // options.patch_size) ** 2
         self.kept = round(self.patches * (1 - options.mask_ratio))
         if not 0 < self.kept < self.patches:
@@ -129,7 +130,7 @@ class MaskedAutoencoderMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean squared error over the masked patches."""
         del labels, progress
-        pixels = normalised(augment(images, self.options.augmentation, generator, images.shape[1]))
+        pixels = normalised(augment(images, self.augmentation, generator, images.shape[1]))
         order = patch_orders(len(images), self.patches, generator)
         kept = order[:, : self.kept]
         predicted: Tensor = self.decoder(self.encode(pixels, kept), kept)

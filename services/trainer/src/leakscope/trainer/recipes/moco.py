@@ -106,6 +106,7 @@ class MomentumContrastMethod(Method):
     def __init__(self, options: MomentumContrast) -> None:
         super().__init__(options.architecture, {"num_classes": 0})
         self.options = options
+        self.augmentation = options.augmentation
         width = cast(int, self.backbone.num_features)
         self.head = MoCoProjectionHead(width, width, options.projection_dim)
         self.key_backbone = deepcopy(self.backbone)
@@ -136,4 +137,4 @@ class MomentumContrastMethod(Method):
         update_momentum(self.head, self.key_head, self.options.momentum)
 
     def _view(self, images: Tensor, generator: Generator) -> Tensor:
-        return normalised(augment(images, self.options.augmentation, generator, images.shape[1]))
+        return normalised(augment(images, self.augmentation, generator, images.shape[1]))

@@ -59,6 +59,7 @@ class SupervisedMethod(Method):
     def __init__(self, options: Supervised, classes: int) -> None:
         super().__init__(options.architecture, {"num_classes": classes})
         self.options = options
+        self.augmentation = options.augmentation
 
     def optimiser(self) -> Optimizer:
         """See `Method.optimiser`."""
@@ -67,6 +68,6 @@ class SupervisedMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean cross-entropy."""
         del progress
-        pixels = normalised(augment(images, self.options.augmentation, generator, images.shape[1]))
+        pixels = normalised(augment(images, self.augmentation, generator, images.shape[1]))
         logits = self.backbone(pixels).float()
         return cross_entropy(logits, labels, label_smoothing=self.options.label_smoothing)

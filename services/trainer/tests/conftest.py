@@ -1,0 +1,43 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakscope.core.bundles import BundleCard
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.splits import Split, draw_split
+from leakscope.trainer import train
+
+TINY: dict[str, dict[str, Any]] = {
+    "mae": {"embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2, "batch_size": 8},
+    "moco": {"batch_size": 8, "queue": 12},
+    "dino": {"embed_dim": 32, "depth": 1, "heads": 2, "prototypes": 16, "local_views": 2, "batch_size": 8},
+    "supervised": {"batch_size": 8},
+}
+
+
+@pytest.fixture(scope="session")
+def digits() -> DatasetSpec:
+    return DatasetSpec("digits")
+
+
+@pytest.fixture(scope="session")
+def split(digits: DatasetSpec) -> Split:
+    return draw_split(digits.open(), members=20, non_members=20, seed=3, source=digits)
+
+
+Trainer = Callable[..., BundleCard]
+
+
+@pytest.fixture
+def train_tiny(digits: DatasetSpec, split: Split, tmp_path: Path) -> Trainer:
+    """Trains a tiny version of a recipe on 20 digits, one thread, by default for two epochs."""
+
+    def run(recipe: str, folder: str = "victim", **keywords: Any) -> BundleCard:
+        options = TINY[recipe] | keywords.pop("options", {})
+        settings: dict[str, Any] = {"epochs": 2, "threads": 1, "seed": 5} | keywords
+        dataset = settings.pop("dataset", digits)
+        return train(recipe, options, dataset, settings.pop("split", split), tmp_path / folder, **settings)
+
+    return run

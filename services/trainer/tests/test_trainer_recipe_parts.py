@@ -1,0 +1,193 @@
+"""The parts of the recipes against slow and plain versions of themselves."""
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from leakscope.core.errors import UsageError
+from leakscope.trainer.recipes import RECIPES
+from leakscope.trainer.recipes.base import normalised
+from leakscope.trainer.recipes.dino import SelfDistillation
+from leakscope.trainer.recipes.mae import MaskedAutoencoder, patch_orders
+from leakscope.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
+from leakscope.trainer.recipes.supervised import Supervised
+from leakscope.trainer.schedule import cosine_rise, warmup_cosine
+
+SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2}
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture
+def images(generator):
+    return torch.randint(0, 256, (6, 32, 32, 3), generator=generator, dtype=torch.uint8)
+
+
+@pytest.fixture
+def labels():
+    return torch.arange(6) % 3
+
+
+def test_masks_are_drawn_for_each_image_and_each_step(generator):
+    orders = patch_orders(200, 16, generator)
+    assert (orders.sort(dim=1).values == torch.arange(16)).all()
+    assert len({tuple(row) for row in orders[:, :4].tolist()}) > 190
+    kept = torch.bincount(orders[:, :4].flatten(), minlength=16)
+    assert ((kept - 50).abs() < 35).all(), "every patch is seen about equally often"
+    assert (patch_orders(200, 16, generator) != orders).any()
+
+
+def test_the_masked_autoencoder_sees_only_what_it_keeps(images, generator):
+    method = MaskedAutoencoder(**SMALL_VIT).build(32, 0)
+    pixels = normalised(images)
+    kept = patch_orders(6, 16, generator)[:, :4]
+    altered = pixels.clone()
+    for row, places in enumerate(kept.tolist()):
+        for place in set(range(16)) - set(places):
+            top, left = 8 * (place // 4), 8 * (place % 4)
+            altered[row, :, top : top + 8, left : left + 8] = 9.0
+    torch.testing.assert_close(method.encode(pixels, kept), method.encode(altered, kept))
+
+
+def test_with_everything_kept_the_masked_encoder_is_the_published_one(images):
+    method = MaskedAutoencoder(**SMALL_VIT).build(32, 0)
+    pixels = normalised(images)
+    everything = torch.arange(16).expand(6, -1)
+    expected = method.published().forward_features(pixels)
+    torch.testing.assert_close(method.encode(pixels, everything), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_masked_autoencoders_loss_against_a_loop(images, labels, generator, monkeypatch):
+    options = replace(MaskedAutoencoder(**SMALL_VIT), flip=0.0)
+    method = options.build(32, 0)
+    orders = patch_orders(6, 16, torch.Generator().manual_seed(1))
+    monkeypatch.setattr("leakscope.trainer.recipes.mae.patch_orders", lambda *_: orders)
+    loss = method.loss(images, labels, generator, 0.0)
+    pixels = normalised(images)
+    predicted = method.decoder(method.encode(pixels, orders[:, :4]), orders[:, :4])
+    errors = []
+    for row in range(6):
+        for place in orders[row, 4:].tolist():
+            top, left = 8 * (place // 4), 8 * (place % 4)
+            patch = pixels[row, :, top : top + 8, left : left + 8].permute(1, 2, 0).flatten()
+            target = (patch - patch.mean()) / (patch.var() + 1e-6).sqrt()
+            errors.append((predicted[row, place] - target).square().mean())
+    assert loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
+
+
+def test_info_nce_against_a_loop(generator):
+    queries, keys, negatives = (normalize(torch.randn(n, 8, generator=generator), dim=1) for n in (4, 4, 5))
+    expected = 0.0
+    for query, key in zip(queries, keys, strict=True):
+        positive = math.exp(float(query @ key) / 0.2)
+        others = sum(math.exp(float(query @ negative) / 0.2) for negative in negatives)
+        expected -= math.log(positive / (positive + others)) / 4
+    assert float(info_nce(queries, keys, negatives, 0.2)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_queue_is_first_in_first_out_whatever_the_batches():
+    queue = KeyQueue(5, 1)
+    seen = []
+    for start, size in ((0, 3), (3, 3), (6, 1), (7, 4), (11, 7)):
+        batch = torch.arange(start, start + size, dtype=torch.float32).unsqueeze(1)
+        queue.push(batch)
+        seen += batch.flatten().tolist()
+        if len(seen) >= 5:
+            assert sorted(queue.keys.flatten().tolist()) == seen[-5:]
+
+
+def test_moco_contrasts_with_keys_of_earlier_batches_only(images, labels, generator):
+    method = MomentumContrast(queue=12).build(32, 0)
+    before = method.queue.keys.clone()
+    torch.testing.assert_close(before.norm(dim=1), torch.ones(12))
+    torch.autograd.backward(method.loss(images, labels, generator, 0.0))
+    after = method.queue.keys
+    assert (after[:6] != before[:6]).any()
+    assert (after[6:] == before[6:]).all()
+    torch.testing.assert_close(after.norm(dim=1), torch.ones(12))
+    assert all(p.grad is None for p in method.key_backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "student", "teacher", "momentum"),
+    [
+        (MomentumContrast(momentum=0.9), "backbone", "key_backbone", 0.9),
+        (SelfDistillation(**SMALL_VIT, momentum=0.8), "backbone", "teacher", 0.9),
+    ],
+)
+def test_the_teacher_is_a_moving_average_of_the_student(options, student, teacher, momentum):
+    method = options.build(32, 0)
+    old = [p.clone() for p in getattr(method, teacher).parameters()]
+    with torch.no_grad():
+        for parameter in getattr(method, student).parameters():
+            parameter += 1.0
+    new = [p.clone() for p in getattr(method, student).parameters()]
+    method.after_step(0.5)
+    for kept, target, value in zip(old, new, getattr(method, teacher).parameters(), strict=True):
+        torch.testing.assert_close(value, momentum * kept + (1 - momentum) * target)
+
+
+def test_dino_trains_the_student_alone_and_moves_the_centre(images, labels, generator):
+    method = SelfDistillation(**SMALL_VIT, prototypes=16).build(32, 0)
+    teacher = deepcopy(method.teacher.state_dict())
+    centre = method.criterion.center.clone()
+    torch.autograd.backward(method.loss(images, labels, generator, 0.0))
+    assert all(p.grad is None for p in method.teacher.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.backbone.parameters())
+    assert all((method.teacher.state_dict()[name] == value).all() for name, value in teacher.items())
+    assert (method.criterion.center != centre).any()
+    assert method.published() is method.teacher
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_a_loss_depends_on_its_generator_alone(name, images, labels):
+    method = RECIPES.get(name)().build(32, 3)
+    state = deepcopy(method.state_dict())
+
+    def loss(seed: int) -> float:
+        method.load_state_dict(state)
+        return method.loss(images, labels, torch.Generator().manual_seed(seed), 0.0).item()
+
+    torch.rand(3)
+    first = loss(1)
+    torch.rand(5)
+    assert loss(1) == first
+    assert loss(2) != first
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (MaskedAutoencoder(patch_size=7), "patch_size"),
+        (MaskedAutoencoder(embed_dim=10), "heads"),
+        (MaskedAutoencoder(mask_ratio=0.99), "mask_ratio"),
+        (MomentumContrast(momentum=1.0), "momentum"),
+        (SelfDistillation(patch_size=32), "local"),
+    ],
+)
+def test_options_that_do_not_fit_say_what_to_change(options, message):
+    with pytest.raises(UsageError, match=message):
+        options.build(32, 10)
+
+
+def test_a_classifier_needs_classes():
+    with pytest.raises(UsageError, match="two classes"):
+        Supervised().build(32, 1)
+
+
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
+    factors = [warmup_cosine(step, 100, 10) for step in range(100)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[10] == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert all(later < earlier for earlier, later in pairwise(factors[10:]))
+    assert warmup_cosine(0, 5, 0) == 1.0
+    assert [cosine_rise(0.9, 1.0, p) for p in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
