@@ -40,7 +40,7 @@ class Strips:
         """The scale that belongs above the strips."""
         ticks = [
             element("text", label, x=self._share(value), y=14, class_="label", text_anchor="middle")
-            for value, label in Linear(self.low, self.high, 0, 100).ticks()
+            for value, label in Linear(self.low, self.high, 0, 100, about=8).ticks()
         ]
         return self._svg(*ticks, self._chance(18, HEIGHT + OVERLAP), label=f"AUC from {self.low:g} to {self.high:g}")
 

@@ -1,0 +1,44 @@
+"""`leakscope report`: the page again, from saved findings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leakscope.attack_engine.evaluation.serialise import load_findings
+from leakscope.attack_engine.report.render import render
+from leakscope.core.errors import DataError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to `app`."""
+    app.command("report")(report)
+
+
+def report(
+    findings: Annotated[Path, typer.Argument(help="The findings that a run or an audit saved, as JSON.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the page; report.html beside the findings by default.")
+    ] = None,
+) -> None:
+    """Write the report of saved findings as one HTML page, and print its path."""
+    page = output or findings.with_name("report.html")
+    _write(page, _render(findings))
+    typer.echo(str(page))
+
+
+def _render(path: Path) -> str:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the findings' JSON file in it.")
+    try:
+        return render(load_findings(path))
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text, so it holds no findings; name the JSON file that a run saved.") from None
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"Cannot write the report to {page}: {error.strerror}. Choose another --output.") from None

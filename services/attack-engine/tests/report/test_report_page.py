@@ -1,0 +1,234 @@
+"""The page says what the findings say, first things first, in well-formed HTML that loads nothing."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from leakscope.attack_engine.evaluation.results import Findings, Outcome, Validity, Verdict
+from leakscope.attack_engine.report.render import render
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+NAMESPACES = ("http://www.w3.org/2000/svg",)
+
+
+class Reader(HTMLParser):
+    """Reads a page strictly: every element closes in order; keeps ids, links, sources and text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[int] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs), f"repeated attribute in <{tag}>"
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).replace("\xa0", " ").split())
+
+    def all(self, attribute: str) -> list[str]:
+        return [value for _, attrs in self.elements if (value := attrs.get(attribute)) is not None]
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page(findings: Findings) -> str:
+    return render(findings)
+
+
+@pytest.fixture(scope="module")
+def reader(page: str) -> Reader:
+    return read(page)
+
+
+def held(findings: Findings) -> Findings:
+    """The same findings without the audits whose null control fails."""
+    audits = tuple(a for a in findings.audits if all(c.holds for c in a.validity.null_controls))
+    return replace(findings, audits=audits)
+
+
+def first_line(page: str) -> str:
+    return read(page[page.index("<h1>") : page.index("</h1>") + len("</h1>")]).text
+
+
+def test_every_element_closes_and_ids_are_unique(reader: Reader) -> None:
+    ids = Counter(reader.all("id"))
+    assert max(ids.values()) == 1
+    anchors = {href[1:] for href in reader.all("href") if href.startswith("#")}
+    assert anchors <= set(ids)
+    references = {name for value in reader.all("aria-labelledby") for name in value.split()}
+    assert references <= set(ids)
+
+
+def test_headings_never_skip_a_level(reader: Reader) -> None:
+    assert reader.headings[0] == 1
+    assert reader.headings.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in zip(reader.headings, reader.headings[1:], strict=False))
+
+
+def test_nothing_is_loaded_from_anywhere(page: str, reader: Reader) -> None:
+    for attribute in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
+        assert all(value.startswith(("#", "data:")) for value in reader.all(attribute))
+    for namespace in NAMESPACES:
+        page = page.replace(namespace, "")
+    assert not re.search(r"https?://", page)
+    assert not re.search(r"url\(|@import", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_verdict_is_the_first_line(findings: Findings) -> None:
+    assert first_line(render(held(findings))) == findings.verdict.sentence
+
+
+def test_a_failed_null_control_is_the_first_line_whatever_the_verdict(findings: Findings, page: str) -> None:
+    first = first_line(page)
+    assert first.startswith("Not valid: 1 of 14 null controls failed")
+    assert "under PartCrop" in first
+    assert findings.verdict.outcome is Outcome.LEAK
+    text = read(page[page.index("<body>") : page.index("</body>") + len("</body>")]).text
+    assert text.index("Not valid") < text.index(findings.verdict.sentence) < text.index("Overview")
+
+
+def test_the_title_carries_the_outcome(page: str) -> None:
+    assert "<title>Not valid: Quickstart: digits &amp; composites</title>" in page
+
+
+def test_every_audits_numbers_appear(findings: Findings, reader: Reader) -> None:
+    for audit in findings.audits:
+        auc = audit.evaluation.auc
+        assert f"{auc.value:.3f} [{auc.interval.low:.3f}, {auc.interval.high:.3f}]" in reader.text
+        assert audit.verdict.sentence in reader.text
+        assert audit.split_digest in reader.text
+        assert f"{100 * audit.evaluation.recall:.1f} %" in reader.text
+        assert f"≥ {audit.evaluation.epsilon.epsilon:.2f}" in reader.text
+    assert "TPR at 1 % FPR" in reader.text
+    assert "TPR at 0.1 % FPR" in reader.text
+
+
+def test_a_resolvable_rate_says_what_it_cost(findings: Findings, reader: Reader) -> None:
+    rate = next(r for a in findings.audits for r in a.evaluation.tpr_at_fpr if r.resolvable and r.target_fpr == 0.001)
+    assert rate.non_members == 1500
+    assert f"{rate.true_positives} of 1,500 members found" in reader.text
+    assert f"{rate.false_positives} of 1,500 non-members wrongly named" in reader.text
+    assert f"(realised FPR {100 * rate.realised_fpr:.2f} %)" in reader.text
+
+
+def test_an_unresolvable_rate_is_said_in_words_and_never_a_number(reader: Reader) -> None:
+    assert "Not resolvable with 100 non-members: the smallest rate they can show is 1 in 100 (1.00 %)." in reader.text
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", reader.text)
+
+
+def test_the_validity_block_states_its_level_and_its_failures(reader: Reader) -> None:
+    assert "Its 99.58 % interval, corrected for 12 controls in this report" in reader.text
+    assert "leaves out 0.5" in reader.text
+    assert "so the split itself leaks" in reader.text
+    assert "p = 0.410" in reader.text
+    assert "detects AUC ≥ 0.610" in reader.text
+
+
+def test_an_audit_without_null_controls_claims_nothing(findings: Findings) -> None:
+    audit = findings.audits[0]
+    bare: Validity = replace(audit.validity, null_controls=())
+    text = read(render(replace(findings, audits=(replace(audit, validity=bare),)))).text
+    assert "Without a control that cannot leak, no claim of leakage can be made." in text
+
+
+def test_empty_discoveries_and_missing_curves_are_no_gaps(findings: Findings, reader: Reader) -> None:
+    assert "No sample stands out enough to be called a member" in reader.text
+    assert "17 samples called members at a false discovery rate of at most 5 %; 16 of them are." in reader.text
+    charts = [attrs for tag, attrs in reader.elements if tag == "svg" and attrs.get("class") == "chart"]
+    assert len(charts) == sum(2 + len(audit.curves) for audit in findings.audits)
+
+
+def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
+    evil = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+    audit = findings.audits[0]
+    hostile = replace(
+        audit,
+        attack=evil,
+        attack_summary=evil,
+        attack_source=evil,
+        verdict=Verdict(Outcome.LEAK, evil, (evil,)),
+        victim=replace(
+            audit.victim, name=evil, url=evil, dataset=evil, card={evil: {evil: evil}}, training={evil: evil}
+        ),
+        curves=tuple(replace(c, title=evil, x_label=evil, y_label=evil) for c in audit.curves),
+        validity=replace(
+            audit.validity,
+            null_controls=tuple(replace(c, name=evil, description=evil) for c in audit.validity.null_controls),
+            blind=replace(audit.validity.blind, features=evil),
+            split_test=replace(audit.validity.split_test, method=evil),
+        ),
+        most_exposed=tuple(replace(e, image=evil) for e in audit.most_exposed),
+        split_digest=evil,
+        dataset_digest=evil,
+    )
+    page = render(
+        replace(
+            findings, title=evil, created=evil, audits=(hostile,), configuration={evil: [evil]}, versions={evil: evil}
+        )
+    )
+    reader = read(page)
+    assert sum(tag == "script" for tag, _ in reader.elements) == 1
+    assert not any(
+        tag == "img" and not (attrs["src"] or "").startswith("data:image/") for tag, attrs in reader.elements
+    )
+    assert not reader.all("onerror")
+    assert evil in "".join(reader.texts)
+
+
+def test_an_image_that_is_not_embedded_is_left_out(findings: Findings) -> None:
+    audit = findings.audits[0]
+    remote = replace(audit, most_exposed=(replace(audit.most_exposed[0], image="https://example.org/x.png"),))
+    page = render(replace(findings, audits=(remote,)))
+    assert "example.org" not in page
+    assert "no image" in page
+
+
+def test_the_matrix_names_what_was_not_run_and_repeats_share_a_cell(findings: Findings) -> None:
+    again = replace(findings, audits=(*findings.audits, replace(findings.audits[0], seed=99)))
+    page = render(again)
+    matrix = page[page.index('<table class="matrix"') : page.index("</table>", page.index('<table class="matrix"'))]
+    assert matrix.count("not run") == 3 * 4 - len(findings.audits)
+    assert matrix.count('class="cell ') == len(findings.audits) + 1
+
+
+def test_the_same_findings_make_the_same_page(findings: Findings, page: str) -> None:
+    assert render(findings) == page
+
+
+def test_a_report_without_audits_still_opens(findings: Findings) -> None:
+    empty = replace(findings, audits=(), configuration={}, versions={})
+    assert "No audit was run." in read(render(empty)).text
+
+
+def test_the_page_stays_small(findings: Findings) -> None:
+    plain = replace(findings, audits=tuple(replace(a, most_exposed=(), least_exposed=()) for a in findings.audits))
+    assert len(render(plain).encode()) < 60_000 + 60_000 * len(findings.audits)
