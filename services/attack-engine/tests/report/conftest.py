@@ -224,7 +224,7 @@ def build_findings() -> Findings:
         created="2026-11-20 14:02 UTC",
         verdict=Verdict(
             Outcome.LEAK,
-            "A leak was found in 2 of 3 victims; 3 of 7 audits tell members from non-members beyond chance.",
+            "Leak found in 3 of 7 audits (95 % confidence over all of them together).",
             ("EncoderMI-V on MAE, generated composites is the clearest: AUC 0.81.",),
         ),
         audits=audits,

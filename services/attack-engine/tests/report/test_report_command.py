@@ -68,4 +68,5 @@ def test_a_folder_is_refused(app: typer.Typer, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(app: typer.Typer, saved: Path) -> None:
-    assert "Choose another --output." in str(failure(app, saved, "--output", saved / "report.html"))
+    page = saved / "report.html"
+    assert f"Cannot write {page}" in str(failure(app, saved, "--output", page))

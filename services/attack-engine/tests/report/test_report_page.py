@@ -116,6 +116,23 @@ def test_a_failed_null_control_is_the_first_line_whatever_the_verdict(findings: 
     assert text.index("Not valid") < text.index(findings.verdict.sentence) < text.index("Overview")
 
 
+def test_a_verdict_that_says_not_valid_itself_is_not_repeated(findings: Findings) -> None:
+    own = Verdict(
+        Outcome.INVALID, "Not valid: 1 of 14 null controls failed. First, PartCrop.", ("First, PartCrop.", "More.")
+    )
+    page = render(replace(findings, verdict=own))
+    assert first_line(page) == "Not valid: 1 of 14 null controls failed."
+    header = read(page[page.index('<div class="following">') : page.index('<ul class="tally"')]).text
+    assert header == "First, PartCrop. More."
+
+
+def test_a_long_verdict_leads_with_its_first_sentence(findings: Findings) -> None:
+    verdict = replace(findings.verdict, sentence="Leak found in 2 of 5 audits. Strongest, EncoderMI-V: AUC 0.81.")
+    page = render(replace(held(findings), verdict=verdict))
+    assert first_line(page) == "Leak found in 2 of 5 audits."
+    assert "Strongest, EncoderMI-V: AUC 0.81." in read(page).text
+
+
 def test_the_title_carries_the_outcome(page: str) -> None:
     assert "<title>Not valid: Quickstart: digits &amp; composites</title>" in page
 
@@ -150,6 +167,7 @@ def test_the_validity_block_states_its_level_and_its_failures(reader: Reader) ->
     assert "leaves out 0.5" in reader.text
     assert "so the split itself leaks" in reader.text
     assert "p = 0.410" in reader.text
+    assert "It sees: pixels and simple image statistics." in reader.text
     assert "detects AUC ≥ 0.610" in reader.text
 
 

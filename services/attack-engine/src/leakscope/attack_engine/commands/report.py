@@ -8,6 +8,7 @@ import typer
 from leakscope.attack_engine.evaluation.serialise import load_findings
 from leakscope.attack_engine.report.render import render
 from leakscope.core.errors import DataError
+from leakscope.core.files import write_atomically
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +24,7 @@ def report(
 ) -> None:
     """Write the report of saved findings as one HTML page, and print its path."""
     page = output or findings.with_name("report.html")
-    _write(page, _render(findings))
+    write_atomically(page, _render(findings).encode())
     typer.echo(str(page))
 
 
@@ -34,11 +35,3 @@ def _render(path: Path) -> str:
         return render(load_findings(path))
     except UnicodeDecodeError:
         raise DataError(f"{path} is not text, so it holds no findings; name the JSON file that a run saved.") from None
-
-
-def _write(page: Path, text: str) -> None:
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"Cannot write the report to {page}: {error.strerror}. Choose another --output.") from None

@@ -48,11 +48,13 @@ def _null_control(control: NullControl, controls: int) -> Check:
 
 
 def _blind(blind: BlindBaseline, validity: Validity) -> Check:
-    meaning = f"Without asking the encoder, from {blind.features}, cross-fitted: "
-    if blind.above_chance:
-        meaning += "members and non-members differ as images, so the split itself leaks."
-    else:
-        meaning += "members cannot be told from non-members by their looks."
+    meaning = (
+        "Members and non-members differ as images, so the split itself leaks."
+        if blind.above_chance
+        else "Members cannot be told from non-members by their looks."
+    )
+    meaning += f" A classifier that never asks the encoder, cross-fitted; {blind.auc.interval.method}. "
+    meaning += f"It sees: {_clause(blind.features)}."
     if validity.excess_over_blind is not None:
         meaning += f" The attack’s AUC less this one: {words.estimate(validity.excess_over_blind)}."
     return Check("Blind baseline", not blind.above_chance, f"AUC {words.estimate(blind.auc)}", meaning)
@@ -77,6 +79,11 @@ def _power(power: Power) -> Check:
         f"{words.plural(power.non_members_to_resolve, 'non-member')}."
     )
     return Check("Power", None, f"detects AUC ≥ {words.decimal(power.detectable_auc)}", meaning)
+
+
+def _clause(text: str) -> str:
+    """`text` without its full stop, to go on after a colon."""
+    return text.strip().rstrip(".")
 
 
 def _sentence(text: str) -> str:

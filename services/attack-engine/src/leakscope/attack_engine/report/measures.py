@@ -20,6 +20,12 @@ class Measure:
 def measures(evaluation: Evaluation) -> Iterator[Measure]:
     """Every number of an evaluation, most telling first."""
     yield auc(evaluation.auc)
+    yield Measure(
+        "p-value of the AUC",
+        words.p_value(evaluation.p_value),
+        "",
+        "One-sided: how often an attack that knows nothing would reach this AUC.",
+    )
     for rate in evaluation.tpr_at_fpr:
         yield tpr(rate)
     yield epsilon(evaluation.epsilon)
@@ -47,16 +53,20 @@ def tpr(rate: TprAtFpr) -> Measure:
     name = f"TPR at {words.nominal(rate.target_fpr)} FPR"
     if rate.tpr is None or rate.realised_fpr is None or rate.threshold is None or rate.interval is None:
         return Measure(name, "not resolvable", "", _not_resolvable(rate))
+    held = rate.interval
+    interval = rate.threshold_interval or held
     meaning = (
         f"{rate.true_positives} of {words.plural(rate.members, 'member')} found at the cost of "
         f"{rate.false_positives} of {words.plural(rate.non_members, 'non-member')} wrongly named "
         f"(realised FPR {words.percent(rate.realised_fpr, 2)}), above score {words.significant(rate.threshold)}. "
-        f"Interval: {rate.interval.method}, threshold held"
+        f"Interval: {interval.method}"
     )
-    if rate.threshold_interval is not None:
-        own = rate.threshold_interval
-        meaning += f"; with the threshold’s own uncertainty ({own.method}) {words.percent_interval(own)}"
-    return Measure(name, words.percent(rate.tpr), words.percent_interval(rate.interval), f"{meaning}.")
+    if interval is not held:
+        meaning += (
+            f", the threshold’s own uncertainty included; were the threshold fixed beforehand, "
+            f"{words.percent_interval(held)} ({held.method})"
+        )
+    return Measure(name, words.percent(rate.tpr), words.percent_interval(interval), f"{meaning}.")
 
 
 def _not_resolvable(rate: TprAtFpr) -> str:

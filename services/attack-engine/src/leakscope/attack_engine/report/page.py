@@ -1,10 +1,13 @@
 """The report's order: audits grouped by victim, the matrix, the first line, the totals."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from leakscope.attack_engine.evaluation.results import Audit, Findings, NullControl, Outcome, Queries, Victim
+from leakscope.attack_engine.evaluation.results import Audit, Findings, NullControl, Outcome, Queries, Verdict, Victim
 from leakscope.attack_engine.report import words
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,11 @@ class Cell:
 
     anchor: str
     audit: Audit
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Reasons beyond the verdict's sentence."""
+        return further_reasons(self.audit.verdict)
 
     @property
     def failed_controls(self) -> list[NullControl]:
@@ -77,18 +85,27 @@ def _groups(audits: Sequence[Audit]) -> Iterator[Group]:
 
 
 def _headline(findings: Findings) -> Headline:
-    """The overall verdict; where a null control fails, that comes first, whatever else was found."""
+    """The overall verdict's first sentence, then the rest of it.
+
+    Where a null control fails, that comes first, whatever the verdict says.
+    """
     controls = [(audit, control) for audit in findings.audits for control in audit.validity.null_controls]
     failed = [f"{audit.victim.name} under {audit.attack}" for audit, control in controls if not control.holds]
     verdict = findings.verdict
-    if not failed:
-        return Headline(verdict.outcome, verdict.sentence, verdict.reasons)
+    first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
+    if not failed or verdict.outcome is Outcome.INVALID:
+        return Headline(verdict.outcome, first, (*rest, *further_reasons(verdict)))
     places = _some(list(dict.fromkeys(failed)))
     first = (
         f"Not valid: {len(failed)} of {words.plural(len(controls), 'null control')} failed ({places}). "
         "What those audits found is no evidence of a leak."
     )
-    return Headline(Outcome.INVALID, first, (verdict.sentence, *verdict.reasons))
+    return Headline(Outcome.INVALID, first, (verdict.sentence, *further_reasons(verdict)))
+
+
+def further_reasons(verdict: Verdict) -> tuple[str, ...]:
+    """The reasons that the verdict's own sentence does not already give."""
+    return tuple(reason for reason in verdict.reasons if reason not in verdict.sentence)
 
 
 def _some(places: Sequence[str], named: int = 2) -> str:

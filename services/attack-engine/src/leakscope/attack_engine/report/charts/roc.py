@@ -61,12 +61,13 @@ def _unresolvable(x: Logarithmic, non_members: int) -> Markup:
 
 
 def _operating_point(x: Logarithmic, y: Logarithmic, rate: TprAtFpr) -> Markup:
-    """A dot with its Clopper-Pearson interval."""
-    if rate.tpr is None or rate.realised_fpr is None or rate.interval is None:
+    """A dot with its interval, the threshold's own uncertainty included where it is known."""
+    interval = rate.threshold_interval or rate.interval
+    if rate.tpr is None or rate.realised_fpr is None or interval is None:
         raise ValueError("an unresolvable rate has no operating point")
     at = x(rate.realised_fpr)
     words = element("title", f"TPR at {nominal(rate.target_fpr)} FPR: {percent(rate.tpr)}")
-    whisker = line([(at, y(rate.interval.low)), (at, y(rate.interval.high))], class_="whisker")
+    whisker = line([(at, y(interval.low)), (at, y(interval.high))], class_="whisker")
     return group([words, whisker, element("circle", cx=at, cy=y(rate.tpr), r=4.5, class_="dot")])
 
 
