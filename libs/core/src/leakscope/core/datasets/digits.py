@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.arrays import array_dataset
@@ -37,6 +36,8 @@ def digits(options: Mapping[str, Any]) -> Dataset:
     """Open `digits`. Raises `UsageError` for a wrong option."""
     given = from_mapping(DigitsOptions, options, "data set 'digits'")
     side = check_side(given.side, "digits")
+    from sklearn.datasets import load_digits  # takes a second to import, which other data sets need not wait for
+
     source = load_digits()
     grey = np.stack([_scaled(image, side) for image in source.images])
     pixels = np.repeat(grey[..., None], 3, axis=-1)
