@@ -31,6 +31,7 @@ class EndpointCard:
         weights_digest: SHA-256 of the weights, or "" where it is not published.
         architecture: name of the architecture, or "".
         precision: of the answers on the wire, "fp32" or "fp16".
+        bytes_per_value: of an image on the wire.
         idempotent: whether a repeated request id is answered again without counting as a new question.
         properties: everything else that it publishes.
     """
@@ -47,6 +48,7 @@ class EndpointCard:
     weights_digest: str = ""
     architecture: str = ""
     precision: str = "fp32"
+    bytes_per_value: int = 1
     idempotent: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
 

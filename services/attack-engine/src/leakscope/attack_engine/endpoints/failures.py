@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 from leakscope.core.errors import EndpointError
 from leakscope.core.oip.names import DOMAIN
 
-_HTTP1 = ("http1", "http/1", "http2 header with status", "content-type: text", "invalid content-type")
+_HTTP1 = ("failed parsing http/2", "http1", "http/1", "http2 header with status", "invalid content-type")
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 
 
@@ -58,10 +58,9 @@ def is_deadline(error: Any) -> bool:
 
 def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> EndpointError:
     """The error a user sees for a failed call: what is wrong and what to do, in one sentence."""
-    code, said = error.code(), " ".join((error.details() or "no reason given").split())[:300]
-    name = code.name if code is not None else "UNKNOWN"
+    said, name = _said(error), error.code().name
     if _speaks_http(error):
-        return EndpointError(f"{url} is an HTTP server, not a gRPC one ({said}): give the server's gRPC port.")
+        return EndpointError(f"{url} is not a gRPC server but an HTTP or other one ({said}): give the gRPC port.")
     sentences = {
         "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port.",
         "DEADLINE_EXCEEDED": f"{url} did not answer {images} images in time: give it more (timeout_seconds), or ask "
@@ -70,10 +69,23 @@ def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> 
         "PERMISSION_DENIED": _key_sentence(url, key),
         "UNIMPLEMENTED": f"{url} speaks gRPC but not the Open Inference Protocol v2 ({said}): give the address of a "
         "server that does.",
-        "NOT_FOUND": f"{url} does not serve {model or 'a model without a name'!r}: {said}",
+        "NOT_FOUND": _model_sentence(url, model, said),
         "RESOURCE_EXHAUSTED": _exhausted_sentence(error, url, said, images),
     }
-    return EndpointError(sentences.get(name, f"{url} refused {images} images ({name}): {said}"))
+    return EndpointError(sentences.get(name, f"{url} refused {images} images ({name}): {said}."))
+
+
+def _said(error: Any) -> str:
+    """The server's words, or the cause at the end of gRPC's own account of a failed connection."""
+    text = " ".join((error.details() or "no reason given").split())
+    cause = text.rpartition("last error: ")[2].rpartition("Failed to connect to remote host: ")[2]
+    return cause[:300].rstrip(".")
+
+
+def _model_sentence(url: str, model: str, said: str) -> str:
+    if not model:
+        return f"{url} wants to be told which model, as in grpc://HOST:PORT/MODEL ({said})."
+    return f"{url} does not serve {model!r}: {said}."
 
 
 def _key_sentence(url: str, key: bool) -> str:

@@ -75,8 +75,8 @@ class GrpcDriver:
         for name, fields in (("ServerReady", {}), ("ModelReady", {"name": metadata.name or model})):
             if not self._control(name, model, **fields).ready:
                 raise EndpointError(f"{self._url} is up but not ready to answer: wait until it has warmed up.")
-        card = read_card(self._url, server, metadata, self._transport.precision, self._names)
-        return card, read_input(self._url, metadata)
+        tensor = read_input(self._url, metadata)
+        return read_card(self._url, server, metadata, tensor, self._transport.precision, self._names), tensor
 
     def _control(self, call: str, model: str, **fields: str) -> Any:
         """One of the small calls, repeated while the server is away for as long as opening may wait."""

@@ -1,14 +1,16 @@
 """Answers kept on disk by content, so that a killed run asks nothing twice."""
 
 import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from leakscope.attack_engine.endpoints.base import Answers
@@ -27,7 +29,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise DataError(
             f"{path.parent} cannot be written ({error.strerror}): what was written before is kept; make room or give "
             "another folder, and run the same command again to go on."
@@ -56,8 +59,22 @@ class KeptAnswers:
         content = save({name: np.ascontiguousarray(value) for name, value in answers.items()})
         write_atomically(self._path(request_id), content)
 
-    def __contains__(self, request_id: str) -> bool:
-        return self._path(request_id).exists()
+    def images(self) -> int:
+        """Images whose answers are kept."""
+        return sum(_rows(path) for path in self.folder.glob("*/*.safetensors"))
+
+    def remove(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, request_id: str) -> Path:
         return self.folder / request_id[:2] / f"{request_id[2:]}.safetensors"
+
+
+def _rows(path: Path) -> int:
+    try:
+        with safe_open(path, framework="numpy") as content:
+            names: list[str] = list(content.keys())
+            return max((content.get_slice(name).get_shape()[0] for name in names), default=0)
+    except (SafetensorError, FileNotFoundError):
+        return 0

@@ -146,6 +146,15 @@ class Ledger:
         """Images that may still be asked; None without a budget."""
         return None if self.spec.budget is None else max(self.spec.budget - self.spent, 0)
 
+    def unfinished(self, scope: str, *, idempotent: bool) -> int:
+        """Images charged to requests of `scope` that a run left unanswered and that asking again does not charge."""
+        free = (_LEASED, _SENT) if idempotent else (_LEASED, _LEASED)
+        with self._lock:
+            row = self._database.execute(
+                "SELECT TOTAL(images) FROM requests WHERE scope = ? AND state IN (?, ?)", (scope, *free)
+            ).fetchone()
+        return int(row[0])
+
     def counts(self, scope: str) -> Counts:
         """Images sent, answered, cached and retried under `scope`, over all runs and workers."""
         with self._lock:
@@ -190,13 +199,23 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._database.execute("BEGIN IMMEDIATE")
                 yield
+                self._database.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                self._roll_back()
+                raise DataError(
+                    f"The query ledger {self.spec.path} cannot be written ({error}): make room, or let other runs on "
+                    "it end, and run the same command again to go on."
+                ) from None
             except BaseException:
-                self._database.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._database.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file."""

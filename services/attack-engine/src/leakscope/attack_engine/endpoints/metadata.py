@@ -12,7 +12,7 @@ from leakscope.core.datasets.base import Images
 from leakscope.core.errors import EndpointError
 from leakscope.core.oip import names
 
-IDEMPOTENT = "idempotent_requests"
+_REPLAYING = frozenset({"leakscope"})  # names of servers that answer a repeated request id from memory
 _DTYPES: Mapping[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32, "FP16": np.float16}
 
 
@@ -47,7 +47,9 @@ def read_input(url: str, metadata: Any) -> InputTensor:
     return InputTensor(tensor.name, tensor.datatype, channels_first=shape[3] != 3)
 
 
-def read_card(url: str, server: Any, metadata: Any, precision: str, output_names: Mapping[str, str]) -> EndpointCard:
+def read_card(
+    url: str, server: Any, metadata: Any, tensor: InputTensor, precision: str, output_names: Mapping[str, str]
+) -> EndpointCard:
     """The card of a model; limits that are not published take the protocol's usual defaults.
 
     Raises:
@@ -79,6 +81,7 @@ def read_card(url: str, server: Any, metadata: Any, precision: str, output_names
         weights_digest=properties.get(names.WEIGHTS_DIGEST, ""),
         architecture=properties.get(names.ARCHITECTURE, ""),
         precision=precision,
-        idempotent=IDEMPOTENT in server.extensions,
+        bytes_per_value=np.dtype(_DTYPES[tensor.datatype]).itemsize,
+        idempotent=server.name in _REPLAYING,
         properties=properties,
     )

@@ -1,6 +1,6 @@
 """An endpoint with everything around its driver: kept answers, the budget's leases, throttle, checks and counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from threading import Lock
 from types import TracebackType
@@ -41,13 +41,13 @@ class MeteredEndpoint:
     ) -> None:
         self._driver = driver
         self._ledger = ledger
-        self._scope = scope
         self._request_images = request_images
         self._throttle = throttle
         self._pool = ThreadPoolExecutor(driver.in_flight, thread_name_prefix="query") if driver.in_flight > 1 else None
         self._counts = Counts()
         self._lock = Lock()
         self.kept = kept
+        self.scope = scope
 
     @property
     def card(self) -> EndpointCard:
@@ -70,28 +70,36 @@ class MeteredEndpoint:
         self.card.check_outputs(outputs)
         self.card.check_images(images.shape)
         size = images_per_request(self.card, images.shape, outputs, self._request_images)
-        requests = split(self.card, images, outputs, size)
+        alike: dict[str, list[Request]] = {}
+        for request in split(self.card, images, outputs, size):
+            alike.setdefault(request.id, []).append(request)
         answers: Answers = {}
-        missing: dict[str, list[Request]] = {}
-        cached: dict[str, int] = {}
-        for request in requests:
-            found = None if self.kept is None else self.kept.read(request.id)
-            if found is None:
-                missing.setdefault(request.id, []).append(request)
-            else:
-                cached[request.id] = cached.get(request.id, 0) + len(request.images)
-                _place(answers, request, found, len(images))
-        self._note_cached(cached)
-        for name, found in self._ask_all([alike[0] for alike in missing.values()], outputs):
-            for request in missing[name]:
+        for name, found in self._find(alike, outputs):
+            for request in alike[name]:
                 _place(answers, request, found, len(images))
         return answers
+
+    def _find(self, alike: Mapping[str, Sequence[Request]], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
+        """Answers by request id: kept ones first, then the rest, each asked once however often it occurs."""
+        missing, cached = [], {}
+        for name, requests in alike.items():
+            found = None if self.kept is None else self.kept.read(name)
+            if found is None:
+                missing.append(requests[0])
+                spared = requests[1:]
+            else:
+                yield name, found
+                spared = requests
+            if spared:
+                cached[name] = sum(len(request.images) for request in spared)
+        self._note_cached(cached)
+        yield from self._ask_all(missing, outputs)
 
     def _ask_all(self, requests: Sequence[Request], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
         if not requests:
             return
         sizes = {request.id: len(request.images) for request in requests}
-        with self._ledger.lease(self._scope, sizes, idempotent=self.card.idempotent) as lease:
+        with self._ledger.lease(self.scope, sizes, idempotent=self.card.idempotent) as lease:
             if self._pool is None:
                 for request in requests:
                     yield request.id, self._ask(request, outputs, lease)
@@ -122,9 +130,9 @@ class MeteredEndpoint:
         self._count(answered=count)
         return answers
 
-    def _note_cached(self, cached: dict[str, int]) -> None:
+    def _note_cached(self, cached: Mapping[str, int]) -> None:
         if cached:
-            self._ledger.kept(self._scope, cached)
+            self._ledger.kept(self.scope, cached)
             self._count(cached=sum(cached.values()))
 
     def _count(self, *, sent: int = 0, answered: int = 0, cached: int = 0, retried: int = 0) -> None:

@@ -36,7 +36,7 @@ def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequ
     """
     wanted = asked or card.preferred_images
     answer = sum(4 * prod(card.outputs[name]) for name in outputs if min(card.outputs[name], default=1) > 0)
-    one = max(prod(shape[1:]), answer)
+    one = max(prod(shape[1:]) * card.bytes_per_value, answer)
     by_bytes = (card.max_message_bytes - _OVERHEAD) // one
     if by_bytes < 1:
         raise EndpointError(

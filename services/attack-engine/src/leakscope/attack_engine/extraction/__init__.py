@@ -1,0 +1,19 @@
+"""Extraction: signals of samples from an endpoint, planned, metered, resumable."""
+
+from leakscope.attack_engine.extraction.cluster import ray_session
+from leakscope.attack_engine.extraction.extract import Extraction, extract
+from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan, plan_extraction
+from leakscope.attack_engine.extraction.read import Signals, read_signals
+from leakscope.attack_engine.extraction.table import plan_table
+
+__all__ = [
+    "Extraction",
+    "ExtractionPlan",
+    "SignalPlan",
+    "Signals",
+    "extract",
+    "plan_extraction",
+    "plan_table",
+    "ray_session",
+    "read_signals",
+]

@@ -1,0 +1,154 @@
+"""Extraction: shards of samples through Ray Data against endpoints, to Parquet, resumable, nothing asked twice."""
+
+import signal as signals
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+from rich.console import Console
+
+from leakscope.attack_engine.endpoints.base import Counts
+from leakscope.attack_engine.endpoints.ledger import Ledger
+from leakscope.attack_engine.extraction.cluster import ray_session
+from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
+from leakscope.attack_engine.extraction.progress import Watch, shown
+from leakscope.attack_engine.extraction.store import SignalStore
+from leakscope.attack_engine.extraction.worker import ShardWorker, Task, shared_between, tasks_of
+from leakscope.core.errors import Interrupted, LeakscopeError
+
+_WORKER_CPUS = 0.25
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """One signal, extracted.
+
+    Attributes:
+        plan: what was planned; `plan.folder` is what `read_signals` reads.
+        counts: images over all runs that worked on it.
+        seconds: time that workers spent on it, added up over all runs.
+    """
+
+    plan: SignalPlan
+    counts: Counts
+    seconds: float
+
+
+def extract(
+    plans: Sequence[ExtractionPlan], *, workers: int = 2, console: Console | None = None
+) -> list[list[Extraction]]:
+    """Extract all that `plans` still lack; returns one list a plan, one entry a signal.
+
+    Uses the Ray cluster that this process is connected to, or starts a local one (see `ray_session`).
+
+    Args:
+        plans: see `plan_extraction`.
+        workers: processes that ask at the same time.
+        console: where progress is shown; standard error if None.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; what was answered is kept.
+        LeakscopeError: whatever a worker ran into: the endpoint failed for good, the budget is used up, no disk.
+    """
+    tasks = tasks_of(plans)
+    if tasks:
+        with ExitStack() as stack:
+            ledgers = [stack.enter_context(plan.ledger.open()) for plan in plans]
+            watch = _watch(plans, ledgers)
+            stack.enter_context(ray_session(workers))
+            stack.enter_context(_stoppable(plans, watch))
+            stack.enter_context(shown(watch, console or Console(stderr=True)))
+            for samples in _run(plans, tasks, min(workers, len(tasks))):
+                watch.finished += samples
+    return [_results(plan) for plan in plans]
+
+
+class RayShardWorker:
+    """`ShardWorker` as Ray Data calls it: a batch of one task in, its number of samples out."""
+
+    def __init__(self, plans: Sequence[ExtractionPlan]) -> None:
+        self._worker = ShardWorker(plans)
+
+    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+        """Extract the batch's shards."""
+        rows = zip(batch["plan"], batch["signal"], batch["shard"], strict=True)
+        done = [self._worker.run(Task(int(plan), int(signal), int(shard))) for plan, signal, shard in rows]
+        return {"samples": np.asarray(done, dtype=np.int64)}
+
+
+def _run(plans: Sequence[ExtractionPlan], tasks: Sequence[Task], workers: int) -> Iterator[int]:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    items = [{"plan": task.plan, "signal": task.signal, "shard": task.shard} for task in tasks]
+    shared = [shared_between(plan, workers) for plan in plans]
+    done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        RayShardWorker,
+        fn_constructor_args=(shared,),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=_WORKER_CPUS,
+    )
+    try:
+        for row in done.iter_rows():
+            yield int(row["samples"])
+    except Exception as error:
+        mendable = _mendable(error)
+        if mendable is None:
+            raise
+        raise mendable from None
+
+
+def _mendable(error: BaseException) -> LeakscopeError | None:
+    """The error a user can mend inside what Ray made of it, if there is one."""
+    seen: list[Any] = [error]
+    for link in seen:
+        if isinstance(link, LeakscopeError):
+            return link
+        following = (getattr(link, "cause", None), link.__cause__, link.__context__)
+        seen.extend(e for e in following if isinstance(e, BaseException) and e not in seen)
+    return None
+
+
+def _watch(plans: Sequence[ExtractionPlan], ledgers: Sequence[Ledger]) -> Watch:
+    rows = [(ledger, row) for plan, ledger in zip(plans, ledgers, strict=True) for row in plan.signals]
+
+    def done() -> int:
+        counts = [ledger.counts(row.key) for ledger, row in rows]
+        return sum(count.answered + count.cached for count in counts)
+
+    samples = sum(row.samples - row.extracted for _, row in rows)
+    return Watch(samples, sum((row.samples - row.extracted) * row.queries for _, row in rows), done)
+
+
+@contextmanager
+def _stoppable(plans: Sequence[ExtractionPlan], watch: Watch) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into `Interrupted`, which says how to go on."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signals.signal(signals.SIGTERM, signals.default_int_handler) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        folders = ", ".join(sorted({str(_root(plan)) for plan in plans}))
+        raise Interrupted(
+            f"Stopped: {watch.line()}. Everything answered is kept in {folders}; run the same command again to go on."
+        ) from None
+    finally:
+        if main:
+            signals.signal(signals.SIGTERM, before)
+
+
+def _root(plan: ExtractionPlan) -> Path | None:
+    return None if plan.ledger.path is None else plan.ledger.path.parent
+
+
+def _results(plan: ExtractionPlan) -> list[Extraction]:
+    for row in plan.signals:
+        SignalStore(row.folder).tidy()
+    with plan.ledger.open() as ledger:
+        return [Extraction(row, ledger.counts(row.key), SignalStore(row.folder).seconds()) for row in plan.signals]

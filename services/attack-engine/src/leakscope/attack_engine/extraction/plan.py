@@ -1,0 +1,190 @@
+"""What an extraction will ask and what that costs, known before the first query."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leakscope.attack_engine.attacks.signal import Signal
+from leakscope.attack_engine.endpoints.base import EndpointCard
+from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
+from leakscope.attack_engine.endpoints.ledger import LedgerSpec
+from leakscope.attack_engine.endpoints.requests import images_per_request
+from leakscope.attack_engine.endpoints.spec import EndpointSpec
+from leakscope.attack_engine.extraction.shards import SHARD_SIZE, Shard, make_shards
+from leakscope.attack_engine.extraction.store import SignalStore
+from leakscope.core.datasets import Dataset, DatasetSpec, Ids
+from leakscope.core.digests import digest_json
+from leakscope.core.errors import UsageError
+
+_BATCH_BYTES = 64 * 2**20
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class SignalPlan:
+    """One signal on one endpoint.
+
+    Attributes:
+        signal: what is asked.
+        key: digest of all that its values depend on; the ledger counts under it.
+        folder: where its shards go.
+        samples: samples wanted.
+        extracted: how many of them are there already.
+        shards: the rest.
+        queries: images a sample.
+        kept: images of unfinished shards whose answers are kept.
+        batch: samples given to the signal at once.
+        requests: requests that are left to ask, about.
+    """
+
+    signal: Signal
+    key: str
+    folder: Path
+    samples: int
+    extracted: int
+    shards: tuple[Shard, ...]
+    queries: int
+    kept: int
+    batch: int
+    requests: int
+
+    @property
+    def total(self) -> int:
+        """Images that all samples cost, extracted ones included."""
+        return self.samples * self.queries
+
+    @property
+    def pending(self) -> int:
+        """Images that are left to ask."""
+        return max((self.samples - self.extracted) * self.queries - self.kept, 0)
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """Signals of one endpoint on one data set, and their cost.
+
+    Attributes:
+        endpoint: how it is reached.
+        card: the endpoint as it was when the plan was made.
+        dataset: where the images come from.
+        signals: one plan each.
+        ledger: the budget.
+        spent: images charged to the ledger before.
+        answers: where answers are kept for good; None keeps them only until their shard is finished.
+        images_per_second: stated, or measured on shards extracted before; None if unknown.
+    """
+
+    endpoint: EndpointSpec
+    card: EndpointCard
+    dataset: DatasetSpec
+    signals: tuple[SignalPlan, ...]
+    ledger: LedgerSpec
+    spent: int
+    answers: Path | None
+    images_per_second: float | None
+
+    @property
+    def pending(self) -> int:
+        """Images that are left to ask."""
+        return sum(plan.pending for plan in self.signals)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time; None if no rate is known."""
+        return self.pending / self.images_per_second if self.images_per_second else None
+
+
+def plan_extraction(
+    signals: Sequence[Signal],
+    dataset: DatasetSpec,
+    sample_ids: Ids,
+    endpoint: EndpointSpec,
+    folder: Path,
+    *,
+    budget: int | None = None,
+    keep: bool = False,
+    shard_size: int = SHARD_SIZE,
+    images_per_second: float | None = None,
+    card: EndpointCard | None = None,
+) -> ExtractionPlan:
+    """Plan the extraction of `signals` for `sample_ids`. Asks the endpoint for its card and for no image.
+
+    Args:
+        signals: what is asked.
+        dataset: where the images come from.
+        sample_ids: int64 [S], in any order.
+        endpoint: what is asked.
+        folder: where signals, unfinished work and the ledger go; the same folder again resumes.
+        budget: images that may be asked in all, over everything in `folder`.
+        keep: keep answers for good, for other signals that ask the same.
+        shard_size: samples that are extracted and resumed together.
+        images_per_second: rate to estimate with; else the one measured on earlier shards.
+        card: the endpoint's card, where it is known already; it is then not contacted.
+
+    Raises:
+        UsageError: an output the endpoint does not offer, a sample the data set does not have, no sample.
+        EndpointError: see `EndpointSpec.open`.
+        BudgetError: the budget does not cover what is left to ask.
+    """
+    data = dataset.open()
+    _check_ids(data, sample_ids)
+    card = card or _card(endpoint)
+    for signal in signals:
+        card.check_outputs(signal.outputs)
+    root = folder / card.identity[:16]
+    plans = tuple(_plan_signal(s, data, sample_ids, endpoint, card, root, shard_size) for s in signals)
+    ledger = LedgerSpec(folder / LEDGER, budget)
+    answers = root / "answers" if keep else None
+    with ledger.open() as book:
+        free = sum(book.unfinished(plan.key, idempotent=card.idempotent) for plan in plans)
+        spent = book.spent
+        if answers is None or not KeptAnswers(answers).images():
+            book.require(max(sum(plan.pending for plan in plans) - free, 0))
+    rate = images_per_second or _measured(plans)
+    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate)
+
+
+def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
+    """SHA-256 (hex) of all that a signal's values depend on: itself with its options and seed, endpoint, data set."""
+    options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
+    kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
+    described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
+    return digest_json({"signal": described, "endpoint": card.identity, "dataset": dataset_digest})
+
+
+def _plan_signal(
+    signal: Signal, data: Dataset, ids: Ids, spec: EndpointSpec, card: EndpointCard, root: Path, shard_size: int
+) -> SignalPlan:
+    key = signal_key(signal, card, data.digest)
+    store = SignalStore(root / f"{signal.name}-{key[:16]}")
+    wanted = {int(i) for i in ids}
+    extracted = wanted & store.sample_ids()
+    shards = make_shards(wanted - extracted, shard_size)
+    queries = signal.queries_per_sample(data.image_size)
+    batch = max(1, min(shard_size, _BATCH_BYTES // (queries * 3 * data.image_size[0] * data.image_size[1])))
+    kept = sum(store.unfinished_answers(shard).images() for shard in shards)
+    size = images_per_request(card, (1, *data.image_size, 3), signal.outputs, spec.images_per_request)
+    requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
+    return SignalPlan(signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests)
+
+
+def _check_ids(data: Dataset, ids: Ids) -> None:
+    if len(ids) == 0:
+        raise UsageError("There is no sample to extract: the split, or the role asked for, is empty.")
+    low, high = int(np.min(ids)), int(np.max(ids))
+    if low < 0 or high >= len(data):
+        wrong = low if low < 0 else high
+        raise UsageError(f"{data.name!r} has samples 0 to {len(data) - 1}, not {wrong}: give the split drawn from it.")
+
+
+def _card(endpoint: EndpointSpec) -> EndpointCard:
+    with endpoint.open() as opened:
+        return opened.card
+
+
+def _measured(plans: Sequence[SignalPlan]) -> float | None:
+    rates = [rate for plan in plans if (rate := SignalStore(plan.folder).rate()) is not None]
+    return float(np.mean(rates)) if rates else None

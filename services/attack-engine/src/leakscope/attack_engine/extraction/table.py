@@ -1,0 +1,31 @@
+"""The plan as a table for people."""
+
+from rich.table import Table
+
+from leakscope.attack_engine.extraction.plan import ExtractionPlan
+
+
+def plan_table(plan: ExtractionPlan) -> Table:
+    """The plan and its cost: one row a signal, the sum, the budget and the time in the caption."""
+    table = Table(title=f"Plan for {plan.card.url}", caption=_caption(plan), caption_justify="left")
+    table.add_column("signal")
+    for header in ("samples", "extracted", "images a sample", "images", "kept", "to ask", "requests"):
+        table.add_column(header, justify="right")
+    for row in plan.signals:
+        numbers = (row.samples, row.extracted, row.queries, row.total, row.kept, row.pending, row.requests)
+        table.add_row(row.signal.name, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _caption(plan: ExtractionPlan) -> str:
+    budget = plan.ledger.budget
+    limit = "no budget set" if budget is None else f"budget {budget:,}, {max(budget - plan.spent, 0):,} left"
+    time = "time unknown until the first shard" if plan.seconds is None else f"about {duration(plan.seconds)}"
+    return f"{plan.pending:,} images to ask; {limit}; {time}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "45 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

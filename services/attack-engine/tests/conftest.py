@@ -1,0 +1,122 @@
+"""A small real bundle and real servers of it, each in its own process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import timm
+
+from leakscope.core import architectures
+from leakscope.core.bundles import BundleCard, save_bundle
+
+_ARGS = {
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 32,
+    "depth": 2,
+    "num_heads": 2,
+    "global_pool": "avg",
+    "fc_norm": False,
+    "dynamic_img_size": True,
+    "num_classes": 0,
+}
+
+
+def make_bundle(folder: Path) -> Path:
+    """An untrained ViT of two blocks that takes images of any size."""
+    architectures.register()
+    model = timm.create_model("vit_tiny_patch16_224", **_ARGS)
+    half = (0.5, 0.5, 0.5)
+    save_bundle(model, folder, BundleCard("untrained", ("embedding", "feature_map"), 32, half, half), _ARGS)
+    return folder
+
+
+@dataclass
+class Served:
+    """An encoder server that runs as `leakscope serve` in a process of its own."""
+
+    bundle: Path
+    folder: Path
+    options: tuple[str, ...] = ()
+    port: int = 0
+    process: "subprocess.Popen[bytes] | None" = None
+    metrics: int = 0
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"grpc://127.0.0.1:{self.port}/{self.bundle.name}"
+
+    def start(self) -> "Served":
+        port_file = self.folder / f"port-{time.monotonic_ns()}"
+        out = self.folder / "server.log"
+        command = ["serve", str(self.bundle), "--port", str(self.port), "--port-file", str(port_file)]
+        command += ["--metrics-port", "0", "--threads", "1", "--settle-seconds", "0", *self.options]
+        code = "from leakscope.core.cli import main; main()"
+        with out.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, *command],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        deadline = time.monotonic() + 120
+        while not (port_file.exists() and "metrics on" in out.read_text()):
+            assert self.process.poll() is None, out.read_text()
+            assert time.monotonic() < deadline, out.read_text()
+            time.sleep(0.05)
+        self.port = int(port_file.read_text())
+        self.metrics = int(out.read_text().split("metrics on http://127.0.0.1:")[1].split("/")[0])
+        return self
+
+    def images(self, kind: str) -> int:
+        """The Prometheus counter of "answered" or "replayed" images, over all labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return int(sum(float(line.split()[-1]) for line in lines if line.startswith(f"leakscope_{kind}_images_total")))
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(bundle: Path, *options: str) -> Served:
+        folder = tmp_path / f"server-{len(started)}"
+        folder.mkdir()
+        started.append(Served(bundle, folder, options))
+        return started[-1].start()
+
+    yield start
+    for server in started:
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def served(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for a module's tests that do not count what it answered."""
+    server = Served(tiny_bundle, tmp_path_factory.mktemp("served")).start()
+    yield server
+    server.kill()

@@ -1,0 +1,179 @@
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from leakscope.attack_engine.endpoints import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from leakscope.attack_engine.endpoints.base import Answers, EndpointCard
+from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
+from leakscope.attack_engine.endpoints.requests import images_per_request, split
+from leakscope.attack_engine.endpoints.spec import Address, parse
+from leakscope.core.bundles import open_bundle
+from leakscope.core.errors import BudgetError, DataError, EndpointError, UsageError
+
+
+def _images(count: int, side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def test_addresses() -> None:
+    assert parse("grpc://host:8500") == Address("host:8500")
+    assert parse("grpc://host:8500/moco") == Address("host:8500", "moco")
+    assert parse("grpcs://[::1]:1/m") == Address("[::1]:1", "m", secure=True)
+    assert parse("local:a/b") == Address(bundle=Path("a/b"))
+
+
+@pytest.mark.parametrize("url", ["host:8500", "http://host:1", "grpc://host", "grpc://:1", "local:", "grpc://h:0", ""])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        EndpointSpec(url)
+
+
+def test_a_spec_travels() -> None:
+    spec = EndpointSpec("grpc://h:1/m", images_per_request=7, output_names={"embedding": "out"})
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    with pytest.raises(UsageError, match="in_flight"):
+        EndpointSpec("grpc://h:1", in_flight=0)
+
+
+def test_in_process_answers_are_the_encoders(tiny_bundle: Path) -> None:
+    encoder, _ = open_bundle(tiny_bundle)
+    images = _images(70)
+    expected = encoder.answer(images, ("embedding", "feature_map"))
+    with EndpointSpec(f"local:{tiny_bundle}", images_per_request=32).open() as endpoint:
+        assert endpoint.card.outputs == {"embedding": (32,), "feature_map": (16, 32)}
+        answers = endpoint.query(images, ("embedding", "feature_map"))
+        assert endpoint.counts == Counts(sent=70, answered=70)
+    for name, value in expected.items():
+        np.testing.assert_allclose(answers[name], value, atol=1e-5)
+
+
+def test_kept_answers_are_bit_for_bit_and_free(tiny_bundle: Path, tmp_path: Path) -> None:
+    spec, kept, images = EndpointSpec(f"local:{tiny_bundle}", images_per_request=8), KeptAnswers(tmp_path), _images(20)
+    with spec.open(LedgerSpec(budget=20), kept=kept) as endpoint:
+        first = endpoint.query(images, ("embedding",))["embedding"]
+        assert kept.images() == 20
+        again = endpoint.query(images, ("embedding",))["embedding"]
+        assert endpoint.counts == Counts(sent=20, answered=20, cached=20)
+        with pytest.raises(BudgetError):
+            endpoint.query(images, ("feature_map",))
+    assert first.tobytes() == again.tobytes()
+
+
+def test_a_damaged_kept_answer_is_asked_again(tiny_bundle: Path, tmp_path: Path) -> None:
+    kept, images = KeptAnswers(tmp_path), _images(4)
+    with EndpointSpec(f"local:{tiny_bundle}").open(kept=kept) as endpoint:
+        first = endpoint.query(images, ("embedding",))["embedding"]
+        (path,) = tmp_path.glob("*/*.safetensors")
+        path.write_bytes(path.read_bytes()[:40])
+        again = endpoint.query(images, ("embedding",))["embedding"]
+        assert endpoint.counts == Counts(sent=8, answered=8)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_equal_requests_of_one_query_are_asked_once(tiny_bundle: Path) -> None:
+    images = np.repeat(_images(1), 6, axis=0)
+    with EndpointSpec(f"local:{tiny_bundle}", images_per_request=2).open() as endpoint:
+        answers = endpoint.query(images, ("embedding",))["embedding"]
+        assert endpoint.counts == Counts(sent=2, answered=2, cached=4)
+    np.testing.assert_array_equal(answers[:2], answers[4:])
+
+
+def test_an_unknown_output_names_the_nearest(tiny_bundle: Path) -> None:
+    with EndpointSpec(f"local:{tiny_bundle}").open() as endpoint, pytest.raises(UsageError, match="'embedding'"):
+        endpoint.query(_images(1), ("embeding",))
+
+
+def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such bundle"):
+        EndpointSpec(f"local:{tmp_path / 'none'}").open()
+
+
+def _card(**fields: object) -> EndpointCard:
+    return EndpointCard("grpc://h:1", "m", {"embedding": (8,), "feature_map": (-1, 8)}, **fields)
+
+
+def test_requests_keep_to_every_limit() -> None:
+    shape, asked = (1, 32, 32, 3), ("embedding",)
+    assert images_per_request(_card(preferred_images=100), shape, asked, None) == 100
+    assert images_per_request(_card(max_images=50), shape, asked, 80) == 50
+    assert images_per_request(_card(max_message_bytes=4096 + 3072 * 7), shape, asked, None) == 7
+    with pytest.raises(EndpointError, match="message limit"):
+        images_per_request(_card(max_message_bytes=5000), shape, asked, None)
+
+
+def test_request_ids_are_of_content_outputs_and_endpoint() -> None:
+    images = _images(5)
+    ids = {r.id for r in split(_card(), images, ("embedding",), 2)}
+    assert ids == {r.id for r in split(_card(), images.copy(), ("embedding",), 2)}
+    assert len(ids) == 3
+    assert not ids & {r.id for r in split(_card(), images, ("feature_map",), 2)}
+    assert not ids & {r.id for r in split(_card(weights_digest="w"), images, ("embedding",), 2)}
+    assert _card(weights_digest="w").identity != _card(weights_digest="v").identity
+
+
+class _Broken:
+    """A driver whose answers are not usable."""
+
+    in_flight = 1
+
+    def __init__(self, row: float, rows: int | None = None) -> None:
+        self.card = _card()
+        self._row, self._rows = row, rows
+
+    def ask(self, images: NDArray[np.uint8], *_: object) -> Answers:
+        answer = np.ones((self._rows or len(images), 8), dtype=np.float32)
+        answer[-1] = self._row
+        return {"embedding": answer}
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("driver", "words"),
+    [
+        (_Broken(0.0), "0 non-finite and 1 all-zero"),
+        (_Broken(np.nan), "1 non-finite"),
+        (_Broken(1.0, rows=2), "2 rows of 'embedding' for 3 images"),
+    ],
+)
+def test_unusable_vectors_are_refused_and_not_kept(driver: _Broken, words: str, tmp_path: Path) -> None:
+    kept = KeptAnswers(tmp_path)
+    with MeteredEndpoint(driver, LedgerSpec().open(), kept=kept) as endpoint:
+        with pytest.raises(EndpointError, match=words):
+            endpoint.query(_images(3), ("embedding",))
+        assert kept.images() == 0
+
+
+def test_images_outside_the_published_sides_are_refused() -> None:
+    card = _card(min_side=16, max_side=64)
+    card.check_images((1, 16, 64, 3))
+    with pytest.raises(EndpointError, match="16 to 64"):
+        card.check_images((1, 8, 32, 3))
+
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from leakscope.attack_engine.endpoints import KeptAnswers
+from leakscope.core.errors import DataError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+kept = KeptAnswers(Path(sys.argv[1]))
+kept.write("aa" * 32, {"embedding": np.ones((1, 2), dtype=np.float32)})
+try:
+    kept.write("ab" * 32, {"embedding": np.ones((1, 2000), dtype=np.float32)})
+except DataError as error:
+    print(error)
+"""
+
+
+def test_no_room_to_write_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "cannot be written" in done.stdout
+    assert "run the same command again" in done.stdout
+    assert [path.name for path in tmp_path.glob("*/*")] == ["aa" * 31 + ".safetensors"]
