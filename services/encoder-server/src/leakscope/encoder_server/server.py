@@ -57,12 +57,12 @@ class Server:
         forwards = _forwards(self.victim, self._settings)
         await asyncio.to_thread(_warm_up, forwards, self.victim)
         limits = self._settings.limits
-        self._metrics = Metrics(lambda: self._batcher.queue.images)
-        self._batcher = Batcher(forwards, self._settings.batching, limits.max_queued_images, self._metrics.batch)
+        self.metrics = Metrics(lambda: self._batcher.queue.images)
+        self._batcher = Batcher(forwards, self._settings.batching, limits.max_queued_images, self.metrics.batch)
         sizes = Sizes(self._batcher, self.victim.encoder.outputs, limits.max_side)
         shapes = await sizes.shapes(self.victim.image_size, self.victim.image_size)
         metadata = model_metadata(self.victim, shapes, self._settings)
-        self._service = InferenceService(metadata, self._batcher, sizes, limits, self._metrics)
+        self._service = InferenceService(metadata, self._batcher, sizes, limits, self.metrics)
         await self._listen(keys)
         await self._set_health(_SERVING)
 
@@ -96,14 +96,14 @@ class Server:
         reflection.enable_server_reflection(listed, self._grpc, pool=standard_pool(listening.service))
         self.port = _bind(self._grpc, listening.host, listening.port)
         if listening.metrics_port is not None:
-            self._endpoint = MetricsEndpoint(self._metrics, listening.host, listening.metrics_port)
+            self._endpoint = MetricsEndpoint(self.metrics, listening.host, listening.metrics_port)
             self.metrics_port = self._endpoint.port
         await self._grpc.start()
 
     def _generic_handler(self, service: str) -> Any:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
-                observed(name, handler, self._metrics),
+                observed(name, handler, self.metrics),
                 request_deserializer=METHODS[name].request.FromString,
                 response_serializer=METHODS[name].response.SerializeToString,
             )
@@ -112,7 +112,7 @@ class Server:
         return grpc.method_handlers_generic_handler(service, handlers)
 
     def _refused(self, path: str) -> None:
-        self._metrics.call(path.rpartition("/")[2], _UNAUTHENTICATED, 0.0)
+        self.metrics.call(path.rpartition("/")[2], _UNAUTHENTICATED, 0.0)
 
     async def _set_health(self, status: Any) -> None:
         for name in ("", self._settings.listening.service, self.victim.name):

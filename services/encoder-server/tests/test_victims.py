@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from leakscope.core.errors import DataError, EndpointError
+from leakscope.encoder_server.forward import Forward
+from leakscope.encoder_server.settings import Compute
+from leakscope.encoder_server.timm_models import from_timm
+from leakscope.encoder_server.victims import from_bundle
+
+HUB_MODEL = "test_vit.r160_in1k"
+
+
+@pytest.fixture
+def hub_cache(monkeypatch, tmp_path):
+    """An offline hub cache: a function that puts one file of `HUB_MODEL` into it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / f"models--timm--{HUB_MODEL}"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    return snapshot
+
+
+def test_hub_weights_are_served_from_safetensors(hub_cache):
+    model = timm.create_model(HUB_MODEL)
+    save_file(model.state_dict(), hub_cache / "model.safetensors")
+    victim = from_timm(HUB_MODEL, "named", ["embedding"], weights="hub", seed=0, options={})
+    assert (victim.name, victim.architecture, victim.image_size) == ("named", HUB_MODEL, 160)
+    for key, tensor in victim.encoder.model.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[key])
+
+
+def test_only_safetensors_are_taken_from_the_hub(hub_cache):
+    torch.save(timm.create_model(HUB_MODEL).state_dict(), hub_cache / "pytorch_model.bin")
+    with pytest.raises(EndpointError, match="hub cannot be reached"):
+        from_timm(HUB_MODEL, None, [], weights="hub", seed=0, options={})
+
+
+def test_an_architecture_without_hub_weights_says_so():
+    with pytest.raises(DataError, match="timm knows no weights on the hub for 'resnet18_cifar'"):
+        from_timm("resnet18_cifar", None, [], weights="hub", seed=0, options={})
+
+
+def test_untrained_weights_follow_the_seed_and_leave_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    digests = [from_timm("test_vit", None, [], weights="random", seed=s, options={}).weights_digest for s in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(("classes", "outputs"), [(0, 2), (5, 3)])
+def test_a_classifier_makes_posteriors_public(classes, outputs):
+    options = {"num_classes": classes}
+    victim = from_timm("test_resnet", None, [], weights="random", seed=0, options=options)
+    assert len(victim.encoder.outputs) == outputs
+
+
+def test_a_bundle_is_served_as_its_card_says(bundle):
+    victim = from_bundle(bundle, None, [])
+    assert (victim.name, victim.architecture, victim.image_size) == ("victim", "vit_tiny_patch16_224", 32)
+    assert victim.encoder.outputs == ("embedding", "feature_map")
+    assert not victim.fixed_size
+    assert from_bundle(bundle, "other", ["feature_map"]).encoder.outputs == ("feature_map",)
+
+
+def test_bf16_answers_are_close(bundle):
+    victim = from_bundle(bundle, None, [])
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    exact, rough = (
+        Forward(victim.encoder, "cpu", Compute(("cpu",), 0, precision), 8)(pixels, ["embedding"])["embedding"]
+        for precision in ("fp32", "bf16")
+    )
+    assert rough.dtype == np.float32
+    assert 0 < np.abs(exact - rough).max() < 0.1
