@@ -2,7 +2,6 @@
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,14 +10,16 @@ from torch.nn.functional import normalize
 
 from leakscope.core.errors import UsageError
 from leakscope.trainer.recipes import RECIPES
-from leakscope.trainer.recipes.base import normalised
+from leakscope.trainer.recipes.base import backbone_input, normalised
 from leakscope.trainer.recipes.dino import SelfDistillation
 from leakscope.trainer.recipes.mae import MaskedAutoencoder, patch_orders
 from leakscope.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
 from leakscope.trainer.recipes.supervised import Supervised
+from leakscope.trainer.recipes.vit import patches_of
 from leakscope.trainer.schedule import cosine_rise, warmup_cosine
 
 SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2}
+CORNERS = [(top, left) for top in range(0, 32, 8) for left in range(0, 32, 8)]
 
 
 @pytest.fixture
@@ -45,42 +46,49 @@ def test_masks_are_drawn_for_each_image_and_each_step(generator):
     assert (patch_orders(200, 16, generator) != orders).any()
 
 
-def test_the_masked_autoencoder_sees_only_what_it_keeps(images, generator):
+def test_patches_are_cut_row_by_row(images):
+    patches = patches_of(images, 8)
+    for place in range(16):
+        top, left = 8 * (place // 4), 8 * (place % 4)
+        assert (patches[:, place].view(6, 8, 8, 3) == images[:, top : top + 8, left : left + 8]).all()
+
+
+def test_with_everything_kept_the_masked_encoder_is_the_published_one(images, generator):
     method = MaskedAutoencoder(**SMALL_VIT).build(32, 0)
-    pixels = normalised(images)
-    kept = patch_orders(6, 16, generator)[:, :4]
-    altered = pixels.clone()
-    for row, places in enumerate(kept.tolist()):
-        for place in set(range(16)) - set(places):
-            top, left = 8 * (place // 4), 8 * (place % 4)
-            altered[row, :, top : top + 8, left : left + 8] = 9.0
-    torch.testing.assert_close(method.encode(pixels, kept), method.encode(altered, kept))
+    order = patch_orders(6, 16, generator)
+    rows = torch.arange(6).unsqueeze(1)
+    encoded = method.encode(normalised(patches_of(images, 8)[rows, order]), order)
+    expected = method.published().forward_features(backbone_input(images))
+    torch.testing.assert_close(encoded, expected[rows, order], atol=1e-5, rtol=1e-5)
 
 
-def test_with_everything_kept_the_masked_encoder_is_the_published_one(images):
-    method = MaskedAutoencoder(**SMALL_VIT).build(32, 0)
-    pixels = normalised(images)
-    everything = torch.arange(16).expand(6, -1)
-    expected = method.published().forward_features(pixels)
-    torch.testing.assert_close(method.encode(pixels, everything), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_the_masked_autoencoders_loss_against_a_loop(images, labels, generator, monkeypatch):
-    options = replace(MaskedAutoencoder(**SMALL_VIT), flip=0.0)
-    method = options.build(32, 0)
+def test_the_masked_autoencoders_loss_against_a_loop(images, labels, monkeypatch):
+    method = MaskedAutoencoder(**SMALL_VIT, flip=0.0).build(32, 0)
     orders = patch_orders(6, 16, torch.Generator().manual_seed(1))
     monkeypatch.setattr("leakscope.trainer.recipes.mae.patch_orders", lambda *_: orders)
-    loss = method.loss(images, labels, generator, 0.0)
-    pixels = normalised(images)
-    predicted = method.decoder(method.encode(pixels, orders[:, :4]), orders[:, :4])
+    loss = method.loss(images, labels, torch.Generator(), 0.0)
     errors = []
-    for row in range(6):
-        for place in orders[row, 4:].tolist():
-            top, left = 8 * (place // 4), 8 * (place % 4)
-            patch = pixels[row, :, top : top + 8, left : left + 8].permute(1, 2, 0).flatten()
+    for image, order in zip(normalised(images), orders, strict=True):
+        cut = torch.stack([image[top : top + 8, left : left + 8].flatten() for top, left in CORNERS])
+        seen = method.encode(cut[order[:4]].view(1, 4, 64, 3), order[None, :4])
+        predicted = method.decoder(seen, order[None])[0]
+        for guess, patch in zip(predicted, cut[order[4:]], strict=True):
             target = (patch - patch.mean()) / (patch.var() + 1e-6).sqrt()
-            errors.append((predicted[row, place] - target).square().mean())
+            errors.append((guess - target).square().mean())
     assert loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
+
+
+def test_the_masked_patches_never_reach_the_prediction(images, labels, generator):
+    """Gradients of the predictions are zero in the pixels of every masked patch, and not in the seen ones."""
+    method = MaskedAutoencoder(**SMALL_VIT).build(32, 0)
+    order = patch_orders(6, 16, generator)
+    pixels = normalised(patches_of(images, 8)).requires_grad_()
+    shuffled = pixels[torch.arange(6).unsqueeze(1), order]
+    predicted = method.decoder(method.encode(shuffled[:, :4], order[:, :4]), order)
+    torch.autograd.backward(predicted.square().sum())
+    moved = pixels.grad.abs().sum(dim=(2, 3)) > 0  # [B, N]
+    assert (moved.gather(1, order[:, :4])).all()
+    assert not moved.gather(1, order[:, 4:]).any()
 
 
 def test_info_nce_against_a_loop(generator):

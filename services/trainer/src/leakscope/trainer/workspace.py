@@ -1,8 +1,11 @@
 """The folders of one training: the bundle to be, and beside it the work folder with checkpoint and progress."""
 
 import shutil
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from leakscope.core.bundles import CARD, BundleCard, read_card, save_bundle
 from leakscope.core.errors import UsageError
@@ -66,7 +69,8 @@ class Workspace:
         with writing(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(draft, ignore_errors=True)
-            written = save_bundle(method.published(), draft, card, method.model_args)
+            model = deepcopy(method.published()).cpu().to(memory_format=torch.contiguous_format)
+            written = save_bundle(model, draft, card, method.model_args)
             draft.replace(self.folder)
             self.checkpoint.unlink(missing_ok=True)
             if not any(draft.parent.iterdir()):

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import DINO, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.base import Method, backbone_input
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
 from leakscope.trainer.schedule import cosine_rise
@@ -161,4 +161,4 @@ class SelfDistillationMethod(Method):
 def _views(images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
     """`count` views of each image, normalised, [count * B, 3, side, side], view after view."""
     repeated = images.repeat(count, 1, 1, 1)
-    return normalised(augment(repeated, augmentation, generator, side))
+    return backbone_input(augment(repeated, augmentation, generator, side))

@@ -3,11 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from lightly.models.utils import (
-    initialize_2d_sine_cosine_positional_embedding,
-    normalize_mean_var,
-    patchify,
-)
+from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
 from timm.models.vision_transformer import Block
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -16,7 +12,7 @@ from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, Augmentation, augment
 from leakscope.trainer.recipes.base import Method, normalised
 from leakscope.trainer.recipes.optimisers import adamw
-from leakscope.trainer.recipes.vit import VIT, plain_attention, positioned_patches, vit_arguments
+from leakscope.trainer.recipes.vit import VIT, patch_tokens, patches_of, plain_attention, vit_arguments
 
 
 @dataclass(frozen=True)
@@ -81,14 +77,22 @@ class PixelDecoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.predict = nn.Linear(dim, pixels)
 
-    def forward(self, seen: Tensor, kept: Tensor) -> Tensor:
-        """Predict every patch, [B, N, pixels], from the seen ones' tokens [B, K, D] at places `kept` [B, K]."""
+    def forward(self, seen: Tensor, order: Tensor) -> Tensor:
+        """Predict the masked patches' pixels.
+
+        Args:
+            seen: tokens [B, K, D] of the seen patches.
+            order: int64 [B, N], places of the seen patches, then of the masked ones.
+
+        Returns:
+            float [B, N - K, pixels], in that order.
+        """
         seen = self.embed(seen)
-        size = (len(seen), self.position.shape[1], seen.shape[-1])
-        places = kept.unsqueeze(-1).expand_as(seen)
-        tokens = self.mask_token.to(seen.dtype).expand(size).scatter(1, places, seen)
-        decoded: Tensor = self.predict(self.norm(self.blocks(tokens + self.position)))
-        return decoded
+        masked = self.mask_token.to(seen.dtype).expand(len(order), order.shape[1] - seen.shape[1], -1)
+        tokens = torch.cat([seen, masked], dim=1) + self.position[0, order]
+        decoded = self.blocks(tokens)[:, seen.shape[1] :]
+        predicted: Tensor = self.predict(self.norm(decoded))
+        return predicted
 
 
 class MaskedAutoencoderMethod(Method):
@@ -130,19 +134,19 @@ class MaskedAutoencoderMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean squared error over the masked patches."""
         del labels, progress
-        pixels = normalised(augment(images, self.augmentation, generator, images.shape[1]))
+        views = augment(images, self.augmentation, generator, images.shape[1])
+        patches = patches_of(views, self.options.patch_size)
         order = patch_orders(len(images), self.patches, generator)
-        kept = order[:, : self.kept]
-        predicted: Tensor = self.decoder(self.encode(pixels, kept), kept)
-        target: Tensor = normalize_mean_var(patchify(pixels, self.options.patch_size))
-        error = (predicted.float() - target).square().mean(-1)  # [B, N]
-        return error.gather(1, order[:, self.kept :]).mean()
+        shuffled = normalised(patches[torch.arange(len(images), device=order.device).unsqueeze(1), order])
+        seen, masked = shuffled.tensor_split([self.kept], dim=1)
+        predicted: Tensor = self.decoder(self.encode(seen, order[:, : self.kept]), order)
+        target: Tensor = normalize_mean_var(masked.flatten(2))
+        return (predicted.float() - target).square().mean()
 
-    def encode(self, pixels: Tensor, kept: Tensor) -> Tensor:
-        """The encoder's tokens [B, K, D] of the patches at `kept` [B, K]."""
-        tokens = positioned_patches(self.backbone, pixels)
-        seen = tokens.gather(1, kept.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-        encoded: Tensor = self.backbone.get_submodule("norm")(self.backbone.get_submodule("blocks")(seen))
+    def encode(self, patches: Tensor, places: Tensor) -> Tensor:
+        """The encoder's tokens [B, K, D] of normalised patches [B, K, pixels of one, 3] at `places` [B, K]."""
+        tokens = patch_tokens(self.backbone, patches, places)
+        encoded: Tensor = self.backbone.get_submodule("norm")(self.backbone.get_submodule("blocks")(tokens))
         return encoded
 
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.base import Method, backbone_input
 from leakscope.trainer.recipes.optimisers import sgd
 
 _PRESETS = {"standard": MOCO, "weak": MOCO_WEAK}
@@ -137,4 +137,4 @@ class MomentumContrastMethod(Method):
         update_momentum(self.head, self.key_head, self.options.momentum)
 
     def _view(self, images: Tensor, generator: Generator) -> Tensor:
-        return normalised(augment(images, self.augmentation, generator, images.shape[1]))
+        return backbone_input(augment(images, self.augmentation, generator, images.shape[1]))

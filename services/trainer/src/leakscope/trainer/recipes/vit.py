@@ -4,6 +4,7 @@ from typing import Any
 
 from timm.layers import Attention
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from leakscope.core.errors import UsageError
 
@@ -43,7 +44,24 @@ def plain_attention(model: nn.Module) -> None:
             module.fused_attn = False
 
 
-def positioned_patches(vit: nn.Module, images: Tensor) -> Tensor:
-    """Patch tokens with their position embedding, [B, N, D], from normalised images [B, 3, H, W]."""
-    tokens: Tensor = vit.get_submodule("patch_embed")(images).flatten(1, 2)
-    return tokens + vit.get_parameter("pos_embed")
+def patches_of(images: Tensor, patch_size: int) -> Tensor:
+    """Cut [B, H, W, 3] into patches [B, N, patch_size ** 2, 3], row by row."""
+    batch, height, width, channels = images.shape
+    rows, columns = height // patch_size, width // patch_size
+    grid = images.view(batch, rows, patch_size, columns, patch_size, channels).transpose(2, 3)
+    return grid.reshape(batch, rows * columns, patch_size**2, channels)
+
+
+def patch_tokens(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
+    """What the ViT's first block sees of some patches: their embedding and position, [B, K, D].
+
+    The same as its own convolution gives, without computing the patches that nobody sees.
+
+    Args:
+        vit: a ViT without class token.
+        patches: normalised pixels [B, K, patch_size ** 2, 3].
+        places: int64 [B, K], where in the image they are.
+    """
+    weight = vit.get_parameter("patch_embed.proj.weight").permute(0, 2, 3, 1).flatten(1)
+    tokens = linear(patches.flatten(2), weight, vit.get_parameter("patch_embed.proj.bias"))
+    return tokens + vit.get_parameter("pos_embed")[0, places]
