@@ -60,7 +60,7 @@ def test_our_protocol_registers_nothing_under_the_standards_names():
 def test_the_service_shares_a_process_with_a_client_that_registers_the_standards_names():
     code = """
 from google.protobuf import descriptor_pb2, descriptor_pool
-import leakscope.encoder_server.server
+import leakscope.core.oip
 theirs = descriptor_pb2.FileDescriptorProto(name="grpc_service.proto", package="inference", syntax="proto3")
 theirs.message_type.add(name="ModelInferRequest")
 descriptor_pool.Default().Add(theirs)

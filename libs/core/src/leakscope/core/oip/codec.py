@@ -5,7 +5,7 @@ should learn it from the first answer.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "FP16": np.dtype("<f2"),
 }
 _DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
+_MAX_DIMENSIONS = 8
+_MAX_ELEMENTS = 2**60
 
 
 class TensorError(EndpointError):
@@ -113,18 +115,18 @@ def _array(tensor: Any, content: bytes, kind: str) -> NDArray[Any]:
         known = ", ".join(DTYPES)
         raise TensorError(f"The {kind} tensor {tensor.name!r} has datatype {tensor.datatype!r}: known are {known}.")
     shape = tuple(tensor.shape)
-    expected = _bytes(shape, dtype)
-    if expected is None or expected != len(content):
-        due = "no valid size" if expected is None else f"{expected} bytes"
+    if not _is_valid(shape):
+        raise TensorError(f"The {kind} tensor {tensor.name!r} has no valid shape: {list(shape)[:8]}.")
+    expected = math.prod(shape) * dtype.itemsize
+    if expected != len(content):
         raise TensorError(
             f"The {kind} tensor {tensor.name!r} of {tensor.datatype} {list(shape)} has {len(content)} bytes; "
-            f"its shape means {due}."
+            f"its shape means {expected} bytes."
         )
     return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
-def _bytes(shape: Iterable[int], dtype: np.dtype[Any]) -> int | None:
-    sizes = tuple(shape)
-    if any(size < 0 for size in sizes):
-        return None
-    return math.prod(sizes) * dtype.itemsize
+def _is_valid(shape: Sequence[int]) -> bool:
+    """Whether numpy can hold the shape, however many of its elements there are."""
+    extent = math.prod(max(size, 1) for size in shape)
+    return len(shape) <= _MAX_DIMENSIONS and min(shape, default=0) >= 0 and extent <= _MAX_ELEMENTS
