@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from leakscope.core.datasets.base import Dataset
 from leakscope.core.encoders import EMBEDDING, Encoder
-from leakscope.core.errors import Interrupted
+from leakscope.core.errors import Interrupted, UsageError
 from leakscope.core.splits import Split
 from leakscope.trainer.checkpoint import save_checkpoint
 from leakscope.trainer.evaluation import evaluate
@@ -44,10 +44,18 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often, in epochs: `checkpoint` (None: every half minute) and `evaluation` (None: only at the end)."""
+    """How often, in epochs: a checkpoint (None: every half minute), and a k-NN accuracy.
+
+    Raises:
+        UsageError: less than one epoch.
+    """
 
     checkpoint: int | None
-    evaluation: int | None
+    evaluation: int
+
+    def __post_init__(self) -> None:
+        if self.evaluation < 1 or (self.checkpoint is not None and self.checkpoint < 1):
+            raise UsageError("checkpoint_every and evaluate_every count epochs: give at least 1.")
 
 
 def quality(method: Method, dataset: Dataset, split: Split, *, probe: bool) -> dict[str, float]:
@@ -114,14 +122,14 @@ class Session:
         self.loss = result.loss
         metrics = {"loss": result.loss, "learning_rate": result.learning_rate}
         last = result.epoch == self.loop.settings.stop_after
-        if not last and _due(result.epoch, self._rhythm.evaluation):
+        if not last and result.epoch % self._rhythm.evaluation == 0:
             scores = quality(self.loop.method, *self._data, probe=False)
             self._knn = scores.get("knn_accuracy")
             self.loop.position.history.append({"epoch": result.epoch, "loss": result.loss, **scores})
             metrics |= scores
         if self._tracker is not None and (last or result.epoch % self._log_every == 0 or len(metrics) > 2):
             self._tracker.log_metrics(metrics, result.epoch)
-        if not last and _due(result.epoch, self._rhythm.checkpoint):
+        if not last and self._rhythm.checkpoint and result.epoch % self._rhythm.checkpoint == 0:
             self._save()
 
     def _save(self) -> None:
@@ -160,7 +168,3 @@ class Session:
             loss=self.loss,
             knn_accuracy=self._knn,
         )
-
-
-def _due(epoch: int, every: int | None) -> bool:
-    return every is not None and epoch % every == 0

@@ -78,7 +78,7 @@ def train(
     finished = workspace.finished()
     if finished is not None:
         return finished
-    rhythm = Rhythm(checkpoint_every, evaluate_every or max(1, plan.stop_after // 5))
+    rhythm = Rhythm(checkpoint_every, evaluate_every if evaluate_every is not None else max(1, plan.stop_after // 5))
     reporter = Reporter(workspace.progress, on_progress)
     with using_threads(threads):
         loop = _new_loop(setup, workspace, resume)

@@ -1,0 +1,56 @@
+"""Training-time defences as functions of a plan."""
+
+import pytest
+
+from leakscope.core.errors import UsageError
+from leakscope.trainer import DEFENCES, DefenceSpec, make_plan
+
+
+def test_early_stop_keeps_the_schedule_and_stops_half_way():
+    plan = make_plan("mae", {}, 101, [DefenceSpec("early-stop")])
+    assert (plan.epochs, plan.stop_after) == (101, 50)
+    assert make_plan("mae", {}, 10, [DefenceSpec("early-stop", {"fraction": 0.3})]).stop_after == 3
+    assert make_plan("mae", {}, 1, [DefenceSpec("early-stop")]).stop_after == 1
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5])
+def test_early_stop_wants_a_real_fraction(fraction):
+    with pytest.raises(UsageError, match="fraction"):
+        make_plan("mae", {}, 10, [DefenceSpec("early-stop", {"fraction": fraction})])
+
+
+def test_scsr_raises_the_lower_bound_of_the_crop_and_nothing_else():
+    plain = make_plan("moco", {"crop_scale_from": 0.2}, 10)
+    defended = make_plan("moco", {"crop_scale_from": 0.2}, 10, [DefenceSpec("scsr", {"lower": 0.5})])
+    assert plain.options.augmentation.crop_scale == (0.2, 1.0)
+    assert defended.options.augmentation.crop_scale == (0.5, 1.0)
+    assert defended == make_plan("moco", {"crop_scale_from": 0.5}, 10)
+
+
+@pytest.mark.parametrize("lower", [0.5, 0.3, 1.2])
+def test_scsr_that_raises_nothing_is_refused_with_the_reason(lower):
+    with pytest.raises(UsageError, match=r"does not raise the crop scale of 'moco', which starts from 0\.5"):
+        make_plan("moco", {"crop_scale_from": 0.5}, 10, [DefenceSpec("scsr", {"lower": lower})])
+
+
+def test_scsr_is_refused_where_nothing_is_cropped():
+    with pytest.raises(UsageError, match=r"starts from 1\.0"):
+        make_plan("mae", {}, 10, [DefenceSpec("scsr")])
+
+
+def test_defences_apply_in_order():
+    specs = [DefenceSpec("scsr", {"lower": 0.7}), DefenceSpec("early-stop"), DefenceSpec("early-stop")]
+    plan = make_plan("dino", {}, 100, specs)
+    assert plan.stop_after == 50
+    assert plan.options.augmentation.crop_scale == (0.7, 1.0)
+
+
+def test_an_unknown_defence_or_option_names_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'early-stop'"):
+        make_plan("mae", {}, 10, [DefenceSpec("early_stop")])
+    with pytest.raises(UsageError, match="Did you mean 'fraction'"):
+        make_plan("mae", {}, 10, [DefenceSpec("early-stop", {"fractions": 0.2})])
+
+
+def test_each_defence_says_what_it_is():
+    assert all(entry.summary and entry.source and entry.needs for entry in DEFENCES)

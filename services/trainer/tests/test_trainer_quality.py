@@ -1,0 +1,65 @@
+"""Accuracies against plain loops, and what training does to them."""
+
+import numpy as np
+import pytest
+
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.splits import draw_split
+from leakscope.trainer import train, untrained
+from leakscope.trainer.evaluation import LabelledVectors, knn_accuracy, probe_accuracy
+
+
+@pytest.fixture
+def clouds():
+    rng = np.random.default_rng(2)
+    centres = rng.normal(size=(4, 6))
+
+    def draw(count: int, spread: float) -> LabelledVectors:
+        labels = rng.integers(0, 4, count)
+        vectors = centres[labels] + spread * rng.normal(size=(count, 6))
+        return LabelledVectors(vectors.astype(np.float32), labels)
+
+    return draw
+
+
+def test_knn_against_a_loop(clouds):
+    bank, queries = clouds(60, 1.0), clouds(40, 1.0)
+    right = 0
+    for vector, label in zip(queries.vectors, queries.labels, strict=True):
+        cosine = bank.vectors @ vector / np.linalg.norm(bank.vectors, axis=1) / np.linalg.norm(vector)
+        votes = np.bincount(bank.labels[np.argsort(-cosine)[:20]], minlength=4)
+        right += votes.argmax() == label
+    assert knn_accuracy(bank, queries) == pytest.approx(right / 40)
+
+
+def test_accuracies_are_high_on_clusters_and_chance_on_shuffled_labels(clouds):
+    bank, queries = clouds(400, 0.3), clouds(400, 0.3)
+    shuffled = LabelledVectors(bank.vectors, np.random.default_rng(0).permutation(bank.labels))
+    for accuracy in (knn_accuracy, probe_accuracy):
+        assert accuracy(bank, queries) > 0.9
+        assert accuracy(shuffled, queries) < 0.45
+
+
+def test_a_small_bank_has_fewer_neighbours(clouds):
+    assert 0 <= knn_accuracy(clouds(5, 0.1), clouds(10, 0.1)) <= 1
+
+
+SETTINGS = {
+    "mae": ("composites", 60, {"batch_size": 25}),
+    "moco": ("composites", 12, {"batch_size": 25}),
+    "dino": ("composites", 12, {"batch_size": 25, "local_views": 2}),
+    "supervised": ("digits", 10, {"batch_size": 25}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", SETTINGS)
+def test_training_lowers_the_loss_and_beats_an_untrained_encoder(recipe, tmp_path):
+    data, epochs, options = SETTINGS[recipe]
+    dataset = DatasetSpec(data, {"count": 500} if data == "composites" else {})
+    split = draw_split(dataset.open(), members=100, non_members=400, seed=1)
+    card = train(recipe, options, dataset, split, tmp_path / "victim", epochs=epochs, threads=1, evaluate_every=1)
+    control = untrained(recipe, options, dataset, split, tmp_path / "control", seed=1)
+    losses = [entry["loss"] for entry in card.training["history"]]
+    assert card.training["loss"] < losses[len(losses) // 4]
+    assert card.training["knn_accuracy"] > control.training["knn_accuracy"]
