@@ -1,5 +1,7 @@
 """Part crops against a slow oracle, one crop at a time, and their draws against the distribution they claim."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,9 @@ def test_equal_to_the_oracle_for_any_box(data: st.DataObject) -> None:
     side = data.draw(st.integers(1, 40))
     images = random_images(1, height, width, seed=side)
     parameters = PartCropParameters(
-        np.array([[[top, left, box_height, box_width]]]), np.array([[data.draw(st.booleans())]])
+        np.array([[[top, left, box_height, box_width]]]),
+        np.array([[data.draw(st.booleans())]]),
+        (data.draw(st.integers(box_height, height)), data.draw(st.integers(box_width, width))),
     )
     expected = slow_part_crops(images, parameters, side)
     np.testing.assert_allclose(part_crops_float(images, parameters, side), expected, rtol=0, atol=1e-4)
@@ -69,7 +73,7 @@ def test_equal_to_the_oracle_for_any_box(data: st.DataObject) -> None:
 
 def test_nothing_outside_a_box_shows_in_its_crop() -> None:
     images = random_images(1, 32, 32)
-    parameters = PartCropParameters(np.array([[[8, 4, 11, 9]]]), np.array([[False]]))
+    parameters = PartCropParameters(np.array([[[8, 4, 11, 9]]]), np.array([[False]]), (17, 17))
     hidden = torch.full_like(images, 255)
     hidden[:, 8:19, 4:13] = images[:, 8:19, 4:13]
     assert torch.equal(part_crops(images, parameters, 16), part_crops(hidden, parameters, 16))
@@ -78,7 +82,7 @@ def test_nothing_outside_a_box_shows_in_its_crop() -> None:
 def test_a_whole_image_box_of_the_same_size_is_the_image_and_a_flip_mirrors_it() -> None:
     images = random_images(2, 16, 16)
     boxes = np.broadcast_to([0, 0, 16, 16], (2, 2, 4))
-    crops = part_crops(images, PartCropParameters(boxes, np.array([[False, True]] * 2)), 16)
+    crops = part_crops(images, PartCropParameters(boxes, np.array([[False, True]] * 2), (16, 16)), 16)
     assert torch.equal(crops[:, 0], images)
     assert torch.equal(crops[:, 1], images.flip(2))
 
@@ -141,3 +145,28 @@ def test_an_image_that_no_box_fits_falls_back_to_its_centre() -> None:
 def test_ranges_are_checked(wrong: dict) -> None:
     with pytest.raises(UsageError):
         draw_part_crops(np.arange(2), (32, 32), **({"crops": 2, "seed": 0} | wrong))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    scale=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(lambda pair: (min(pair), max(pair))),
+    ratio=st.tuples(st.floats(0.2, 5), st.floats(0.2, 5)).map(lambda pair: (min(pair), max(pair))),
+)
+def test_boxes_lie_inside_the_image_and_never_exceed_the_largest(
+    size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]
+) -> None:
+    parameters = draw_part_crops(np.arange(9), size, crops=9, scale=scale, ratio=ratio, seed=0)
+    corners, sizes = parameters.boxes[..., :2], parameters.boxes[..., 2:]
+    assert (corners >= 0).all()
+    assert (sizes > 0).all()
+    assert (corners + sizes <= size).all()
+    assert (sizes <= parameters.largest).all()
+    assert (np.array(parameters.largest) <= size).all()
+
+
+def test_the_papers_parts_never_exceed_17_of_32_pixels_and_more_is_refused() -> None:
+    parameters = draw_part_crops(np.arange(2), (32, 32), crops=4, seed=0)
+    assert parameters.largest == (17, 17)
+    with pytest.raises(ValueError, match="exceeds"):
+        part_crops(random_images(2, 32, 32), replace(parameters, largest=(5, 17)), 16)

@@ -233,7 +233,7 @@ def _cropped_and_flipped(images: Tensor, augmentation: Augmentation, draws: View
         boxes = np.broadcast_to(np.array([0, 0, *size]), (len(images), 4))
     else:
         boxes = draw_boxes(draws.box, lambda: draws.retries, size, augmentation.crop_scale, augmentation.crop_ratio)
-    return resample_boxes(images, boxes[:, None], flips[:, None], side, torch.uint8)[:, 0]
+    return resample_boxes(images, boxes[:, None], flips[:, None], side, largest=size, dtype=torch.uint8)[:, 0]
 
 
 def _on(planes: Tensor, values: NDArray[np.float64]) -> Tensor:

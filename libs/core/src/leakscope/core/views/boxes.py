@@ -56,6 +56,16 @@ def check_ranges(scale: Range, ratio: Range) -> None:
         raise UsageError(f"The aspect ratio must be two positive numbers, low to high, not {ratio}.")
 
 
+def largest_box(image_size: tuple[int, int], scale: Range, ratio: Range) -> tuple[int, int]:
+    """Height and width that no box of `draw_boxes` exceeds, whatever is drawn."""
+    extremes = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    sizes, fits = _sizes(extremes, image_size, scale, ratio)
+    if not fits.all():  # then some are drawn again, and may end as large as the image
+        return image_size
+    tall, wide = sizes.max(axis=0).tolist()
+    return tall, wide
+
+
 def _sizes(draws: Reals, image_size: tuple[int, int], scale: Range, ratio: Range) -> tuple[Sizes, Mask]:
     """Heights and widths [..., 2] from draws [..., 2], and which of them fit the image [...]."""
     height, width = image_size
@@ -81,7 +91,7 @@ def _fallback(image_size: tuple[int, int], ratio: Range) -> tuple[int, int]:
     """The largest height and width of the image whose aspect ratio lies within `ratio`."""
     height, width = image_size
     if width < ratio[0] * height:
-        return round(width / ratio[0]), width
+        return max(1, round(width / ratio[0])), width
     if width > ratio[1] * height:
-        return height, round(height * ratio[1])
+        return height, max(1, round(height * ratio[1]))
     return height, width

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakscope.core.views.boxes import Range, draw_boxes
+from leakscope.core.views.boxes import Range, draw_boxes, largest_box
 from leakscope.core.views.resampling import resample_boxes
 from leakscope.core.views.streams import uniforms
 
@@ -22,10 +22,12 @@ class PartCropParameters:
     Attributes:
         boxes: int64 [B, M, 4]: top, left, height, width, pixels.
         flips: bool [B, M], mirrored left and right.
+        largest: (height, width) that no box drawn alike can exceed, for any sample.
     """
 
     boxes: NDArray[np.int64]
     flips: NDArray[np.bool_]
+    largest: tuple[int, int]
 
 
 def draw_part_crops(
@@ -63,7 +65,7 @@ def draw_part_crops(
         return uniforms(sample_ids, seed, (crops, 9, 2), purpose="part crops, further attempts")
 
     boxes = draw_boxes(draws[..., :4], retries, image_size, scale, ratio)
-    return PartCropParameters(boxes, draws[..., 4] < flip_probability)
+    return PartCropParameters(boxes, draws[..., 4] < flip_probability, largest_box(image_size, scale, ratio))
 
 
 def part_crops(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:
@@ -77,9 +79,13 @@ def part_crops(images: Tensor, parameters: PartCropParameters, side: int) -> Ten
     Returns:
         uint8 [B, M, side, side, 3] on the images' device.
     """
-    return resample_boxes(images, parameters.boxes, parameters.flips, side, torch.uint8)
+    return _resampled(images, parameters, side, torch.uint8)
 
 
 def part_crops_float(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:
     """Like `part_crops`, unrounded: float32 [B, M, side, side, 3], on the images' scale, overshoot included."""
-    return resample_boxes(images, parameters.boxes, parameters.flips, side)
+    return _resampled(images, parameters, side, torch.float32)
+
+
+def _resampled(images: Tensor, parameters: PartCropParameters, side: int, dtype: torch.dtype) -> Tensor:
+    return resample_boxes(images, parameters.boxes, parameters.flips, side, largest=parameters.largest, dtype=dtype)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 _A = -0.5  # Keys' cubic, the one that antialiased bicubic resizing uses
 _CPU_BUDGET = 1 << 20  # floats of intermediate results at once: they then stay in the cache
@@ -15,6 +16,8 @@ def resample_boxes(
     boxes: NDArray[np.int64],
     flips: NDArray[np.bool_],
     side: int,
+    *,
+    largest: tuple[int, int],
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Cut `boxes` out of `images` and scale each to side x side: antialiased bicubic.
@@ -27,75 +30,73 @@ def resample_boxes(
         boxes: int64 [B, M, 4]: top, left, height, width, in pixels and inside the image.
         flips: bool [B, M], mirror left and right afterwards.
         side: height and width of the result, pixels.
+        largest: (height, width) that no box exceeds. It sets the shape of all computations: keep it the same from
+            batch to batch, and an image's crops do not depend on the images beside it, to the bit.
         dtype: torch.uint8 to round and clip, torch.float32 for the values as they are (the bicubic kernel
             overshoots: they may lie a little outside the images' range).
 
     Returns:
         `dtype` [B, M, side, side, 3] on the images' device.
 
+    Raises:
+        ValueError: a box that exceeds `largest`.
+
     Source: Keys, "Cubic convolution interpolation for digital image processing", 1981, a = -0.5.
     """
-    count, height, width, channels = images.shape
-    per_image = boxes.shape[1]
-    upright = np.zeros_like(flips)
-    down = _weights(boxes[..., 0], boxes[..., 2], upright, height, side, images.device)
-    across = _weights(boxes[..., 1], boxes[..., 3], flips, width, side, images.device)
+    count, per_image = flips.shape
+    tall, wide = largest
+    if (boxes[..., 2:] > largest).any():
+        raise ValueError(f"A box exceeds {largest}, the largest size announced.")
+    channels = images.shape[-1]
+    down, down_index = _matrices(boxes[..., 2], np.zeros_like(flips), tall, side)
+    across, across_index = _matrices(boxes[..., 3], flips, wide, side)
+    down, across = down.to(images.device), across.to(images.device)
+    places = torch.from_numpy(np.stack([boxes[..., 0], boxes[..., 1], down_index, across_index])).to(images.device)
     result = torch.empty(count, per_image, side, side, channels, dtype=dtype, device=images.device)
-    for rows in _chunks(count, per_image * side * (height + channels * width), images.device):
-        planes = images[rows].permute(0, 1, 3, 2).float().flatten(2)  # [b, H, 3 W]
-        lines = torch.bmm(down(rows).flatten(1, 2), planes)  # [b, M S, 3 W]
-        lines = lines.view(-1, side * channels, width)  # [b M, S 3, W]
-        values = torch.bmm(lines, across(rows).flatten(0, 1).mT).view(-1, per_image, side, channels, side)
+    for rows in _chunks(count, per_image * channels * wide * (tall + side), images.device):
+        top, left, rows_by, columns_by = places[:, rows].flatten(1)  # [b M]
+        cut = _windows(images[rows], top, left, largest)  # [b M, tall, 3 wide]
+        lines = torch.bmm(down[rows_by], cut).view(-1, side * channels, wide)  # [b M, S 3, wide]
+        values = torch.bmm(lines, across[columns_by].mT).view(-1, per_image, side, channels, side)
         if dtype == torch.uint8:
             values = values.round_().clamp_(0, 255).to(torch.uint8)
         torch.stack(values.unbind(-2), dim=-1, out=result[rows])
     return result
 
 
-def resize_weights(lengths: NDArray[np.int64], side: int) -> NDArray[np.float64]:
-    """Weights that scale `n` samples on a line to `side`, for every n in `lengths`.
+def resize_weights(lengths: NDArray[np.int64], size: int, side: int) -> NDArray[np.float64]:
+    """Weights that scale `n` samples on a line to `side`, for every n in `lengths`, none above `size`.
 
     Returns:
-        float64 [len(lengths), side, longest]; row i of matrix n holds output i's weights of the n samples, then zeros.
+        float64 [len(lengths), side, size]; row i of matrix n holds output i's weights of the n samples, then zeros.
     """
     scale = lengths[:, None, None] / side
     support = np.maximum(scale, 1.0)  # the kernel is stretched when shrinking, so that nothing aliases
     centre = (np.arange(side)[:, None] + 0.5) * scale
-    place = np.arange(lengths.max())
+    place = np.arange(size)
     weights = _cubic((place + 0.5 - centre) / support) * (place < lengths[:, None, None])
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
-class _Weights:
-    """Weight matrices of many boxes, each distinct one held once."""
-
-    def __init__(self, table: Tensor, index: Tensor) -> None:
-        self._table = table  # [U, S, size]
-        self._index = index  # [B, M]
-
-    def __call__(self, rows: slice) -> Tensor:
-        """The matrices of a range of images: [b, M, S, size]."""
-        index = self._index[rows]
-        return self._table.index_select(0, index.reshape(-1)).view(*index.shape, *self._table.shape[1:])
+def _matrices(
+    lengths: NDArray[np.int64], flips: NDArray[np.bool_], size: int, side: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Each distinct matrix of weights once, float32 [U, side, size], and which of them each box takes, [B, M]."""
+    keys, index = np.unique(lengths * 2 + flips, return_inverse=True)
+    weights = resize_weights(keys // 2, size, side).astype(np.float32)
+    mirrored = keys % 2 == 1
+    weights[mirrored] = weights[mirrored, ::-1]
+    return torch.from_numpy(weights), index.reshape(lengths.shape)
 
 
-def _weights(
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    flips: NDArray[np.bool_],
-    size: int,
-    side: int,
-    device: torch.device,
-) -> _Weights:
-    """Along one axis of `size` pixels: the matrices that scale starts .. starts + lengths to `side`."""
-    keys, index = np.unique((starts * (size + 1) + lengths) * 2 + flips, return_inverse=True)
-    first, length, flip = keys // 2 // (size + 1), keys // 2 % (size + 1), keys % 2 == 1
-    distinct, which = np.unique(length, return_inverse=True)
-    bank = np.pad(resize_weights(distinct, side).astype(np.float32), ((0, 0), (0, 0), (size, size)))
-    windows = np.lib.stride_tricks.sliding_window_view(bank, size, axis=-1)  # [distinct, S, offset, size]
-    table = windows[which, :, size - first]  # [U, S, size], each matrix moved to where its boxes start
-    table[flip] = table[flip, ::-1]
-    return _Weights(torch.from_numpy(table).to(device), torch.from_numpy(index.reshape(starts.shape)).to(device))
+def _windows(images: Tensor, top: Tensor, left: Tensor, largest: tuple[int, int]) -> Tensor:
+    """Windows of size `largest` from each corner, M for every image, zeros outside: float32 [b M, tall, 3 wide]."""
+    tall, wide = largest
+    planes = images.permute(0, 1, 3, 2).float()  # [b, H, 3, W]
+    planes = functional.pad(planes, (0, wide - 1, 0, 0, 0, tall - 1))
+    views = planes.unfold(1, tall, 1).unfold(3, wide, 1).permute(0, 1, 3, 4, 2, 5)  # [b, H, W, tall, 3, wide]
+    image = torch.arange(len(images), device=images.device).repeat_interleave(len(top) // len(images))
+    return views[image, top, left].flatten(2)
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
