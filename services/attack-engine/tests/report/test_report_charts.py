@@ -66,7 +66,10 @@ def test_the_roc_passes_through_its_points(findings: Findings) -> None:
         share = math.log(max(rate, floor) / floor) / math.log(1 / floor)
         return BOX.left + share * (BOX.right - BOX.left)
 
-    assert [point[0] for point in line] == pytest.approx([x(r) for r in simple.fpr], abs=0.01)
+    corners = line[1::2]
+    assert [point[0] for point in line[::2]] == pytest.approx([x(r) for r in simple.fpr], abs=0.01)
+    assert [corner[0] for corner in corners] == pytest.approx([x(r) for r in simple.fpr[1:]], abs=0.01)
+    assert [corner[1] for corner in corners] == [point[1] for point in line[:-1:2]]
     assert line[0][0] == BOX.left
     assert line[-1] == pytest.approx((BOX.right, BOX.top))
 
@@ -83,6 +86,16 @@ def test_histograms_show_shares_of_unequal_sides(findings: Findings) -> None:
     chart = histogram(Histogram((0.0, 1.0, 2.0), (1, 3), (250, 750)))
     assert points(chart, "series members")[0] == points(chart, "series non-members")[0]
     assert "members 25.0" in chart
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=60))
+def test_few_scores_get_few_bins_and_none_is_lost(counts: list[tuple[int, int]]) -> None:
+    members, non_members = (tuple(side) for side in zip(*counts, strict=True))
+    scores = Histogram(tuple(float(i) for i in range(len(counts) + 1)), members, non_members)
+    chart = histogram(scores)
+    shown = re.findall(r"members [\d.]+\xa0% \((\d+)\)", chart)
+    assert sum(map(int, shown)) == sum(members) + sum(non_members)
+    assert len(shown) / 2 <= max(8, 2 * math.sqrt(min(sum(members), sum(non_members))))
 
 
 @pytest.mark.parametrize("scores", [Histogram((1.0, 1.0), (4,), (4,)), Histogram((0.0, 1.0), (0,), (0,))])

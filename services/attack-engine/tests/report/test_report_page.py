@@ -122,7 +122,7 @@ def test_a_verdict_that_says_not_valid_itself_is_not_repeated(findings: Findings
     )
     page = render(replace(findings, verdict=own))
     assert first_line(page) == "Not valid: 1 of 14 null controls failed."
-    header = read(page[page.index('<div class="following">') : page.index('<ul class="tally"')]).text
+    header = read(page[page.index('<ul class="following">') : page.index('<ul class="tally"')]).text
     assert header == "First, PartCrop. More."
 
 

@@ -54,6 +54,7 @@ def tpr(rate: TprAtFpr) -> Measure:
     if rate.tpr is None or rate.realised_fpr is None or rate.threshold is None or rate.interval is None:
         return Measure(name, "not resolvable", "", _not_resolvable(rate))
     held = rate.interval
+    digits = 2 if rate.tpr < 0.01 else 1
     interval = rate.threshold_interval or held
     meaning = (
         f"{rate.true_positives} of {words.plural(rate.members, 'member')} found at the cost of "
@@ -64,9 +65,9 @@ def tpr(rate: TprAtFpr) -> Measure:
     if interval is not held:
         meaning += (
             f", the threshold’s own uncertainty included; were the threshold fixed beforehand, "
-            f"{words.percent_interval(held)} ({held.method})"
+            f"{words.percent_interval(held, digits)} ({held.method})"
         )
-    return Measure(name, words.percent(rate.tpr), words.percent_interval(interval), f"{meaning}.")
+    return Measure(name, words.percent(rate.tpr, digits), words.percent_interval(interval, digits), f"{meaning}.")
 
 
 def _not_resolvable(rate: TprAtFpr) -> str:

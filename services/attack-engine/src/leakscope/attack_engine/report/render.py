@@ -33,6 +33,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = words.unbroken
     environment.globals.update(
         palette=css_variables(),
         charts={"roc": roc, "histogram": histogram, "curves": curves},

@@ -60,6 +60,11 @@ def power(value: float) -> str:
     return "10" + str(int(exponent)).translate(SUPERSCRIPTS)
 
 
+def unbroken(text: str) -> str:
+    """`text` with its percent signs kept on the line of their numbers."""
+    return text.replace(" %", f"{NBSP}%")
+
+
 def p_value(value: float) -> str:
     """A p-value, bounded below where digits would mislead."""
     return f"<{NBSP}0.001" if value < 0.001 else decimal(value)

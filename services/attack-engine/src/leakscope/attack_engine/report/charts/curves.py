@@ -27,7 +27,7 @@ def curves(data: Curves) -> Markup:
     y = _fitted([data.members, data.non_members], [data.members_error, data.non_members_error], UPPER)
     difference = [a - b for a, b in zip(data.members, data.non_members, strict=True)]
     error = list(starmap(math.hypot, zip(data.members_error, data.non_members_error, strict=True)))
-    z = _fitted([difference, [0.0]], [error, [0.0]], LOWER, about=3)
+    z = _fitted([difference, [0.0]], [error, [0.0]], LOWER, about=4)
     whole = Box()
     return drawing(
         whole,

@@ -1,5 +1,6 @@
 """Histograms of both sides' scores."""
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ BOX = Box()
 
 def histogram(scores: Histogram) -> Markup:
     """The share of each side per score bin: sides of unequal size stay comparable. Dashes mark non-members."""
+    scores = _merged(scores)
     members, non_members = _shares(scores.members), _shares(scores.non_members)
     x = Linear(scores.edges[0], scores.edges[-1], BOX.left, BOX.right)
     y = Linear(0.0, 1.06 * max([*members, *non_members, 1e-9]), BOX.bottom, BOX.top, unit=100)
@@ -26,6 +28,19 @@ def histogram(scores: Histogram) -> Markup:
         *_side(x, y, scores.edges, members, "members"),
         key([Key("members", "series members"), Key("non-members", "series non-members")], BOX),
         tips=_tips(scores, x, y, members, non_members),
+    )
+
+
+def _merged(scores: Histogram) -> Histogram:
+    """Whole groups of bins joined until there are no more bins than about twice the root of the smaller side."""
+    bins = len(scores.members)
+    most = max(8, 2 * math.sqrt(min(sum(scores.members), sum(scores.non_members))))
+    group = next(size for size in range(1, bins + 1) if bins % size == 0 and bins / size <= most)
+    starts = range(0, bins, group)
+    return Histogram(
+        edges=scores.edges[::group],
+        members=tuple(sum(scores.members[i : i + group]) for i in starts),
+        non_members=tuple(sum(scores.non_members[i : i + group]) for i in starts),
     )
 
 

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from leakscope.attack_engine.evaluation.results import Evaluation, TprAtFpr
 from leakscope.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from leakscope.attack_engine.report.charts.scales import Logarithmic
-from leakscope.attack_engine.report.charts.svg import Point, area, element, group, line, text, thin
+from leakscope.attack_engine.report.charts.svg import Point, area, element, group, line, steps, text, thin
 from leakscope.attack_engine.report.words import NBSP, count, nominal, percent, plural
 
 BOX = Box()
@@ -24,6 +24,9 @@ def roc(evaluation: Evaluation) -> Markup:
     upper = [(x(fpr), y(tpr)) for fpr, tpr in zip(curve.fpr, curve.tpr_high, strict=True)]
     lower = [(x(fpr), y(tpr)) for fpr, tpr in zip(curve.fpr, curve.tpr_low, strict=True)]
     operating = [_operating_point(x, y, rate) for rate in evaluation.tpr_at_fpr if rate.resolvable]
+    entries = [Key(f"attack, {nominal(curve.level)} band", "series attack"), Key("chance", "chance")]
+    if operating:
+        entries.append(Key("at target FPR", "dot"))
     label = f"ROC curve on log-log axes, area {evaluation.auc.value:.3f}, against the chance diagonal"
     return drawing(
         BOX,
@@ -31,16 +34,12 @@ def roc(evaluation: Evaluation) -> Markup:
         _unresolvable(x, evaluation.non_members),
         axes(BOX, x, y, f"False-positive rate,{NBSP}%", f"True-positive rate,{NBSP}%"),
         line([(x(floor), y(floor)), (x(1.0), y(1.0))], class_="chance"),
-        area(thin(upper), thin(lower), class_="band attack"),
-        line(thin(points), class_="series attack"),
+        area(steps(thin(upper)), steps(thin(lower)), class_="band attack"),
+        line(steps(thin(points)), class_="series attack"),
         group(operating),
-        key([Key(f"attack, {nominal(curve.level)} band", "series attack"), Key("chance", "chance"), _targets()], BOX),
+        key(entries, BOX),
         tips=_tips(evaluation, points),
     )
-
-
-def _targets() -> Key:
-    return Key("at target FPR", "dot")
 
 
 def _unresolvable(x: Logarithmic, non_members: int) -> Markup:

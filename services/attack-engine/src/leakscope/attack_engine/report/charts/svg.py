@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -49,6 +50,12 @@ def thin(points: Sequence[Point], step: float = 0.7) -> list[Point]:
     if kept and kept[-1] != points[-1]:
         kept.append(points[-1])
     return kept
+
+
+def steps(points: Sequence[Point]) -> list[Point]:
+    """The staircase through `points` that keeps each height until the next point."""
+    corners = [corner for (_, y), after in pairwise(points) for corner in ((after[0], y), after)]
+    return [*points[:1], *corners]
 
 
 def number(value: float) -> str:
