@@ -109,12 +109,14 @@ async def start(
     *,
     limits: dict[str, Any] | None = None,
     batching: dict[str, Any] | None = None,
+    compute: dict[str, Any] | None = None,
     listening: dict[str, Any] | None = None,
 ) -> Running:
     settings = replace(
         SETTINGS,
         limits=Limits(**(limits or {})),
         batching=Batching(**(batching or {})),
+        compute=replace(SETTINGS.compute, **(compute or {})),
         listening=replace(SETTINGS.listening, **(listening or {})),
     )
     server = Server(victim, settings)

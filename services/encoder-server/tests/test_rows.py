@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,8 +55,9 @@ def check(background, requests, seed):
             np.testing.assert_allclose(answer[name], expected[name], atol=1e-5)
 
 
-def test_rows_are_never_mixed_up(background):
-    served = background(batching={"max_batch": 8})
+@pytest.mark.parametrize("devices", [("cpu",), ("cpu", "cpu")])
+def test_rows_are_never_mixed_up(background, devices):
+    served = background(batching={"max_batch": 8}, compute={"devices": devices})
 
     @given(st.lists(request, min_size=1, max_size=24), st.integers(0, 2**32))
     @settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from leakscope.encoder_server.server import Server
+from leakscope.encoder_server.server import Server, address
 from leakscope.encoder_server.settings import Settings
 from leakscope.encoder_server.victims import Victim
 
@@ -20,6 +20,8 @@ async def serve_until_told(victim: Victim, settings: Settings) -> None:
     # The device's thread asks for the interpreter's lock between any two operators; Python's default makes it wait
     # 5 ms each time for an event loop that is never idle.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    if settings.listening.port_file is not None:
+        settings.listening.port_file.unlink(missing_ok=True)  # an earlier server's
     server = Server(victim, settings)
     signals = _signals()
     await server.start()
@@ -40,9 +42,9 @@ def _announce(server: Server, settings: Settings) -> None:
     if listening.port_file is not None:
         _write(listening.port_file, f"{server.port}\n")
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"serving {server.victim.name} on grpc://{listening.host}:{server.port}")
+    console.print(f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
     if server.metrics_port is not None:
-        console.print(f"metrics on http://{listening.host}:{server.metrics_port}/metrics")
+        console.print(f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
     sys.stdout.flush()
 
 

@@ -119,6 +119,11 @@ class Server:
             await self._health.set(name, status)
 
 
+def address(host: str, port: int) -> str:
+    """HOST:PORT, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _forwards(victim: Victim, settings: Settings) -> list[Forward]:
     kind = FixedForward if settings.batching.deterministic else Forward
     compute = settings.compute
@@ -144,7 +149,7 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
 
 def _bind(server: Any, host: str, port: int) -> int:
     try:
-        bound = int(server.add_insecure_port(f"{host}:{port}"))
+        bound = int(server.add_insecure_port(address(host, port)))
     except RuntimeError:
         bound = 0
     if bound == 0:
