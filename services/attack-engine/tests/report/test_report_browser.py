@@ -16,6 +16,7 @@ from leakscope.attack_engine.report.render import render
 
 pytestmark = pytest.mark.browser
 
+PATIENCE = 120_000  # milliseconds: a busy machine is slow to draw
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -45,6 +46,7 @@ class Opened:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         context.route("**/*", lambda route: route.continue_() if route.request.url == address else route.abort())
+        context.set_default_timeout(PATIENCE)
         self.page: Page = context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(message.text))
@@ -157,8 +159,8 @@ def test_links_of_the_matrix_lead_to_their_audit(opened: Opened, findings: Findi
     link = opened.page.locator(".matrix .cell").last
     target = link.get_attribute("href") or ""
     link.click()
-    expect(opened.page.locator(f"{target}-title")).to_be_in_viewport(timeout=20_000)
-    expect(opened.page.locator("nav a[aria-current]")).to_have_attribute("href", target, timeout=20_000)
+    expect(opened.page.locator(f"{target}-title")).to_be_in_viewport(timeout=PATIENCE)
+    expect(opened.page.locator("nav a[aria-current]")).to_have_attribute("href", target, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("opened", [{"java_script_enabled": False}], indirect=True)
