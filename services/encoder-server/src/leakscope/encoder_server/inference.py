@@ -126,7 +126,7 @@ class InferenceService:
         return tuple(name for name in self._public if name in question.outputs)
 
     def _serves(self, name: str, version_asked: str) -> bool:
-        return name == self._metadata.name and version_asked in ("", VERSION)
+        return name in ("", self._metadata.name) and version_asked in ("", VERSION)
 
     def _check_model(self, name: str, version_asked: str) -> None:
         if not self._serves(name, version_asked):

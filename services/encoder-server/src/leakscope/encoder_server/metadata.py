@@ -1,5 +1,6 @@
 """What a client may know of the model before it asks: tensors, limits, digest."""
 
+import json
 from collections.abc import Mapping
 from math import prod
 
@@ -44,6 +45,7 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
         names.MAX_IMAGES: str(limits.max_images_per_request),
         names.MAX_MESSAGE_BYTES: str(limits.max_message_bytes),
         names.MAX_SIDE: str(victim.image_size if victim.fixed_size else limits.max_side),
+        names.MODEL_ARGS: json.dumps(dict(victim.model_args)),
         names.MIN_SIDE: str(victim.image_size if victim.fixed_size else 1),
         names.OUTPUTS: ",".join(victim.encoder.outputs),
         names.PRECISION: settings.compute.precision,

@@ -51,7 +51,7 @@ def from_timm(
     public = (EMBEDDING, FEATURE_MAP, POSTERIOR) if getattr(model, "num_classes", 0) else (EMBEDDING, FEATURE_MAP)
     encoder = restricted(Encoder(model, public), outputs)
     side = int(options.get("img_size", model.pretrained_cfg["input_size"][-1]))
-    return Victim(name or architecture, encoder, architecture, side, has_fixed_size(model), digest)
+    return Victim(name or architecture, encoder, architecture, side, has_fixed_size(model), digest, options)
 
 
 def _untrained(architecture: str, seed: int, options: Mapping[str, Any]) -> tuple[Any, str]:

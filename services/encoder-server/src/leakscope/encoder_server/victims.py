@@ -1,8 +1,8 @@
 """What is served: a bundle or a timm model, as an encoder with what clients may know of it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Victim:
         image_size: side of the images it was made for, pixels.
         fixed_size: it takes images of no other size.
         weights_digest: SHA-256 (hex) of its weights.
+        model_args: keyword arguments that the architecture was made with.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Victim:
     image_size: int
     fixed_size: bool
     weights_digest: str
+    model_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victim:
@@ -40,13 +42,15 @@ def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victi
         UsageError: an output that the bundle does not make public.
     """
     encoder, card = open_bundle(folder)
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     return Victim(
         name or folder.resolve().name,
         restricted(encoder, outputs),
-        json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architecture"],
+        config["architecture"],
         card.image_size,
         has_fixed_size(encoder.model),
         card.weights_digest,
+        config.get("model_args", {}),
     )
 
 

@@ -15,6 +15,7 @@ MAX_IMAGES = "max_images_per_request"
 MAX_MESSAGE_BYTES = "max_message_bytes"
 MAX_SIDE = "max_side"
 MIN_SIDE = "min_side"
+MODEL_ARGS = "model_args"  # JSON object: keyword arguments of the architecture, for an untrained twin
 OUTPUTS = "outputs"
 PRECISION = "precision"
 PREFERRED_IMAGES = "preferred_images_per_request"

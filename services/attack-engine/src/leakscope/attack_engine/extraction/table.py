@@ -8,7 +8,7 @@ from leakscope.attack_engine.extraction.plan import ExtractionPlan
 def plan_table(plan: ExtractionPlan) -> Table:
     """The plan and its cost: one row a signal, the sum, the budget and the time in the caption."""
     table = Table(title=f"Plan for {plan.card.url}", caption=_caption(plan), caption_justify="left")
-    table.add_column("signal")
+    table.add_column("signal", no_wrap=True)
     for header in ("samples", "extracted", "images a sample", "images", "kept", "to ask", "requests"):
         table.add_column(header, justify="right")
     for row in plan.signals:

@@ -1,0 +1,24 @@
+"""SupervisedMI: the embedding itself as signal, the control that sees no views."""
+
+from dataclasses import dataclass
+
+from leakscope.attack_engine.attacks.signal import SignalBatch
+from leakscope.attack_engine.endpoints.base import Endpoint
+from leakscope.core.datasets import Ids, Images
+from leakscope.core.encoders import EMBEDDING
+
+
+@dataclass(frozen=True)
+class EmbeddingSignal:
+    """The embedding of the whole image; expected near chance on self-supervised victims (PartCrop, Sec. 5)."""
+
+    name = "supervisedmi"
+    outputs = (EMBEDDING,)
+
+    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
+        """The whole image once."""
+        return 1
+
+    def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
+        """Embeddings of uint8 images [B, H, W, 3]: float32 [B, D]."""
+        return SignalBatch(endpoint.query(images, (EMBEDDING,))[EMBEDDING])

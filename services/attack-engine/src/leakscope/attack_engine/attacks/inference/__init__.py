@@ -1,0 +1,1 @@
+"""Inference models: from signals to scores, higher for members."""

@@ -1,0 +1,51 @@
+"""What an inference model is, and the standardisation that every one of them starts with."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Signals = NDArray[np.float32]
+Membership = NDArray[np.bool_]
+Scores = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """A fitted inference model. Higher scores mean member; `threshold` is its own decision."""
+
+    @property
+    def threshold(self) -> float:
+        """Score at or above which a sample is called a member."""
+        ...
+
+    def score(self, signals: Signals) -> Scores:
+        """Scores float64 [S] of signals float32 [S, K]."""
+        ...
+
+
+class InferenceModel(Protocol):
+    """Fits signals of known membership."""
+
+    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> Scorer:
+        """Fit on float32 [S, K] and bool [S]; all randomness from `rng`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Centre and scale per signal entry, from the known samples alone."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, signals: Signals) -> "Standardiser":
+        """Statistics of `signals` [S, K]; a constant entry keeps its scale."""
+        values = signals.astype(np.float64)
+        deviation = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    def __call__(self, signals: Signals) -> NDArray[np.float64]:
+        """Standardised signals float64 [S, K]."""
+        return (signals.astype(np.float64) - self.mean) / self.scale

@@ -1,0 +1,1 @@
+"""From signals to a verdict: one victim under one attack."""

@@ -1,0 +1,121 @@
+"""From cells to findings: every cell evaluated, all null controls judged as one family, one verdict over the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.audits.cell import CONTROLS, Cell
+from leakscope.attack_engine.audits.exposure import exposed
+from leakscope.attack_engine.audits.store import StoredCell
+from leakscope.attack_engine.evaluation.blind import Blind, blind_baseline
+from leakscope.attack_engine.evaluation.discoveries import discover
+from leakscope.attack_engine.evaluation.evaluate import evaluate
+from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
+from leakscope.attack_engine.evaluation.results import Audit, Estimate, Findings, NullControl, SplitTest, Victim
+from leakscope.attack_engine.evaluation.split_test import split_test
+from leakscope.attack_engine.evaluation.validity import assess_validity, excess_over_blind, null_control
+from leakscope.attack_engine.evaluation.verdict import audit_verdict
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.splits import KNOWN, Split
+from leakscope.core.versions import versions
+
+_LIBRARIES = ("leakscope-attack-engine", "leakscope-core", "leakscope-trainer", "numpy", "ray", "scipy", "torch")
+
+
+@dataclass(frozen=True)
+class AuditedCell:
+    """A cell with what the report says of its victim, attack and samples."""
+
+    victim: Victim
+    attack: Attack
+    stored: StoredCell
+    dataset: DatasetSpec
+    split: Split
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Whether a split's two sides look alike: blind baseline and split test, and the blind scores by sample."""
+
+    blind: Blind
+    test: SplitTest
+    scores: Mapping[int, float]
+
+
+def conclude(title: str, cells: Sequence[AuditedCell], configuration: Mapping[str, Any]) -> Findings:
+    """Evaluate and judge `cells` as one report; the same cells give the same findings, whenever they are judged."""
+    controls = sum(len(cell.stored.cell.controls) for cell in cells)
+    one_of_each = {cell.split.digest: cell for cell in cells}
+    alike = {digest: _alike(cell) for digest, cell in one_of_each.items()}
+    audits = tuple(_audit(cell, alike[cell.split.digest], controls) for cell in cells)
+    return Findings(
+        title=title,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        verdict=overall_verdict(audits),
+        audits=audits,
+        configuration=configuration,
+        versions=versions(*_LIBRARIES),
+    )
+
+
+def _alike(cell: AuditedCell) -> _Alike:
+    """All the split's images, of both roles: the question is how the split was drawn."""
+    dataset = cell.dataset.open()
+    ids = [cell.split.ids(member=member) for member in (True, False)]
+    members, non_members = (dataset.images(side) for side in ids)
+    blind_rng, test_rng = np.random.default_rng(cell.seed).spawn(2)
+    blind = blind_baseline(members, non_members, rng=blind_rng)
+    scores = np.concatenate([blind.member_scores, blind.non_member_scores])
+    by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
+    return _Alike(blind, split_test(members, non_members, rng=test_rng), by_sample)
+
+
+def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
+    scores, split, dataset = cell.stored.cell, cell.split, cell.dataset.open()
+    evaluation_rng, excess_rng = np.random.default_rng(cell.seed).spawn(2)
+    scored = scores.scored
+    evaluation = evaluate(*scored.sides, decision_threshold=scored.threshold, rng=evaluation_rng)
+    validity = assess_validity(
+        evaluation,
+        list(_null_controls(scores, controls)),
+        controls_in_report=controls,
+        blind=alike.blind.baseline,
+        split_test=alike.test,
+        excess=_excess(scores, alike, excess_rng),
+    )
+    most, least = exposed(scored, dataset)
+    return Audit(
+        victim=cell.victim,
+        attack=cell.attack.name,
+        attack_summary=cell.attack.summary,
+        attack_source=cell.attack.source,
+        evaluation=evaluation,
+        validity=validity,
+        verdict=audit_verdict(evaluation, validity),
+        discoveries=discover(scored.sample_id, scored.member, scores.p_values),
+        most_exposed=most,
+        least_exposed=least,
+        curves=scores.curves,
+        queries=cell.stored.queries,
+        known_members=len(split.ids(member=True, role=KNOWN)),
+        known_non_members=len(split.ids(member=False, role=KNOWN)),
+        seed=cell.seed,
+        split_digest=split.digest,
+        dataset_digest=split.dataset_digest,
+    )
+
+
+def _null_controls(scores: Cell, controls: int) -> Iterator[NullControl]:
+    for name, scored in scores.controls.items():
+        yield null_control(name, CONTROLS[name], *scored.sides, controls_in_report=controls)
+
+
+def _excess(scores: Cell, alike: _Alike, rng: np.random.Generator) -> Estimate:
+    scored = scores.scored
+    blind = np.array([alike.scores[int(sample)] for sample in scored.sample_id])
+    return excess_over_blind(scored.sides, (blind[scored.member], blind[~scored.member]), rng=rng)

@@ -1,0 +1,44 @@
+"""Which samples an attack exposes most and least, with thumbnails for a person to look at."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from leakscope.attack_engine.audits.scoring import Scored
+from leakscope.attack_engine.evaluation.results import Exposed
+from leakscope.core.datasets import Dataset
+
+_LARGEST_SIDE = 96
+
+
+def exposed(scored: Scored, dataset: Dataset, count: int = 8) -> tuple[tuple[Exposed, ...], tuple[Exposed, ...]]:
+    """The `count` evaluated samples with the highest and with the lowest scores, most extreme first."""
+    order = np.argsort(-scored.score, kind="stable")
+    percentile = np.empty(len(order))
+    percentile[order] = 1 - np.arange(len(order)) / max(1, len(order) - 1)
+    count = min(count, len(order) // 2)
+
+    def describe(rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[Exposed, ...]:
+        images = dataset.images(scored.sample_id[rows])
+        return tuple(
+            Exposed(
+                sample_id=int(scored.sample_id[row]),
+                member=bool(scored.member[row]),
+                score=float(scored.score[row]),
+                percentile=float(percentile[row]),
+                image=_thumbnail(image),
+            )
+            for row, image in zip(rows, images, strict=True)
+        )
+
+    return describe(order[:count]), describe(order[::-1][:count])
+
+
+def _thumbnail(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
+    picture = Image.fromarray(image)
+    picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

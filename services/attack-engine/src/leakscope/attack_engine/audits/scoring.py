@@ -1,0 +1,106 @@
+"""The partial setting: fit on the samples whose membership is known, score the others. Selection never sees those."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.attack_engine.attacks.inference.base import InferenceModel, Membership, Scores, Signals
+from leakscope.core.datasets import Ids
+from leakscope.core.errors import DataError
+from leakscope.core.splits import KNOWN, Split
+
+_FOLDS = 5
+_FEWEST_KNOWN = 10
+_FEWEST_EVALUATED = 10
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the evaluated samples.
+
+    Attributes:
+        sample_id: int64 [E].
+        member: bool [E].
+        score: float64 [E], higher = member.
+        threshold: the inference model's own decision: member where the score exceeds it.
+    """
+
+    sample_id: Ids
+    member: Membership
+    score: Scores
+    threshold: float
+
+    @property
+    def sides(self) -> tuple[Scores, Scores]:
+        """Scores of members and of non-members."""
+        return self.score[self.member], self.score[~self.member]
+
+
+def require_samples(split: Split) -> None:
+    """Raise `DataError` when either side has too few known or evaluated samples for any inference."""
+    for member, word in ((True, "members"), (False, "non-members")):
+        known = len(split.ids(member=member, role=KNOWN))
+        evaluated = len(split.ids(member=member)) - known
+        if known < _FEWEST_KNOWN or evaluated < _FEWEST_EVALUATED:
+            raise DataError(
+                f"The split has {known} known and {evaluated} evaluated {word}; an attack needs at least "
+                f"{_FEWEST_KNOWN} known and {_FEWEST_EVALUATED} evaluated on each side. Add samples."
+            )
+
+
+def score_partial(inference: InferenceModel, signals: Signals, split: Split, rng: np.random.Generator) -> Scored:
+    """Fit `inference` on the known rows of `signals` (float32 [S, K], in the split's order), score the others."""
+    known = split.role == KNOWN
+    scorer = inference.fit(signals[known], split.member[known], rng)
+    score = scorer.score(signals[~known])
+    return Scored(split.sample_id[~known], split.member[~known], score, scorer.threshold)
+
+
+def conformal_p_values(
+    inference: InferenceModel, signals: Signals, split: Split, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """p-value of each evaluated sample for "not a member", calibrated on known non-members.
+
+    Cross-conformal (Vovk 2015): each fold's non-members are compared with the evaluated samples under a model
+    that never saw them, so a model's fit to its own training samples cannot pass for membership.
+
+    Returns:
+        float64 [E], in the order of `score_partial`.
+    """
+    known = np.flatnonzero(split.role == KNOWN)
+    evaluated = signals[split.role != KNOWN]
+    fold = _stratified_folds(split.member[known], rng)
+    at_least = np.ones(len(evaluated))
+    for held_out in range(_FOLDS):
+        rows = known[fold != held_out]
+        scorer = inference.fit(signals[rows], split.member[rows], rng)
+        calibration = known[(fold == held_out) & ~split.member[known]]
+        reference = np.sort(scorer.score(signals[calibration]))
+        at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
+    p_values: NDArray[np.float64] = at_least / (1 + np.count_nonzero(~split.member[known]))
+    return p_values
+
+
+def exchanged(split: Split, rng: np.random.Generator) -> Split | None:
+    """The split's non-members alone, half of them in the members' role; None where they are too few."""
+    ids, roles, member = [], [], []
+    for role in np.unique(split.role):
+        chosen = rng.permutation(split.ids(member=False, role=str(role)))
+        ids.append(chosen)
+        roles.append(np.full(len(chosen), role))
+        member.append(np.arange(len(chosen)) < len(chosen) // 2)
+    drawn = Split(np.concatenate(ids), np.concatenate(member), np.concatenate(roles), split.dataset_digest, split.seed)
+    try:
+        require_samples(drawn)
+    except DataError:
+        return None
+    return drawn
+
+
+def _stratified_folds(member: Membership, rng: np.random.Generator) -> NDArray[np.int64]:
+    fold = np.empty(len(member), dtype=np.int64)
+    for side in (True, False):
+        rows = np.flatnonzero(member == side)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
+    return fold

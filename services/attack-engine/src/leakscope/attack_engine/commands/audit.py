@@ -1,0 +1,131 @@
+"""`leakscope audit`: attack a live endpoint and report."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from leakscope.attack_engine.attacks import AttackChoice
+from leakscope.attack_engine.audits.gather import Effort
+from leakscope.attack_engine.audits.samples import samples_of_folders, samples_of_split
+from leakscope.attack_engine.endpoints import EndpointSpec
+from leakscope.attack_engine.runs.live import LiveAudit, run_audit
+from leakscope.core.errors import UsageError
+
+_SAMPLES, _ENDPOINT, _CONTROLS = "Samples", "Endpoint", "Controls"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `audit` to the command line."""
+    app.command("audit")(audit)
+
+
+def audit(
+    endpoint: Annotated[str, typer.Argument(metavar="grpc://HOST:PORT[/MODEL]", help="The endpoint to audit.")],
+    attack: Annotated[
+        str, typer.Option(help="Attacks, comma-separated; join signals with +, as in partcrop+encodermi.")
+    ] = "partcrop,encodermi",
+    attack_option: Annotated[
+        list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
+    ] = None,
+    inference: Annotated[str, typer.Option(help="mlp or logistic; default: the attack's own.")] = "",
+    split: Annotated[
+        Path | None, typer.Option(help="A split's file: who is a member.", rich_help_panel=_SAMPLES)
+    ] = None,
+    members: Annotated[
+        Path | None, typer.Option(help="Folder of images that were trained on.", rich_help_panel=_SAMPLES)
+    ] = None,
+    non_members: Annotated[
+        Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
+    ] = None,
+    side: Annotated[
+        int,
+        typer.Option(help="Side to resize the folders' images to; 0 asks the endpoint.", rich_help_panel=_SAMPLES),
+    ] = 0,
+    known_fraction: Annotated[
+        float, typer.Option(help="Share of the folders' images known to the adversary.", rich_help_panel=_SAMPLES)
+    ] = 0.5,
+    budget: Annotated[
+        int | None, typer.Option(help="Images the endpoint may be asked at most.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File that holds the endpoint's key.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    in_flight: Annotated[
+        int, typer.Option(help="Requests under way at once, of each worker.", rich_help_panel=_ENDPOINT)
+    ] = 4,
+    images_per_request: Annotated[
+        int | None, typer.Option(help="Images in one request; default: what it prefers.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    images_per_second: Annotated[
+        float | None, typer.Option(help="Ceiling on the rate of all workers together.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one attempt.", rich_help_panel=_ENDPOINT)] = 60.0,
+    output_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
+    ] = None,
+    untrained: Annotated[
+        str,
+        typer.Option(
+            help="Null control: an untrained encoder of the same architecture, as grpc://..., a bundle or timm:NAME. "
+            "auto builds it from the endpoint's card where that says how; none leaves it out.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Of crops, views, fits and bootstraps.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
+    keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep every answer on disk.")] = False,
+    root: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
+) -> None:
+    """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
+    options = _attack_options(attack_option or [])
+    parts = [part.strip() for part in attack.split(",") if part.strip()]
+    choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
+    if options:
+        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {attack!r}.")
+    spec = EndpointSpec(
+        endpoint,
+        api_key_file=str(api_key_file) if api_key_file else None,
+        timeout_seconds=timeout,
+        in_flight=in_flight,
+        images_per_request=images_per_request,
+        images_per_second=images_per_second,
+        output_names=dict(_pair(text, "--output-name") for text in output_name or []),
+    )
+    attacks = [choice.build(seed) for choice in choices]
+    if split is not None and members is None and non_members is None:
+        dataset, drawn = samples_of_split(split)
+    elif split is None and members is not None and non_members is not None:
+        dataset, drawn = samples_of_folders(
+            members, non_members, spec, side=side, known_fraction=known_fraction, seed=seed
+        )
+    else:
+        raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
+    effort = Effort(workers, budget, keep_answers)
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort)
+    report = run_audit(live, root, Console(stderr=True))
+    sys.stdout.write(f"{report}\n")
+
+
+def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Options by attack and key; of a combination, partcrop+encodermi.partcrop={crops: 64}."""
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, value = _pair(text, "--attack-option")
+        name, dot, key = place.rpartition(".")
+        if not dot:
+            raise UsageError(f"--attack-option {text!r}: write ATTACK.KEY=VALUE, as partcrop.crops=64.")
+        options.setdefault(name, {})[key] = yaml.safe_load(value)
+    return options
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"{flag} {text!r}: write KEY=VALUE.")
+    return key, value

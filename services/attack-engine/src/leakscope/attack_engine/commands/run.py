@@ -1,0 +1,27 @@
+"""`leakscope run`: an experiment from its file to its report."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from leakscope.attack_engine.runs.config import load_experiment
+
+
+def register(app: typer.Typer) -> None:
+    """Add `run` to the command line."""
+    app.command("run")(run)
+
+
+def run(
+    experiment: Annotated[Path, typer.Argument(help="An experiment's YAML file.")],
+    root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
+) -> None:
+    """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
+    checked = load_experiment(experiment)
+    from leakscope.attack_engine.runs.experiment import run_experiment
+
+    report = run_experiment(checked, experiment, root, Console(stderr=True))
+    sys.stdout.write(f"{report}\n")

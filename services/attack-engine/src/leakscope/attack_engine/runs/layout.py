@@ -1,0 +1,49 @@
+"""Where an experiment's files are: things by content key, shared by all experiments, and the results by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders below the root of all runs."""
+
+    root: Path
+    experiment: str
+
+    @property
+    def victims(self) -> Path:
+        """Bundles by key."""
+        return self.root / "store" / "victims"
+
+    @property
+    def results(self) -> Path:
+        """What the experiment ends in."""
+        return self.root / self.experiment
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.results / "report.html"
+
+    @property
+    def findings(self) -> Path:
+        """What the report was made from."""
+        return self.results / "findings.json"
+
+    def split(self, digest: str) -> Path:
+        """A split by digest."""
+        return self.root / "store" / "splits" / f"{digest[:16]}.parquet"
+
+    def signals(self, key: str) -> Path:
+        """Signals and ledgers of one victim and its twin."""
+        return self.root / "store" / "signals" / key[:16]
+
+    def cell(self, key: str) -> Path:
+        """One cell's scores."""
+        return self.root / "store" / "cells" / key[:16]
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's artifacts, where the store is local."""
+        return self.root / "mlflow" / "artifacts"

@@ -1,0 +1,136 @@
+"""The audit of one live endpoint, from its address to its report."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import timm
+from rich.console import Console
+
+from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.audits.conclude import AuditedCell
+from leakscope.attack_engine.audits.gather import Effort, Subject, gather
+from leakscope.attack_engine.audits.store import write_cell
+from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
+from leakscope.attack_engine.evaluation.results import Victim
+from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.runs.finish import FinishedCell, finish
+from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.serving import served
+from leakscope.core import architectures
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.digests import digest_json
+from leakscope.core.errors import EndpointError
+from leakscope.core.oip import names
+from leakscope.core.splits import Split
+from leakscope.core.tracking import default_uri, finishing, open_run
+
+AUTO, NONE = "auto", "none"
+_TIMM = "timm:"
+_TWIN_SEED = "1000003"
+
+
+@dataclass(frozen=True)
+class LiveAudit:
+    """What a user asks for.
+
+    Attributes:
+        name: folder of the results, and MLflow's experiment.
+        endpoint: the victim.
+        attacks: in the report's order.
+        dataset, split: the samples.
+        untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
+        seed: of every fit and bootstrap.
+        effort: how hard the endpoint is asked.
+    """
+
+    name: str
+    endpoint: EndpointSpec
+    attacks: tuple[Attack, ...]
+    dataset: DatasetSpec
+    split: Split
+    untrained: str
+    seed: int
+    effort: Effort
+
+
+def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
+    """Audit the endpoint with everything below `root`; returns the report's path.
+
+    Raises:
+        LeakscopeError: whatever a user can mend; run again, it goes on from where it was.
+    """
+    with audit.endpoint.open() as opened:
+        card = opened.card
+    for attack in audit.attacks:
+        card.check_outputs(attack.outputs)
+    layout = Layout(root, audit.name)
+    key = digest_json([card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks]])
+    run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
+    with finishing(run), _twin(audit, card, console) as twin, ray_session(audit.effort.workers):
+        subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
+        stored = gather(audit.attacks, subject, audit.effort, audit.seed, console)
+        victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
+        cells = []
+        for attack, cell in zip(audit.attacks, stored, strict=True):
+            cell_key = digest_json([key, attack.name])
+            write_cell(cell, layout.cell(cell_key))
+            audited = AuditedCell(victim, attack, cell, audit.dataset, audit.split, audit.seed)
+            cells.append(FinishedCell(cell_key, audited))
+        return finish(
+            f"Audit of {victim.name}", cells, layout, run, console, configuration=_configuration(audit), files={}
+        )
+
+
+@contextmanager
+def _twin(audit: LiveAudit, card: EndpointCard, console: Console) -> Iterator[EndpointSpec | None]:
+    """The untrained twin, served from a process of its own where it is not an endpoint already."""
+    if "://" in audit.untrained:
+        yield EndpointSpec(audit.untrained)
+        return
+    source = _source(audit.untrained, card)
+    if source is None:
+        console.print("No untrained twin: the audit rests on its other controls. --untrained names one.")
+        yield None
+        return
+    with served({"untrained": source[0]}, options=source[1:]) as (url,):
+        yield EndpointSpec(url)
+
+
+def _source(untrained: str, card: EndpointCard) -> list[str] | None:
+    """What `leakscope serve` is to serve as the twin, with its options; None where nothing says."""
+    if untrained == NONE:
+        return None
+    random_weights = ["--weights", "random", "--seed", _TWIN_SEED]
+    if untrained != AUTO:
+        return [untrained, *(random_weights if untrained.startswith(_TIMM) else [])]
+    architectures.register()
+    if not timm.is_model(card.architecture):
+        return None
+    arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in _model_args(card).items()]
+    return [f"{_TIMM}{card.architecture}", *random_weights, *arguments]
+
+
+def _model_args(card: EndpointCard) -> dict[str, object]:
+    published = card.properties.get(names.MODEL_ARGS, "{}")
+    try:
+        arguments = json.loads(published)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise EndpointError(f"{card.url} publishes {names.MODEL_ARGS} as {published!r}, which is no JSON object.")
+    return arguments
+
+
+def _configuration(audit: LiveAudit) -> dict[str, object]:
+    return {
+        "endpoint": audit.endpoint.url,
+        "attacks": [repr(attack.signals) for attack in audit.attacks],
+        "dataset": asdict(audit.dataset),
+        "split": audit.split.digest,
+        "untrained": audit.untrained,
+        "seed": audit.seed,
+        "effort": asdict(audit.effort),
+    }

@@ -1,0 +1,78 @@
+"""What of an experiment goes to MLflow: a parent run, and a child per victim and per audit."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from leakscope.attack_engine.evaluation.results import Audit, Findings
+from leakscope.attack_engine.report.figures import figures
+from leakscope.core.tracking import Run, finishing
+
+
+def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
+    """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores."""
+    if parent.finished_child(key) is not None:
+        return
+    with finishing(parent.child(f"{audit.victim.name} / {audit.attack}", key)) as run:
+        run.set_tags({"leakscope.kind": "audit", "leakscope.outcome": str(audit.verdict.outcome)})
+        run.log_params(audit_parameters(audit))
+        run.log_metrics(dict(audit_metrics(audit)))
+        run.log_dataset(audit.victim.dataset, audit.dataset_digest, "audit")
+        run.log_dataset("split", audit.split_digest, "split")
+        run.log_text(audit.verdict.sentence, "verdict.txt")
+        run.log_artifact(scores, "scores")
+        with TemporaryDirectory() as folder:
+            for name, content in figures(audit).items():
+                (Path(folder) / name).write_bytes(content)
+            run.log_artifact(Path(folder), "figures")
+
+
+def record_findings(run: Run, findings: Findings, files: Mapping[str, Path]) -> None:
+    """Log the experiment itself: configuration, versions, the overall verdict, and `files` by artifact folder."""
+    run.set_tags({"leakscope.kind": "experiment", "leakscope.outcome": str(findings.verdict.outcome)})
+    run.set_tags({f"leakscope.version.{name}": value for name, value in findings.versions.items()})
+    run.log_metrics({"audits": len(findings.audits), "queries": sum(a.queries.answered for a in findings.audits)})
+    for folder, path in files.items():
+        run.log_artifact(path, folder)
+
+
+def audit_parameters(audit: Audit) -> dict[str, Any]:
+    """What determined the audit, as MLflow parameters."""
+    return {
+        "victim": audit.victim.name,
+        "attack": audit.attack,
+        "dataset": audit.victim.dataset,
+        "seed": audit.seed,
+        "split_digest": audit.split_digest,
+        "dataset_digest": audit.dataset_digest,
+        "weights_digest": audit.victim.card.get("weights_digest", ""),
+        "known_members": audit.known_members,
+        "known_non_members": audit.known_non_members,
+        "query_budget": audit.queries.budget,
+    }
+
+
+def audit_metrics(audit: Audit) -> Iterator[tuple[str, float]]:
+    """What the audit measured, as MLflow metrics; rates are fractions. What is not resolvable is not logged."""
+    evaluation = audit.evaluation
+    for name, estimate in (("auc", evaluation.auc), ("balanced_accuracy", evaluation.balanced_accuracy)):
+        yield name, estimate.value
+        yield f"{name}_low", estimate.interval.low
+        yield f"{name}_high", estimate.interval.high
+    yield "recall", evaluation.recall
+    yield "f1", evaluation.f1
+    if evaluation.precision is not None:
+        yield "precision", evaluation.precision
+    for point in evaluation.tpr_at_fpr:
+        if point.tpr is not None and point.realised_fpr is not None:
+            yield f"tpr_at_fpr_{point.target_fpr:g}", point.tpr
+            yield f"realised_fpr_{point.target_fpr:g}", point.realised_fpr
+    yield "epsilon_lower_bound", evaluation.epsilon.epsilon
+    yield "blind_auc", audit.validity.blind.auc.value
+    yield "split_test_p", audit.validity.split_test.p_value
+    for control in audit.validity.null_controls:
+        yield f"null_auc_{control.name.replace(' ', '_')}", control.auc.value
+    yield "members_found", len(audit.discoveries.sample_ids)
+    for kind in ("sent", "answered", "cached", "retried"):
+        yield f"images_{kind}", getattr(audit.queries, kind)

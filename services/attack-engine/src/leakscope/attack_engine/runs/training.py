@@ -1,0 +1,45 @@
+"""The experiment's trainings, with a bar each, and what of them goes to MLflow."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.runs.config import Experiment
+from leakscope.attack_engine.runs.display import bars
+from leakscope.attack_engine.runs.victims import VictimJob, make_victims
+from leakscope.core.bundles import read_card
+from leakscope.core.tracking import Run, finishing
+
+
+def train_missing(jobs: Sequence[VictimJob], parent: Run, experiment: Experiment, console: Console) -> None:
+    """Train the victims that are not there yet; each has a run below `parent`, whether trained now or before."""
+    distinct = {job.key: job for job in jobs}.values()
+    missing = [job for job in distinct if not job.finished]
+    if missing:
+        with ray_session(experiment.workers), bars(console) as progress:
+            tracked = [(job, _open_record(parent, job)) for job in missing]
+            make_victims(tracked, progress, side_by_side=experiment.trainings)
+    for job in distinct:
+        if parent.finished_child(job.key) is None:
+            _record_card(parent, job)
+
+
+def _open_record(parent: Run, job: VictimJob) -> Run:
+    run = parent.child(job.choice.name, job.key)
+    run.set_tags({"leakscope.kind": "victim", "leakscope.bundle": str(job.folder)})
+    run.log_dataset(job.dataset.name, job.split.dataset_digest, "training")
+    run.log_dataset("split", job.split.digest, "split")
+    return run
+
+
+def _record_card(parent: Run, job: VictimJob) -> None:
+    """Log a victim that was trained before this store knew of it, from its card."""
+    card = read_card(job.folder)
+    summary = dict(card.training)
+    with finishing(_open_record(parent, job)) as run:
+        run.log_params({"recipe": card.recipe, "options": card.options})
+        for point in summary.pop("history", []):
+            metrics = dict(point)
+            run.log_metrics(metrics, step=int(metrics.pop("epoch")))
+        run.log_metrics({name: value for name, value in summary.items() if isinstance(value, float)})

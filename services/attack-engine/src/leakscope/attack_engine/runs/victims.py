@@ -1,0 +1,141 @@
+"""Victims and their untrained twins, made side by side by Ray; what exists is not made again."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.progress import Progress, TaskID
+
+from leakscope.attack_engine.runs.config import VictimChoice
+from leakscope.core.bundles import CARD
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.digests import digest_file, digest_json
+from leakscope.core.errors import Interrupted, LeakscopeError
+from leakscope.core.splits import Split, read_split
+from leakscope.core.tracking import Run, finishing
+from leakscope.trainer import RECIPES, read_progress, train, untrained, work_folder
+
+_POLL_SECONDS = 0.5
+_STOP_SECONDS = 30.0
+_TWIN_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class VictimJob:
+    """A victim to be, with everything that its weights depend on."""
+
+    choice: VictimChoice
+    dataset: DatasetSpec
+    split: Split
+    split_path: Path
+    seed: int
+    store: Path
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of recipe, its code and options, data, split, epochs, defence and seed."""
+        return digest_json(
+            {
+                "recipe": self.choice.recipe,
+                "code": digest_file(Path(inspect.getfile(RECIPES.get(self.choice.recipe)))),
+                "options": dict(self.choice.options),
+                "epochs": self.choice.epochs,
+                "defences": [asdict(defence) for defence in self.choice.defences],
+                "split": self.split.digest,
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def folder(self) -> Path:
+        """The victim's bundle."""
+        return self.store / self.key[:16]
+
+    @property
+    def twin_folder(self) -> Path:
+        """The untrained twin's bundle."""
+        return self.store / f"{self.key[:16]}-untrained"
+
+    @property
+    def finished(self) -> bool:
+        """Whether victim and twin are both there."""
+        return (self.folder / CARD).exists() and (self.twin_folder / CARD).exists()
+
+
+def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, side_by_side: int) -> None:
+    """Train what is missing, `side_by_side` at a time, with a bar for each.
+
+    Args:
+        jobs: victims, each with the MLflow run that its training is logged to.
+        progress: where the bars go.
+        side_by_side: trainings at once; each has a core, and an equal share of the GPUs where there are any.
+
+    Raises:
+        Interrupted: on Ctrl-C, after every training has saved its checkpoint.
+        LeakscopeError: a training's own error.
+    """
+    gpus = ray.cluster_resources().get("GPU", 0.0)
+    task = _make.options(num_cpus=1, num_gpus=min(1.0, gpus / side_by_side))
+    waiting = list(jobs)
+    running: dict[Any, tuple[VictimJob, TaskID]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                job, run = waiting.pop(0)
+                bar = progress.add_task(f"train {job.choice.name}", total=None, rate="")
+                running[task.remote(job, run)] = (job, bar)
+            done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+            for job, bar in running.values():
+                _update(progress, bar, job)
+            for reference in done:
+                _, bar = running.pop(reference)
+                _outcome(reference)
+                progress.update(bar, total=1, completed=1, refresh=True)
+    except KeyboardInterrupt:
+        _stop(list(running))
+        raise Interrupted("Stopped with every training's checkpoint saved: run the same command to go on.") from None
+
+
+@ray.remote(max_retries=2)
+def _make(job: VictimJob, run: Run) -> LeakscopeError | None:
+    """Train one victim and write its twin. A `LeakscopeError` is returned, so that it arrives as what it is."""
+    what = (job.choice.recipe, job.choice.options, job.dataset, read_split(job.split_path))
+    try:
+        untrained(*what, job.twin_folder, seed=job.seed + _TWIN_SEED)
+        with finishing(run):
+            train(
+                *what,
+                job.folder,
+                epochs=job.choice.epochs,
+                seed=job.seed,
+                defences=job.choice.defences,
+                threads=1,
+                resume=True,
+                tracker=run,
+            )
+    except LeakscopeError as error:
+        return error
+    return None
+
+
+def _update(progress: Progress, bar: TaskID, job: VictimJob) -> None:
+    state = read_progress(work_folder(job.folder) / "progress.json")
+    if state is not None:
+        rate = f"{state.images_per_second:,.0f} images/s"
+        progress.update(bar, total=state.images_total, completed=state.images, rate=rate)
+
+
+def _outcome(reference: Any) -> None:
+    error = ray.get(reference)
+    if error is not None:
+        raise error
+
+
+def _stop(references: list[Any]) -> None:
+    for reference in references:
+        ray.cancel(reference)
+    if references:
+        ray.wait(references, num_returns=len(references), timeout=_STOP_SECONDS)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from leakscope.attack_engine.attacks.inference.base import InferenceModel, Standardiser
+from leakscope.attack_engine.attacks.inference.logistic import Logistic
+from leakscope.attack_engine.attacks.inference.mlp import Mlp, balanced_batches
+
+MODELS = [Logistic(), Mlp(), Mlp(hidden=(256, 256))]
+
+
+def planted(rng: np.random.Generator, members: int, others: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    member = np.arange(members + others) < members
+    signals = rng.normal(size=(members + others, 20)) * 1e-3 + 7
+    signals[member, :5] += shift * 1e-3
+    return signals.astype(np.float32), member
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_a_planted_signal_is_found_whatever_its_scale(model: InferenceModel) -> None:
+    rng = np.random.default_rng(0)
+    scorer = model.fit(*planted(rng, 200, 100, 0.7), rng)
+    signals, member = planted(rng, 500, 500, 0.7)
+    scores = scorer.score(signals)
+    assert roc_auc_score(member, scores) > 0.75
+    decided = scores > scorer.threshold
+    assert decided[member].mean() > 0.6
+    assert decided[~member].mean() < 0.4
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_nothing_is_found_where_nothing_is_planted(model: InferenceModel) -> None:
+    aucs = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        scorer = model.fit(*planted(rng, 60, 60, 0.0), rng)
+        signals, member = planted(rng, 200, 200, 0.0)
+        aucs.append(roc_auc_score(member, scorer.score(signals)))
+    assert abs(np.mean(aucs) - 0.5) < 0.04
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_the_same_seed_gives_the_same_scores(model: InferenceModel) -> None:
+    signals, member = planted(np.random.default_rng(1), 60, 40, 0.5)
+    first, second = (model.fit(signals, member, np.random.default_rng(5)).score(signals) for _ in range(2))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_standardisation_uses_the_known_samples_and_survives_a_constant_entry() -> None:
+    known = np.array([[1, 5], [3, 5]], dtype=np.float32)
+    standardise = Standardiser.of(known)
+    np.testing.assert_allclose(standardise(known), [[-1, 0], [1, 0]])
+    np.testing.assert_allclose(standardise(np.array([[2, 6]], dtype=np.float32)), [[0, 1]])
+
+
+def test_batches_are_balanced_and_pass_the_larger_side_once() -> None:
+    member = np.array([True] * 30 + [False] * 7)
+    batches = list(balanced_batches(member, 10, np.random.default_rng(0)))
+    assert all(member[rows].sum() == (~member[rows]).sum() for rows in batches)
+    drawn = np.concatenate(batches)
+    assert sorted(drawn[member[drawn]]) == list(range(30))
+    assert set(drawn[~member[drawn]]) == set(range(30, 37))

@@ -1,0 +1,64 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leakscope.attack_engine.runs.config import load_experiment
+from leakscope.core.errors import LeakscopeError
+
+VALID: dict[str, Any] = {
+    "name": "trial",
+    "datasets": {"d": "digits"},
+    "splits": {"s": {"dataset": "d", "members": 40, "non_members": 80}},
+    "victims": [{"name": "v", "recipe": "mae", "split": "s", "epochs": 1}],
+    "attacks": ["partcrop", {"name": "partcrop+encodermi", "options": {"partcrop": {"crops": 8}}}],
+}
+
+
+def written(tmp_path: Path, content: dict[str, Any]) -> Path:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    experiment = load_experiment(written(tmp_path, VALID))
+    assert experiment.victims[0].recipe == "mae"
+    combined = experiment.attack(experiment.attacks[1])
+    assert [signal.name for signal in combined.signals] == ["partcrop", "encodermi"]
+    assert combined.signals[0].queries_per_sample((32, 32)) == 9
+    assert combined.outputs == ("feature_map", "embedding")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"victim": []}, "unknown key 'victim'. Did you mean 'victims'"),
+        ({"splits": {"s": {"dataset": "e", "members": 4, "non_members": 4}}}, "Unknown data set of a split 'e'"),
+        ({"victims": [{**VALID["victims"][0], "recipe": "maee"}]}, "Unknown recipe 'maee'. Did you mean 'mae'"),
+        ({"victims": [{**VALID["victims"][0], "split": "t"}]}, "Unknown split 't'"),
+        ({"victims": [{**VALID["victims"][0], "options": {"hedas": 3}}]}, "unknown key 'hedas'. Did you mean 'heads'"),
+        ({"victims": [{**VALID["victims"][0], "defence": "early-stopp"}]}, "Did you mean 'early-stop'"),
+        ({"victims": [VALID["victims"][0]] * 2}, "The victim 'v' stands twice"),
+        ({"victims": []}, "at least one victim"),
+        ({"attacks": ["partcorp"]}, "Unknown attack 'partcorp'. Did you mean 'partcrop'"),
+        ({"attacks": [{"name": "partcrop", "options": {"crop": 3}}]}, "unknown key 'crop'. Did you mean 'crops'"),
+        ({"attacks": [{"name": "partcrop", "inference": "mpl"}]}, "Did you mean 'mlp'"),
+        ({"attacks": ["partcrop+partcrop"]}, "names a part twice"),
+        ({"datasets": {"d": "digitss"}}, "Did you mean 'digits'"),
+        ({"seed": "many"}, "seed: Input should be a valid integer"),
+    ],
+)
+def test_every_bad_name_or_key_is_found_before_anything_runs(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LeakscopeError) as error:
+        load_experiment(written(tmp_path, {**VALID, **change}))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml")), ids=lambda p: p.stem)
+def test_every_experiment_of_the_repository_is_valid_and_says_what_it_needs(path: Path) -> None:
+    experiment = load_experiment(path)
+    assert {"data", "hardware", "time"} <= set(experiment.needs)

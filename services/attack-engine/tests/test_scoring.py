@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals
+from leakscope.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
+from leakscope.attack_engine.attacks.inference.mlp import Mlp
+from leakscope.attack_engine.audits.scoring import conformal_p_values, exchanged, require_samples, score_partial
+from leakscope.core.errors import DataError
+from leakscope.core.splits import EVALUATION, KNOWN, Split
+
+
+def make_split(members: int, others: int, known: float = 0.5) -> Split:
+    member = np.arange(members + others) < members
+    role = np.full(len(member), EVALUATION)
+    role[: int(members * known)] = KNOWN
+    role[members : members + int(others * known)] = KNOWN
+    return Split(np.arange(len(member)) * 3, member, role, "0" * 64, 0)
+
+
+def signals_of(split: Split, shift: float, rng: np.random.Generator) -> Signals:
+    values = rng.normal(size=(len(split.member), 6))
+    values[split.member] += shift
+    return values.astype(np.float32)
+
+
+class Watching:
+    """A real inference model that records which rows it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[Signals] = []
+
+    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> LogisticScorer:
+        self.seen.append(signals)
+        return Logistic().fit(signals, member, rng)
+
+
+def test_evaluated_samples_are_never_fitted() -> None:
+    rng = np.random.default_rng(0)
+    split = make_split(40, 60)
+    signals = signals_of(split, 0.5, rng)
+    watching = Watching()
+    score_partial(watching, signals, split, rng)
+    conformal_p_values(watching, signals, split, rng)
+    known = {row.tobytes() for row in signals[split.role == KNOWN]}
+    assert {row.tobytes() for shown in watching.seen for row in shown} == known
+
+
+def test_scores_line_up_with_their_samples_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    split = make_split(100, 100)
+    signals = signals_of(split, 1.0, rng)
+    order = rng.permutation(len(split.member))
+    mixed = Split(split.sample_id[order], split.member[order], split.role[order], split.dataset_digest, 0)
+    first = score_partial(Logistic(), signals, split, np.random.default_rng(1))
+    second = score_partial(Logistic(), signals[order], mixed, np.random.default_rng(1))
+    expected = dict(zip(first.sample_id, first.score, strict=True))
+    np.testing.assert_allclose(second.score, [expected[i] for i in second.sample_id], atol=1e-6)
+
+
+@pytest.mark.parametrize("inference", [Logistic(), Mlp(hidden=(64,), epochs=60)], ids=str)
+def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(inference: Logistic | Mlp) -> None:
+    split, p_values = make_split(60, 200), []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        p = conformal_p_values(inference, signals_of(split, 0.3, rng), split, rng)
+        p_values.append(p[~split.member[split.role != KNOWN]])
+    drawn = np.concatenate(p_values)
+    for level in (0.05, 0.1, 0.25, 0.5):
+        assert (drawn <= level).mean() <= level + 0.035
+    assert 0.4 < drawn.mean() < 0.6
+
+
+def test_p_values_of_members_are_small_where_membership_shows() -> None:
+    rng = np.random.default_rng(0)
+    split = make_split(100, 100)
+    p = conformal_p_values(Logistic(), signals_of(split, 2.0, rng), split, rng)
+    member = split.member[split.role != KNOWN]
+    assert np.median(p[member]) <= 0.02
+    assert p.min() >= 1 / 51
+
+
+def test_exchanged_roles_hold_only_non_members_in_equal_halves() -> None:
+    split = make_split(50, 100)
+    drawn = exchanged(split, np.random.default_rng(0))
+    assert drawn is not None
+    assert set(drawn.sample_id) == set(split.ids(member=False))
+    for role in (KNOWN, EVALUATION):
+        assert len(drawn.ids(member=True, role=role)) == len(drawn.ids(member=False, role=role)) == 25
+        assert set(drawn.ids(role=role)) == set(split.ids(member=False, role=role))
+    assert exchanged(make_split(50, 30), np.random.default_rng(0)) is None
+
+
+def test_too_few_samples_are_refused_with_the_counts() -> None:
+    with pytest.raises(DataError, match="5 known and 5 evaluated members; an attack needs at least 10"):
+        require_samples(make_split(10, 100))
+    require_samples(make_split(20, 20))
