@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
+from scipy.special import expit, logit, ndtr, ndtri
 
 from leakscope.attack_engine.evaluation.results import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import Scores, both_sides
@@ -40,7 +39,7 @@ def auc(member_scores: ArrayLike, non_member_scores: ArrayLike) -> float:
 def auc_moments(member_scores: ArrayLike, non_member_scores: ArrayLike) -> AucMoments:
     """AUC and its variance from the placements of each sample in the other side, in O(n log n).
 
-    Source: DeLong, DeLong and Clarke-Pearson 1988; midranks after Sun and Xu 2014.
+    Source: DeLong, DeLong and Clarke-Pearson 1988.
     """
     members, non_members = both_sides(member_scores, non_member_scores)
     above, below = _placements(members, non_members)
@@ -52,11 +51,10 @@ def auc_moments(member_scores: ArrayLike, non_member_scores: ArrayLike) -> AucMo
 
 
 def _placements(members: Scores, non_members: Scores) -> tuple[Scores, Scores]:
-    """For each member the fraction of non-members below it; for each non-member that of members above it."""
-    ranks = rankdata(np.concatenate([members, non_members]))
-    above = (ranks[: members.size] - rankdata(members)) / non_members.size
-    below = 1.0 - (ranks[members.size :] - rankdata(non_members)) / members.size
-    return above, below
+    """For each member the fraction of non-members below it, for each non-member of members above; ties half."""
+    beaten = np.searchsorted(non_members, members, "left") + np.searchsorted(non_members, members, "right")
+    unbeaten = np.searchsorted(members, non_members, "left") + np.searchsorted(members, non_members, "right")
+    return beaten / (2.0 * non_members.size), 1.0 - unbeaten / (2.0 * members.size)
 
 
 def estimate_auc(member_scores: ArrayLike, non_member_scores: ArrayLike, *, level: float = 0.95) -> Estimate:
@@ -72,7 +70,7 @@ def estimate_auc(member_scores: ArrayLike, non_member_scores: ArrayLike, *, leve
 
 def auc_interval(moments: AucMoments, level: float) -> Interval:
     """The interval that `estimate_auc` gives, from moments."""
-    z = float(norm.isf((1.0 - level) / 2.0))
+    z = float(-ndtri((1.0 - level) / 2.0))
     if moments.variance is None:
         return Interval(*_newcombe_limits(moments, z), level, NEWCOMBE)
     low, high = _delong_limits(moments, z)
@@ -86,10 +84,10 @@ def p_value_above_chance(moments: AucMoments) -> float:
     """One-sided p-value of AUC <= 0.5, dual to the interval: p < (1 - level) / 2 where its low end exceeds 0.5."""
     newcombe = (moments.auc - 0.5) / newcombe_variance(0.5, moments.members, moments.non_members) ** 0.5
     if moments.variance is None:
-        return float(norm.sf(newcombe))
+        return float(ndtr(-newcombe))
     value = min(max(moments.auc, _END), 1.0 - _END)
     delong = float(logit(value)) * value * (1.0 - value) / moments.variance**0.5
-    return float(norm.sf(min(delong, newcombe) if _near_an_end(moments) else delong))
+    return float(ndtr(-min(delong, newcombe) if _near_an_end(moments) else -delong))
 
 
 def newcombe_variance(auc_value: float, members: int, non_members: int) -> float:

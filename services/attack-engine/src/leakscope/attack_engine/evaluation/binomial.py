@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta
+from scipy.special import betainccinv, betaincinv
 
 from leakscope.attack_engine.evaluation.results import Interval
 from leakscope.attack_engine.evaluation.scores import Rates
@@ -13,14 +13,14 @@ CLOPPER_PEARSON = "Clopper-Pearson"
 def lower_limit(successes: ArrayLike, trials: ArrayLike, error: float) -> Rates:
     """The largest p that `successes` or more of `trials` would contradict at one-sided `error` (0 for 0 successes)."""
     k, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
-    limits = beta.ppf(error, np.maximum(k, 1.0), n - k + 1.0)
+    limits = betaincinv(np.maximum(k, 1.0), n - k + 1.0, error)
     return np.where(k == 0, 0.0, limits)
 
 
 def upper_limit(successes: ArrayLike, trials: ArrayLike, error: float) -> Rates:
     """The smallest p that `successes` or fewer of `trials` would contradict at one-sided `error` (1 for all)."""
     k, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
-    limits = beta.isf(error, k + 1.0, np.maximum(n - k, 1.0))
+    limits = betainccinv(k + 1.0, np.maximum(n - k, 1.0), error)
     return np.where(k == n, 1.0, limits)
 
 

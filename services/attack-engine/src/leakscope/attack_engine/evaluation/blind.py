@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
@@ -120,7 +120,7 @@ def _fit(features: Features, labels: NDArray[np.bool_], ridge: float, held_out: 
 
 def _solve(gram: Features, ridge: float, targets: Features) -> Features:
     gram[np.diag_indices_from(gram)] += ridge
-    return np.asarray(solve(gram, targets, assume_a="pos"))
+    return np.asarray(cho_solve(cho_factor(gram), targets))
 
 
 def _permutation_estimate(aucs: Rates, level: float) -> Estimate:

@@ -20,7 +20,8 @@ def roc_curve(
     """At most `points` points of the ROC from (0, 0) to (1, 1), in order of falling threshold, ties in one step.
 
     Thinning keeps the highest TPR at log-spaced low FPRs, and spreads the rest evenly over thresholds. The band is
-    pointwise, belongs to the FPR (all points of one FPR share it), and holds the threshold's own uncertainty.
+    pointwise, belongs to the FPR (all points of one FPR share it), holds the threshold's own uncertainty, and is
+    widened where it would otherwise fall as the FPR rises.
 
     Raises:
         DataError: a side is empty or a score is not finite.
@@ -34,8 +35,8 @@ def roc_curve(
     return Roc(
         fpr=_floats(wrong / non_members.size),
         tpr=_floats(called / members.size),
-        tpr_low=_floats(low[position]),
-        tpr_high=_floats(high[position]),
+        tpr_low=_floats(np.minimum.accumulate(low[::-1])[::-1][position]),
+        tpr_high=_floats(np.maximum.accumulate(high)[position]),
         level=level,
     )
 

@@ -31,17 +31,23 @@ def threshold_at(members: Scores, non_members: Scores, false_positives: int) -> 
 
     One of the scores (ascending float64 [M], [N]), or just above all of them where none qualifies.
     """
-    values = np.concatenate([members, non_members])
     if false_positives >= non_members.size:
-        return float(values.min())
-    first_excluded = non_members[non_members.size - false_positives - 1]
-    above = values[values > first_excluded]
-    return float(above.min()) if above.size else float(np.nextafter(values.max(), np.inf))
+        return float(min(members[0], non_members[0]))
+    excluded = non_members[non_members.size - false_positives - 1]
+    above = np.concatenate([side[np.searchsorted(side, excluded, "right") :][:1] for side in (members, non_members)])
+    return float(above.min()) if above.size else float(np.nextafter(excluded, np.inf))
 
 
 def count_called(scores: Scores, threshold: float) -> int:
     """How many of `scores` (ascending) are at or above `threshold`."""
     return int(scores.size - np.searchsorted(scores, threshold, side="left"))
+
+
+def members_called(members: Scores, non_members: Scores, false_positives: Counts) -> Counts:
+    """Members at or above `threshold_at` each of `false_positives`: int64 [K]."""
+    excluded = non_members[non_members.size - 1 - np.minimum(false_positives, non_members.size - 1)]
+    called = members.size - np.searchsorted(members, excluded, "right")
+    return np.where(false_positives >= non_members.size, members.size, called)
 
 
 def tpr_limits(
@@ -77,8 +83,9 @@ def order_statistic_limits(members: Scores, non_members: Scores, fprs: Rates, le
     error = (1.0 - level) / 4.0
     least = binom.ppf(error, non_members.size, fprs).astype(np.int64)
     most = binom.isf(error, non_members.size, fprs).astype(np.int64)
-    surely = [count_called(members, float(non_members[-k])) if k > 0 else 0 for k in least]
-    at_most = [count_called(members, threshold_at(members, non_members, int(k))) for k in most]
+    at_least = members.size - np.searchsorted(members, non_members[-np.maximum(least, 1)], "left")
+    surely = np.where(least > 0, at_least, 0)
+    at_most = members_called(members, non_members, most)
     return lower_limit(surely, members.size, error), upper_limit(at_most, members.size, error)
 
 
@@ -93,7 +100,7 @@ def _bootstrap_limits(
 ) -> tuple[Rates, Rates]:
     """Percentiles [K], moved out to Clopper-Pearson at the threshold where that reaches further."""
     tail = (1.0 - level) / 2.0
-    called = [count_called(members, threshold_at(members, non_members, int(k))) for k in false_positives]
+    called = members_called(members, non_members, false_positives)
     resampled = bootstrap_tpr(members, non_members, false_positives, rng=rng, resamples=resamples)
     low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
     return (

@@ -1,0 +1,312 @@
+"""Verdicts and findings on disk."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from leakscope.attack_engine.evaluation.auc import auc_moments, p_value_above_chance
+from leakscope.attack_engine.evaluation.comparison import over_seeds
+from leakscope.attack_engine.evaluation.evaluate import evaluate
+from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
+from leakscope.attack_engine.evaluation.results import (
+    Audit,
+    BlindBaseline,
+    Discoveries,
+    Estimate,
+    Exposed,
+    Findings,
+    Interval,
+    Outcome,
+    Queries,
+    SplitTest,
+    Verdict,
+    Victim,
+)
+from leakscope.attack_engine.evaluation.serialise import from_json, load_findings, save_findings, to_json
+from leakscope.attack_engine.evaluation.validity import assess_validity, null_control
+from leakscope.attack_engine.evaluation.verdict import audit_verdict
+from leakscope.core.errors import DataError
+
+QUIET = BlindBaseline(Estimate(0.52, Interval(0.44, 0.6, 0.95, "permutation")), above_chance=False, features="pixels")
+LOUD = BlindBaseline(Estimate(0.8, Interval(0.72, 0.88, 0.95, "permutation")), above_chance=True, features="pixels")
+ALIKE = SplitTest("MMD", 0.001, 0.4, rejects=False)
+UNLIKE = SplitTest("MMD", 0.1, 0.001, rejects=True)
+
+
+def audit(
+    shift, *, control_shift=0.0, controls=1, blind=QUIET, split=ALIKE, in_report=1, samples=100, seed=0, name="v"
+):
+    rng = np.random.default_rng(seed)
+    evaluation = evaluate(
+        rng.normal(shift, 1, samples), rng.normal(0, 1, samples), decision_threshold=0.5, rng=rng, resamples=50
+    )
+    even = norm.ppf((np.arange(samples) + 0.5) / samples)
+    null = [
+        null_control(
+            "untrained encoder",
+            "same architecture, no training",
+            even + control_shift,
+            even,
+            controls_in_report=in_report,
+        )
+        for _ in range(controls)
+    ]
+    excess = Estimate(-0.1, Interval(-0.2, 0.0, 0.95, "paired"))
+    validity = assess_validity(
+        evaluation, null, controls_in_report=in_report, blind=blind, split_test=split, excess=excess
+    )
+    return Audit(
+        victim=Victim(name, "local:bundle", "digits", {"embedding": [64]}, {"epochs": 3, "loss": 0.125}),
+        attack="partcrop",
+        attack_summary="parts against the whole",
+        attack_source="a paper",
+        evaluation=evaluation,
+        validity=validity,
+        verdict=audit_verdict(evaluation, validity),
+        discoveries=Discoveries(0.05, (3, 1), 1),
+        most_exposed=(Exposed(3, True, 1.5, 1.0, "data:image/png;base64,AA=="),),
+        least_exposed=(),
+        curves=(),
+        queries=Queries(10, 9, 1, 1, None, 0.1),
+        known_members=10,
+        known_non_members=10,
+        seed=seed,
+        split_digest="ab",
+        dataset_digest="cd",
+    )
+
+
+def test_a_leak_with_holding_controls_is_found():
+    verdict = audit(1.0).verdict
+    assert verdict.outcome is Outcome.LEAK
+    assert verdict.sentence.startswith("Leak found: ")
+    assert "guessing gives 50 %" in verdict.sentence
+
+
+def test_nothing_to_find_is_none_at_this_power():
+    found = audit(0.0)
+    assert found.verdict.outcome is Outcome.NONE
+    assert f"{100 * found.validity.power.detectable_auc:.1f} %" in found.verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"control_shift": 1.0}, "untrained encoder"),
+        ({"control_shift": -1.0}, "untrained encoder"),
+        ({"controls": 0}, "no null control"),
+        ({"blind": LOUD}, "images alone"),
+    ],
+)
+def test_no_leak_is_claimed_without_what_must_hold(change, word):
+    verdict = audit(1.5, **change).verdict
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.sentence.startswith("Not valid: ")
+    assert word in verdict.sentence
+    assert any("AUC" in reason for reason in verdict.reasons)
+
+
+def test_the_excess_over_blind_is_told_where_images_tell():
+    assert any("less that of the blind baseline: -0.100" in reason for reason in audit(1.5, blind=LOUD).verdict.reasons)
+
+
+def test_a_rejecting_split_test_is_a_caution():
+    verdict = audit(1.0, split=UNLIKE).verdict
+    assert verdict.outcome is Outcome.LEAK
+    assert any("Caution" in reason and "0.001" in reason for reason in verdict.reasons)
+
+
+def test_reversed_scores_are_no_leak_and_said_to_be_reversed():
+    verdict = audit(-1.0).verdict
+    assert verdict.outcome is Outcome.NONE
+    assert "less often than guessing" in verdict.sentence
+    assert any("exchanged" in reason for reason in verdict.reasons)
+
+
+def test_one_sample_a_side_gives_a_verdict():
+    assert audit(1.0, samples=1).verdict.outcome is Outcome.NONE
+
+
+def test_unresolvable_rates_are_named():
+    assert any("TPR@0.1%FPR is not resolvable" in reason for reason in audit(1.0).verdict.reasons)
+
+
+def test_a_failed_null_control_is_in_the_reports_first_words():
+    verdict = overall_verdict([audit(1.0, name="a"), audit(1.0, control_shift=1.0, name="b")])
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.sentence.startswith("Not valid: 1 of 2 null controls failed")
+    assert "partcrop on b" in verdict.sentence
+    assert any("partcrop on a" in reason for reason in verdict.reasons)
+
+
+def test_a_report_names_its_strongest_leak_and_the_rest():
+    verdict = overall_verdict([audit(0.0, name="a"), audit(0.8, name="b"), audit(1.6, name="c")])
+    assert verdict.outcome is Outcome.LEAK
+    assert verdict.sentence.startswith("Leak found in 2 of 3 audits")
+    assert "partcrop on c" in verdict.sentence
+    assert any("None found at this power: partcrop on a" in reason for reason in verdict.reasons)
+
+
+def test_what_stands_alone_may_fall_among_many():
+    weak = audit(0.3, seed=1, name="weak")
+    assert weak.verdict.outcome is Outcome.LEAK
+    assert 0.025 / 20 < weak.evaluation.p_value < 0.025
+    assert overall_verdict([weak]).outcome is Outcome.LEAK
+    verdict = overall_verdict([weak, *(audit(0.0, name=str(i), in_report=20) for i in range(19))])
+    assert verdict.outcome is Outcome.NONE
+    assert any("singly" in reason and "weak" in reason for reason in verdict.reasons)
+
+
+def test_a_report_of_nothing_valid_is_not_valid():
+    verdict = overall_verdict([audit(1.0, blind=LOUD), audit(0.0, blind=LOUD)])
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.sentence.startswith("Not valid: none of 2 audits")
+
+
+def test_a_leak_stands_beside_an_audit_that_is_not_valid():
+    verdict = overall_verdict([audit(1.5, name="a"), audit(1.5, blind=LOUD, name="b")])
+    assert verdict.outcome is Outcome.LEAK
+    assert "1 of 2 audits" in verdict.sentence
+    assert any("images alone" in reason for reason in verdict.reasons)
+
+
+def test_an_empty_report_is_refused():
+    with pytest.raises(DataError, match="at least one audit"):
+        overall_verdict([])
+
+
+def test_null_reports_claim_a_leak_and_fail_controls_no_more_often_than_nominal():
+    """Reports of eight audits with two controls each, all of them without any leak."""
+    rng = np.random.default_rng(5)
+    base = audit(0.0)
+    draws, claims, failures = 200, 0, 0
+    for _ in range(draws):
+        audits = []
+        for _ in range(8):
+            scores = rng.normal(size=(6, 60))
+            p_value = p_value_above_chance(auc_moments(scores[0], scores[1]))
+            controls = tuple(null_control("null", "", scores[i], scores[i + 1], controls_in_report=16) for i in (2, 4))
+            low = 0.51 if p_value < 0.025 else 0.4
+            auc = Estimate(0.55, Interval(low, 0.7, 0.95, "DeLong"))
+            evaluation = replace(base.evaluation, auc=auc, p_value=p_value)
+            validity = replace(base.validity, null_controls=controls)
+            audits.append(
+                replace(base, evaluation=evaluation, validity=validity, verdict=audit_verdict(evaluation, validity))
+            )
+        failures += any(not control.holds for a in audits for control in a.validity.null_controls)
+        claims += overall_verdict(audits).outcome is Outcome.LEAK
+    assert failures / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
+    assert claims / draws <= 0.025 + 2.6 * (0.025 * 0.975 / draws) ** 0.5
+
+
+def test_controls_level_is_corrected():
+    scores = np.random.default_rng(6).normal(size=(2, 50))
+    alone = null_control("n", "d", *scores, controls_in_report=1)
+    among = null_control("n", "d", *scores, controls_in_report=20)
+    assert alone.auc.interval.level == pytest.approx(0.95)
+    assert among.auc.interval.level == pytest.approx(0.9975)
+    assert among.auc.interval.low < alone.auc.interval.low
+    with pytest.raises(ValueError, match="at least one"):
+        null_control("n", "d", *scores, controls_in_report=0)
+
+
+def findings():
+    audits = (audit(1.0), audit(0.0, samples=1, controls=0))
+    return Findings("A report", "2026-11-01", overall_verdict(audits), audits, {"a": [1, None, "é"]}, {"x": "1"})
+
+
+def test_findings_come_back_as_they_were(tmp_path):
+    original = findings()
+    save_findings(original, tmp_path / "deep" / "findings.json")
+    assert load_findings(tmp_path / "deep" / "findings.json") == original
+    assert from_json(Audit, to_json(original.audits[0])) == original.audits[0]
+    assert isinstance(load_findings(tmp_path / "deep" / "findings.json").verdict.outcome, Outcome)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5))
+def test_every_number_and_text_comes_back_exactly(number, text):
+    original = Findings(text, text, Verdict(Outcome.NONE, text, (text,)), (), {"n": number})
+    again = from_json(Findings, to_json(original))
+    assert again == original
+    assert again.configuration["n"].hex() == number.hex()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_no_nan_is_written(bad):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_json(replace(findings(), configuration={"x": bad}))
+
+
+def _edit(path, value):
+    def edit(data):
+        place = data
+        for key in path[:-1]:
+            place = place[key]
+        if value is None:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (_edit(["extra"], 1), "extra"),
+        (_edit(["created"], None), "created"),
+        (_edit(["audits", 0, "evaluation", "p_value"], None), "p_value"),
+        (_edit(["audits", 0, "evaluation", "f1"], "0.5"), "f1"),
+        (_edit(["audits", 0, "evaluation", "recall"], float("nan")), "NaN"),
+        (_edit(["audits", 0, "verdict", "outcome"], "perhaps"), "outcome"),
+        (_edit(["audits", 0, "verdict", "reason"], "x"), "reason"),
+    ],
+)
+def test_another_shape_is_refused_by_name(edit, word, tmp_path):
+    data = json.loads(to_json(findings()))
+    edit(data)
+    path = tmp_path / "findings.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(DataError, match=word):
+        load_findings(path)
+
+
+def test_missing_and_broken_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="No such findings"):
+        load_findings(tmp_path / "none.json")
+    (tmp_path / "broken.json").write_text('{"title": ')
+    with pytest.raises(DataError, match=r"broken\.json cannot be read"):
+        load_findings(tmp_path / "broken.json")
+
+
+def test_repeated_seeds_give_mean_and_deviation():
+    repeated = over_seeds([0.6, 0.7, 0.8])
+    assert repeated.mean == pytest.approx(0.7)
+    assert repeated.deviation == pytest.approx(0.1)
+    assert over_seeds([0.6]).deviation is None
+    with pytest.raises(ValueError, match="no seeds"):
+        over_seeds([])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(-3, 3), min_size=1, max_size=10),
+    st.lists(st.integers(-3, 3), min_size=1, max_size=10),
+    st.randoms(use_true_random=False),
+)
+def test_an_evaluation_ignores_order_and_holds_no_nan(members, non_members, random):
+    def run():
+        rng = np.random.default_rng(0)
+        return evaluate(members, non_members, decision_threshold=0.0, rng=rng, target_fprs=(0.2, 0.001), resamples=20)
+
+    first = run()
+    json.dumps(first, default=vars, allow_nan=False)
+    random.shuffle(members)
+    random.shuffle(non_members)
+    assert run() == first
