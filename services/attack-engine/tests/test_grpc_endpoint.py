@@ -43,6 +43,12 @@ def test_answers_are_the_encoders_at_any_size_and_in_order(served: Any) -> None:
         assert endpoint.counts == Counts(sent=100, answered=100)
 
 
+def test_without_a_name_the_servers_one_model_answers(served: Any) -> None:
+    with EndpointSpec(served.url.rpartition("/")[0]).open() as endpoint:
+        assert endpoint.card.model == served.bundle.name
+        assert endpoint.query(_images(2), ("embedding",))["embedding"].shape == (2, 32)
+
+
 def test_the_same_weights_elsewhere_are_the_same_endpoint(served: Any, serve: Any) -> None:
     with EndpointSpec(served.url).open() as here, EndpointSpec(serve(served.bundle).url).open() as there:
         assert here.card.url != there.card.url

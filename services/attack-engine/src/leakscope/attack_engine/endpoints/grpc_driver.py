@@ -28,6 +28,7 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.lb_policy_name", "round_robin"),
 )
+_CONTROL_SECONDS = 20.0  # a small call to a server that is there but busy
 _BACKOFF = wait_random_exponential(multiplier=0.1, max=5.0)
 
 
@@ -83,7 +84,7 @@ class GrpcDriver:
         seconds = self._transport.connect_seconds
         request = METHODS[call].request(**fields)
         try:
-            return _attempts(seconds)(self._calls[call], request, timeout=max(seconds, 1.0), metadata=self._metadata)
+            return _attempts(seconds)(self._calls[call], request, timeout=_CONTROL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
             raise explain(error, self._url, model=model, key=bool(self._key)) from None
 

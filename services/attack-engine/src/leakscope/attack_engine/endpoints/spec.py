@@ -39,7 +39,7 @@ class EndpointSpec:
         api_key_file: file with the API key, if the endpoint wants one.
         timeout_seconds: deadline of one attempt.
         total_seconds: time for one request with all its attempts.
-        connect_seconds: how long opening waits for an endpoint that is down or not ready.
+        connect_seconds: how long opening goes on trying an endpoint that is down.
         in_flight: requests under way at once from one worker (gRPC).
         images_per_request: None takes the endpoint's preference; its limits hold in any case.
         precision: "fp32", or "fp16" answers where the endpoint offers them (half the bytes).

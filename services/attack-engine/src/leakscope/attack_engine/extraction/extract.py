@@ -16,6 +16,7 @@ from rich.console import Console
 from leakscope.attack_engine.endpoints.base import Counts
 from leakscope.attack_engine.endpoints.ledger import Ledger
 from leakscope.attack_engine.extraction.cluster import ray_session
+from leakscope.attack_engine.extraction.outcomes import describe, restore
 from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
 from leakscope.attack_engine.extraction.progress import Watch, shown
 from leakscope.attack_engine.extraction.store import SignalStore
@@ -70,16 +71,20 @@ def extract(
 
 
 class RayShardWorker:
-    """`ShardWorker` as Ray Data calls it: a batch of one task in, its number of samples out."""
+    """`ShardWorker` as Ray Data calls it: a batch of one task in, its outcome out."""
 
     def __init__(self, plans: Sequence[ExtractionPlan]) -> None:
         self._worker = ShardWorker(plans)
 
-    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-        """Extract the batch's shards."""
-        rows = zip(batch["plan"], batch["signal"], batch["shard"], strict=True)
-        done = [self._worker.run(Task(int(plan), int(signal), int(shard))) for plan, signal, shard in rows]
-        return {"samples": np.asarray(done, dtype=np.int64)}
+    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
+        """Extract the batch's shard; an error that a user can mend travels as data."""
+        task = Task(int(batch["plan"][0]), int(batch["signal"][0]), int(batch["shard"][0]))
+        samples, kind, sentence = 0, "", ""
+        try:
+            samples = self._worker.run(task)
+        except LeakscopeError as error:
+            kind, sentence = describe(error)
+        return {"samples": np.array([samples]), "kind": np.array([kind]), "sentence": np.array([sentence])}
 
 
 def _run(plans: Sequence[ExtractionPlan], tasks: Sequence[Task], workers: int) -> Iterator[int]:
@@ -87,32 +92,17 @@ def _run(plans: Sequence[ExtractionPlan], tasks: Sequence[Task], workers: int) -
     context.enable_progress_bars = False
     items = [{"plan": task.plan, "signal": task.signal, "shard": task.shard} for task in tasks]
     shared = [shared_between(plan, workers) for plan in plans]
-    done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+    outcomes = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         RayShardWorker,
         fn_constructor_args=(shared,),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=_WORKER_CPUS,
     )
-    try:
-        for row in done.iter_rows():
-            yield int(row["samples"])
-    except Exception as error:
-        mendable = _mendable(error)
-        if mendable is None:
-            raise
-        raise mendable from None
-
-
-def _mendable(error: BaseException) -> LeakscopeError | None:
-    """The error a user can mend inside what Ray made of it, if there is one."""
-    seen: list[Any] = [error]
-    for link in seen:
-        if isinstance(link, LeakscopeError):
-            return link
-        following = (getattr(link, "cause", None), link.__cause__, link.__context__)
-        seen.extend(e for e in following if isinstance(e, BaseException) and e not in seen)
-    return None
+    for outcome in outcomes.iter_rows():
+        if outcome["kind"]:
+            raise restore(str(outcome["kind"]), str(outcome["sentence"]))
+        yield int(outcome["samples"])
 
 
 def _watch(plans: Sequence[ExtractionPlan], ledgers: Sequence[Ledger]) -> Watch:

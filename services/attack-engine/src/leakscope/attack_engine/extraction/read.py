@@ -51,7 +51,7 @@ def _load(store: SignalStore) -> tuple[Ids, NDArray[np.float32], dict[str, NDArr
     for path in store.paths():
         table = read_table(path)
         ids.append(table["sample_id"].to_numpy())
-        values.append(rows_of(table["signal"]))
+        values.append(rows_of(table["signal"].combine_chunks()))
         for name, column in _diagnostics(table).items():
             diagnostics.setdefault(name, []).append(column)
     joined = np.concatenate(values) if values else np.zeros((0, 0), dtype=np.float32)

@@ -88,11 +88,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
         raise DataError(f"{path} is damaged ({error}): remove it, and its samples are extracted again.") from None
 
 
-def rows_of(column: Any) -> NDArray[np.float32]:
-    """A column of fixed-size lists as float32 [B, K]."""
-    combined = column.combine_chunks()
-    flat = combined.flatten().to_numpy()
-    return np.asarray(flat, dtype=np.float32).reshape(len(combined), -1)
+def rows_of(lists: Any) -> NDArray[np.float32]:
+    """An Arrow array of fixed-size lists as float32 [B, K]."""
+    return np.asarray(lists.flatten().to_numpy(), dtype=np.float32).reshape(len(lists), -1)
 
 
 def _meta(path: Path) -> dict[str, float]:

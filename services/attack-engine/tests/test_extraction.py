@@ -1,0 +1,194 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
+from leakscope.attack_engine.attacks.partcrop import PartCropSignal
+from leakscope.attack_engine.endpoints import Counts, EndpointSpec
+from leakscope.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.errors import BudgetError, EndpointError
+
+pytestmark = pytest.mark.slow
+
+_DIGITS = DatasetSpec("digits", {"side": 32})
+_IDS = np.arange(24)
+_SIGNAL = PartCropSignal(crops=31)
+_TOTAL = 24 * 32
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with ray_session(2):
+        yield
+
+
+def _spec(url: str, **options: Any) -> EndpointSpec:
+    return EndpointSpec(url, **({"images_per_request": 16, "in_flight": 2, "connect_seconds": 30.0} | options))
+
+
+def _plan(spec: EndpointSpec, folder: Path, **options: Any) -> ExtractionPlan:
+    return plan_extraction([_SIGNAL], _DIGITS, _IDS, spec, folder, shard_size=6, **options)
+
+
+def _values(plan: ExtractionPlan) -> NDArray[np.float32]:
+    return read_signals(plan.signals[0].folder, _IDS).values
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NDArray[np.float32]:
+    plan = _plan(_spec(f"local:{tiny_bundle}", threads=1), tmp_path_factory.mktemp("undisturbed"))
+    extract([plan])
+    return _values(plan)
+
+
+def test_two_signals_over_a_live_endpoint(
+    tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None, undisturbed: NDArray[np.float32]
+) -> None:
+    server = serve(tiny_bundle)
+    plan = plan_extraction([EmbeddingSignal(), _SIGNAL], _DIGITS, _IDS, _spec(server.url), tmp_path, budget=_TOTAL + 24)
+    with (tmp_path / "progress").open("w") as log:
+        (results,) = extract([plan], console=Console(file=log))
+    assert [result.counts for result in results] == [Counts(24, 24), Counts(_TOTAL, _TOTAL)]
+    assert server.images("answered") == _TOTAL + 24
+    assert read_signals(results[0].plan.folder, _IDS).values.shape == (24, 32)
+    np.testing.assert_allclose(read_signals(results[1].plan.folder, _IDS).values, undisturbed, atol=1e-5)
+    assert "48 of 48 samples" in (tmp_path / "progress").read_text()
+    again = plan_extraction([_SIGNAL], _DIGITS, _IDS, _spec(server.url), tmp_path, budget=_TOTAL + 24)
+    assert again.pending == 0
+    extract([again])
+    assert server.images("answered") == _TOTAL + 24
+
+
+def test_two_workers_share_one_budget(tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None) -> None:
+    server, budget = serve(tiny_bundle), 400
+    plan = _plan(_spec(server.url), tmp_path)
+    tight = replace(plan, ledger=replace(plan.ledger, budget=budget))
+    with pytest.raises(BudgetError, match="of the budget of 400 are left"):
+        extract([tight], workers=2)
+    assert 0 < server.images("answered") <= budget
+    with tight.ledger.open() as ledger:
+        assert ledger.spent <= budget
+    (results,) = extract([_plan(_spec(server.url), tmp_path, budget=_TOTAL)])
+    assert results[0].counts.answered == server.images("answered") == _TOTAL
+
+
+def test_a_restart_of_the_server_is_survived(
+    tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None, undisturbed: NDArray[np.float32]
+) -> None:
+    server = serve(tiny_bundle)
+    plan = _plan(_spec(server.url, images_per_second=300.0), tmp_path)
+
+    def restart() -> None:
+        while server.images("answered") < _TOTAL // 4:
+            time.sleep(0.05)
+        server.kill()
+        server.start()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    (results,) = extract([plan])
+    thread.join()
+    assert 0 < server.images("answered") < _TOTAL
+    assert results[0].counts.answered == _TOTAL
+    assert results[0].counts.retried > 0
+    np.testing.assert_allclose(_values(plan), undisturbed, atol=1e-5)
+
+
+def test_an_endpoint_that_stays_away(tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None) -> None:
+    server = serve(tiny_bundle)
+    plan = _plan(_spec(server.url, connect_seconds=1.0, total_seconds=1.0), tmp_path)
+    server.kill()
+    with pytest.raises(EndpointError, match="does not answer"):
+        extract([plan])
+
+
+def test_another_model_than_planned(tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None) -> None:
+    server = serve(tiny_bundle)
+    plan = _plan(_spec(server.url), tmp_path)
+    with pytest.raises(EndpointError, match="another model than when"):
+        extract([replace(plan, card=replace(plan.card, weights_digest="before"))])
+
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from leakscope.attack_engine.attacks.partcrop import PartCropSignal
+from leakscope.attack_engine.endpoints import EndpointSpec
+from leakscope.attack_engine.extraction import extract, plan_extraction
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.errors import LeakscopeError
+spec = EndpointSpec(sys.argv[1], images_per_request=16, in_flight=2, connect_seconds=30.0, images_per_second=150.0)
+plan = plan_extraction(
+    [PartCropSignal(crops=31)], DatasetSpec("digits", {"side": 32}), np.arange(24), spec, Path(sys.argv[2]),
+    budget=int(sys.argv[3]), shard_size=6,
+)
+try:
+    extract([plan])
+except LeakscopeError as error:
+    print(error, flush=True)
+    sys.exit(error.exit_code)
+"""
+
+
+def _start_and_wait_half_way(server: Any, folder: Path) -> "subprocess.Popen[str]":
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, server.url, str(folder), str(_TOTAL)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+    )
+    while server.images("answered") < _TOTAL // 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+def test_killed_half_way_and_started_again_asks_nothing_twice(
+    tiny_bundle: Path, serve: Any, tmp_path: Path, undisturbed: NDArray[np.float32]
+) -> None:
+    server = serve(tiny_bundle)
+    process = _start_and_wait_half_way(server, tmp_path)
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        member.kill()
+    process.wait()
+    assert _TOTAL // 2 <= server.images("answered") < _TOTAL
+    plan = _plan(_spec(server.url), tmp_path, budget=_TOTAL)
+    assert 0 < plan.pending < _TOTAL
+    (results,) = extract([plan])
+    assert server.images("answered") == _TOTAL
+    assert results[0].counts.answered == _TOTAL
+    assert results[0].counts.cached > 0
+    np.testing.assert_allclose(_values(plan), undisturbed, atol=1e-5)
+
+
+def test_ctrl_c_says_how_to_go_on_and_loses_nothing(
+    tiny_bundle: Path, serve: Any, tmp_path: Path, undisturbed: NDArray[np.float32]
+) -> None:
+    server = serve(tiny_bundle)
+    process = _start_and_wait_half_way(server, tmp_path)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in said
+    assert str(tmp_path) in said
+    plan = _plan(_spec(server.url), tmp_path, budget=_TOTAL)
+    extract([plan])
+    assert server.images("answered") == _TOTAL
+    np.testing.assert_allclose(_values(plan), undisturbed, atol=1e-5)

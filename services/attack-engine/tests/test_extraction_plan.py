@@ -1,0 +1,159 @@
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from leakscope.attack_engine.attacks.partcrop import PartCropSignal
+from leakscope.attack_engine.attacks.signal import SignalBatch
+from leakscope.attack_engine.endpoints import Endpoint, EndpointSpec
+from leakscope.attack_engine.extraction import ExtractionPlan, plan_extraction, plan_table, read_signals
+from leakscope.attack_engine.extraction.plan import signal_key
+from leakscope.attack_engine.extraction.shards import make_shards
+from leakscope.attack_engine.extraction.store import SignalStore, write_shard
+from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
+from leakscope.core.datasets import DatasetSpec, Ids, Images
+from leakscope.core.errors import BudgetError, DataError, UsageError
+
+_DIGITS = DatasetSpec("digits", {"side": 32})
+_SIGNAL = PartCropSignal(crops=6)
+
+
+def _plan(bundle: Path, folder: Path, **options: object) -> ExtractionPlan:
+    given = {"signals": [_SIGNAL], "sample_ids": np.arange(20), "shard_size": 8} | options
+    spec = given.pop("endpoint", EndpointSpec(f"local:{bundle}", images_per_request=16))
+    return plan_extraction(given.pop("signals"), _DIGITS, given.pop("sample_ids"), spec, folder, **given)
+
+
+def _run(plan: ExtractionPlan, tasks: slice = slice(None)) -> None:
+    worker = ShardWorker([plan])
+    for task in tasks_of([plan])[tasks]:
+        worker.run(task)
+    worker.close()
+
+
+@given(st.sets(st.integers(0, 500)), st.integers(1, 20), st.data())
+def test_shards_hold_each_sample_once_and_stay_as_they_are(ids: set[int], size: int, data: st.DataObject) -> None:
+    shards = make_shards(ids, size)
+    assert [i for shard in shards for i in shard.ids] == sorted(ids)
+    finished = set(data.draw(st.lists(st.sampled_from(shards)))) if shards else set()
+    left = ids - {i for shard in finished for i in shard.ids}
+    assert make_shards(left, size) == tuple(shard for shard in shards if shard not in finished)
+    assert len({shard.name for shard in shards}) == len(shards)
+
+
+def test_the_plan_counts_before_anything_is_asked(tiny_bundle: Path, tmp_path: Path) -> None:
+    plan = _plan(tiny_bundle, tmp_path, budget=200, images_per_second=70.0)
+    (row,) = plan.signals
+    assert (row.samples, row.extracted, row.queries, row.total, row.pending) == (20, 0, 7, 140, 140)
+    assert (plan.pending, plan.spent, plan.seconds) == (140, 0, 2.0)
+    text = io.StringIO()
+    Console(file=text, width=200).print(plan_table(plan))
+    for words in ("partcrop", "140", "budget 200, 200 left", "about 2 s"):
+        assert words in text.getvalue()
+
+
+def test_a_plan_beyond_the_budget_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match=r"140 more images.*139 of the budget of 139.*nothing was sent"):
+        _plan(tiny_bundle, tmp_path, budget=139)
+
+
+@pytest.mark.parametrize("shard_size", [5, 20])
+def test_values_are_the_signals_own_whatever_the_shards(tiny_bundle: Path, tmp_path: Path, shard_size: int) -> None:
+    ids = np.random.default_rng(1).permutation(200)[:20]
+    plan = _plan(tiny_bundle, tmp_path, sample_ids=ids, shard_size=shard_size)
+    _run(plan)
+    got = read_signals(plan.signals[0].folder, ids)
+    with EndpointSpec(f"local:{tiny_bundle}").open() as endpoint:
+        expected = _SIGNAL.extract(_DIGITS.open().images(ids), ids, endpoint)
+    np.testing.assert_allclose(got.values, expected.values, atol=1e-5)
+    np.testing.assert_allclose(got.diagnostics["part_response"], expected.diagnostics["part_response"], atol=1e-5)
+    backwards = read_signals(plan.signals[0].folder, ids[::-1])
+    np.testing.assert_array_equal(backwards.values, got.values[::-1])
+
+
+def test_what_is_there_is_not_asked_again(tiny_bundle: Path, tmp_path: Path) -> None:
+    _run(_plan(tiny_bundle, tmp_path), slice(0, 2))
+    plan = _plan(tiny_bundle, tmp_path, budget=140)
+    assert (plan.signals[0].extracted, plan.pending, plan.spent) == (16, 28, 112)
+    assert plan.images_per_second is not None
+    _run(plan)
+    more = _plan(tiny_bundle, tmp_path, sample_ids=np.arange(22), budget=154)
+    assert (more.signals[0].extracted, more.pending, more.spent) == (20, 14, 140)
+
+
+@dataclass(frozen=True)
+class _Stopping:
+    """PartCrop's signal, until the second half of a shard's queries."""
+
+    name = "stopping"
+    outputs = _SIGNAL.outputs
+
+    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
+        return 2
+
+    def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
+        values = endpoint.query(images, ("embedding",))["embedding"]
+        if not endpoint.counts.cached:
+            raise KeyboardInterrupt
+        return SignalBatch(values + endpoint.query(255 - images, ("embedding",))["embedding"])
+
+
+def test_an_unfinished_shard_replays_its_answers_within_the_very_budget(tiny_bundle: Path, tmp_path: Path) -> None:
+    plan = _plan(tiny_bundle, tmp_path, signals=[_Stopping()], budget=40)
+    with pytest.raises(KeyboardInterrupt):
+        _run(plan)
+    again = _plan(tiny_bundle, tmp_path, signals=[_Stopping()], budget=40)
+    assert (again.signals[0].kept, again.pending, again.spent) == (8, 32, 8)
+    _run(again, slice(0, 1))
+    assert not list((again.signals[0].folder / "unfinished").glob("*"))
+
+
+def test_answers_kept_for_good_serve_other_signals(tiny_bundle: Path, tmp_path: Path) -> None:
+    _run(_plan(tiny_bundle, tmp_path, keep=True, budget=140))
+    other = _plan(tiny_bundle, tmp_path, keep=True, budget=140, signals=[replace(_SIGNAL, energies="uniform")])
+    _run(other)
+    both = read_signals(_plan(tiny_bundle, tmp_path).signals[0].folder, np.arange(20)).values
+    np.testing.assert_array_equal(read_signals(other.signals[0].folder, np.arange(20)).values, both[:, :6])
+
+
+def test_a_key_depends_on_signal_endpoint_and_data(tiny_bundle: Path) -> None:
+    with EndpointSpec(f"local:{tiny_bundle}").open() as endpoint:
+        card = endpoint.card
+    keys = {
+        signal_key(_SIGNAL, card, "data"),
+        signal_key(replace(_SIGNAL, seed=1), card, "data"),
+        signal_key(_SIGNAL, replace(card, weights_digest="other"), "data"),
+        signal_key(_SIGNAL, card, "other"),
+    }
+    assert len(keys) == 4
+    assert signal_key(_SIGNAL, replace(card, url="grpc://elsewhere:1"), "data") in keys
+
+
+def test_requests_that_cannot_be(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="samples 0 to 1796, not 1797"):
+        _plan(tiny_bundle, tmp_path, sample_ids=np.array([3, 1797]))
+    with pytest.raises(UsageError, match="no sample"):
+        _plan(tiny_bundle, tmp_path, sample_ids=np.array([], dtype=np.int64))
+
+
+def test_samples_that_were_not_extracted(tiny_bundle: Path, tmp_path: Path) -> None:
+    plan = _plan(tiny_bundle, tmp_path)
+    with pytest.raises(DataError, match="20 of 20 samples"):
+        read_signals(plan.signals[0].folder, np.arange(20))
+    _run(plan, slice(0, 1))
+    with pytest.raises(DataError, match="12 of 20 samples"):
+        read_signals(plan.signals[0].folder, np.arange(20))
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "shard-0.parquet"
+    write_shard(path, np.arange(3), SignalBatch(np.ones((3, 2), dtype=np.float32)), asked=3, seconds=1.0)
+    assert SignalStore(tmp_path).sample_ids() == {0, 1, 2}
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"shard-0\.parquet is damaged"):
+        SignalStore(tmp_path).sample_ids()
