@@ -13,7 +13,7 @@ PACKAGES := libs/core services/trainer services/encoder-server services/attack-e
 MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := libs services tests benchmarks proto requirements
-CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable chrome
+CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 
 # Nothing here reports home, and nothing is fetched from a model hub once the packages are installed.
 export RAY_USAGE_STATS_ENABLED := 0

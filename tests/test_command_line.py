@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from leakscope.core.cli import COMMANDS
+from leakscope.core.cli import COMMANDS, build_app
 from leakscope.core.commands.doctor.services import SERVER_PORT
 from leakscope.encoder_server.settings import Listening
 
@@ -22,7 +23,9 @@ def leakscope(*arguments):
 
 
 def entries(kind):
-    return json.loads(leakscope("list", kind, "--json").stdout)
+    result = CliRunner().invoke(build_app(["list"]), ["list", kind, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 def test_every_entry_point_adds_the_subcommand_it_is_named_after():
@@ -67,11 +70,11 @@ def test_every_attack_states_its_outputs_its_shadows_and_its_price():
 
 
 def test_an_unknown_kind_is_one_sentence_and_exit_2():
-    result = leakscope("list", "atacks")
+    result = leakscope("list", "defenses")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == (
-        "error: Unknown kind 'atacks'. Did you mean 'attacks'? Known: attacks, datasets, defences, recipes.\n"
-    )
+    assert result.stderr.startswith("error: Unknown kind 'defenses'. Did you mean 'defences'")
+    assert result.stderr.endswith("Known: attacks, datasets, defences, recipes.\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_doctor_finds_this_environment_complete():

@@ -15,7 +15,7 @@ OWN = {
     "leakscope-encoder-server": "serve",
     "leakscope-attack-engine": "audit, run, report",
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SET_UP = "run make setup, or pip install --upgrade what is named"
 
 
