@@ -58,7 +58,7 @@ def test_the_plan_counts_before_anything_is_asked(tiny_bundle: Path, tmp_path: P
 
 
 def test_a_plan_beyond_the_budget_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match=r"140 more images.*139 of the budget of 139.*nothing was sent"):
+    with pytest.raises(BudgetError, match=r"140 more images.*139 of the budget of 139.*none of them was sent"):
         _plan(tiny_bundle, tmp_path, budget=139)
 
 

@@ -1,5 +1,9 @@
 import http.server
+import os
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -158,7 +162,10 @@ class _Elsewhere:
 
 @contextmanager
 def _grpc_server(
-    calls: dict[str, Callable[[Any, Any], Any]], service: str = SERVICE, options: tuple[tuple[str, int], ...] = ()
+    calls: dict[str, Callable[[Any, Any], Any]],
+    service: str = SERVICE,
+    options: tuple[tuple[str, int], ...] = (),
+    credentials: Any = None,
 ) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(4), options=options)
     handlers = {
@@ -170,7 +177,8 @@ def _grpc_server(
         for name, call in calls.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     yield f"grpc://127.0.0.1:{port}/resnet"
     server.stop(0).wait()
@@ -298,6 +306,32 @@ def test_a_request_out_of_time_is_asked_once_more_in_halves(elsewhere: tuple[_El
         with pytest.raises(EndpointError, match="did not answer 8 images in time"):
             endpoint.query(_images(8, seed=1), ("embedding",))
     assert other.sizes[:3] == [8, 4, 4]
+
+
+_OVER_TLS = """
+import sys
+from leakscope.attack_engine.endpoints import EndpointSpec
+with EndpointSpec(sys.argv[1]).open() as endpoint:
+    print(endpoint.card.model)
+"""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_over_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(make, check=True, capture_output=True)
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    with _grpc_server(_Elsewhere().calls(), credentials=credentials) as url:
+        secure = url.replace("grpc://127.0.0.1", "grpcs://localhost")
+        trusting = os.environ | {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificate)}
+        done = subprocess.run(
+            [sys.executable, "-c", _OVER_TLS, secure], env=trusting, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "resnet"
+        with pytest.raises(EndpointError):
+            EndpointSpec(url, connect_seconds=0.5).open()
 
 
 def test_a_restart_in_between_is_waited_for(tiny_bundle: Path, serve: Any) -> None:

@@ -192,7 +192,7 @@ class Ledger:
         if budget is not None and images and spent + images > budget:
             raise BudgetError(
                 f"{images:,} more images were about to be asked, but {max(budget - spent, 0):,} of the budget of "
-                f"{budget:,} are left ({spent:,} spent); nothing was sent. Raise the budget to at least "
+                f"{budget:,} are left ({spent:,} spent); none of them was sent. Raise the budget to at least "
                 f"{spent + images:,}, or ask for fewer samples or fewer queries a sample."
             )
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from leakscope.attack_engine.attacks.signal import Signal
 from leakscope.attack_engine.endpoints.base import EndpointCard
-from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import LedgerSpec
 from leakscope.attack_engine.endpoints.requests import images_per_request
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
@@ -141,7 +140,7 @@ def plan_extraction(
     with ledger.open() as book:
         free = sum(book.unfinished(plan.key, idempotent=card.idempotent) for plan in plans)
         spent = book.spent
-        if answers is None or not KeptAnswers(answers).images():
+        if answers is None or not answers.exists():
             book.require(max(sum(plan.pending for plan in plans) - free, 0))
     rate = images_per_second or _measured(plans)
     return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate)
