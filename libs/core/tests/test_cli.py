@@ -6,7 +6,6 @@ import time
 from importlib.metadata import EntryPoint, entry_points
 
 import pytest
-import typer
 
 from leakscope.core import cli
 from leakscope.core.errors import BudgetError, DataError, EndpointError, Interrupted, LeakscopeError, UsageError

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from leakscope.core.errors import DataError
-from leakscope.trainer.files import write_atomic
+from leakscope.core.files import write_atomically
 
 _METHOD = "method/"
 _OPTIMISER = "optimiser/"
@@ -48,7 +48,7 @@ def save_checkpoint(path: Path, identity: str, method: nn.Module, optimiser: Opt
         tensors |= {f"{_OPTIMISER}{index}/{key}": value for key, value in state.items() if value is not None}
     plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     header = json.dumps({"identity": identity, "position": vars(position)})
-    write_atomic(path, save(plain, {_HEADER: header}))
+    write_atomically(path, save(plain, {_HEADER: header}), durable=True)
 
 
 def load_checkpoint(path: Path, identity: str, method: nn.Module, optimiser: Optimizer) -> Position:

@@ -1,7 +1,5 @@
 """Where and how precisely a training computes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -39,17 +37,3 @@ def resolve_autocast(precision: str, device: torch.device) -> torch.dtype | None
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return torch.bfloat16 if precision == "bf16" else None
-
-
-@contextmanager
-def using_threads(threads: int | None) -> Iterator[None]:
-    """Within the block torch computes with `threads` threads (None: as it is); restored afterwards."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        if threads < 1:
-            raise UsageError(f"threads must be at least 1, not {threads}.")
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from leakscope.trainer.files import write_atomic
+from leakscope.core.files import write_atomically
 
 State = Literal["training", "interrupted", "finished"]
 
@@ -66,6 +66,6 @@ class Reporter:
     def report(self, progress: Progress) -> None:
         """Report now."""
         self._last = time.monotonic()
-        write_atomic(self._path, json.dumps(asdict(progress)).encode(), durable=False)
+        write_atomically(self._path, json.dumps(asdict(progress)).encode())
         if self._on_progress is not None:
             self._on_progress(progress)

@@ -10,9 +10,9 @@ import yaml
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import UsageError
+from leakscope.core.files import writing
 from leakscope.core.splits import Split, draw_split, read_split, write_split
 from leakscope.trainer.device import Precision
-from leakscope.trainer.files import writing
 from leakscope.trainer.plan import DefenceSpec
 
 

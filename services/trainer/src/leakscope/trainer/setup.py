@@ -11,14 +11,15 @@ from leakscope.core.datasets.base import Dataset, DatasetSpec
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import UsageError
 from leakscope.core.splits import Split
+from leakscope.core.versions import versions
 from leakscope.trainer.defences.base import Plan
 from leakscope.trainer.loop import LoopSettings
 from leakscope.trainer.plan import DefenceSpec, describe
 from leakscope.trainer.recipes.base import MEAN, STD, Method
 from leakscope.trainer.streams import seeded_initialisation
-from leakscope.trainer.versions import versions
 
 _CPU = torch.device("cpu")
+_LIBRARIES = ("torch", "timm", "lightly", "numpy", "leakscope-core", "leakscope-trainer")
 
 
 @dataclass(frozen=True)
@@ -113,5 +114,5 @@ class Setup:
             dataset_digest=self.dataset.digest,
             split_digest=self.split.digest,
             training=dict(training),
-            versions=versions(),
+            versions=versions(*_LIBRARIES),
         )

@@ -7,8 +7,9 @@ from typing import Any
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets.base import DatasetSpec
 from leakscope.core.splits import Split
+from leakscope.core.threads import using_threads
 from leakscope.trainer.checkpoint import Position, load_checkpoint
-from leakscope.trainer.device import Precision, resolve_autocast, resolve_device, using_threads
+from leakscope.trainer.device import Precision, resolve_autocast, resolve_device
 from leakscope.trainer.loop import Loop
 from leakscope.trainer.members import load_members
 from leakscope.trainer.plan import DefenceSpec, make_plan

@@ -9,7 +9,7 @@ import torch
 
 from leakscope.core.bundles import CARD, BundleCard, read_card, save_bundle
 from leakscope.core.errors import UsageError
-from leakscope.trainer.files import writing
+from leakscope.core.files import writing
 from leakscope.trainer.recipes.base import Method
 
 

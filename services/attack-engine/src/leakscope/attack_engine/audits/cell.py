@@ -14,6 +14,8 @@ from leakscope.attack_engine.evaluation.results import Curves
 from leakscope.attack_engine.extraction import Signals
 from leakscope.core.splits import KNOWN, Split
 
+_FITS = 1  # what a seed is used for tells its streams apart
+
 UNTRAINED = "untrained encoder"
 EXCHANGED = "exchanged non-members"
 CONTROLS = {
@@ -53,7 +55,7 @@ def make_cell(attack: Attack, split: Split, victim: Signals, twin: Signals | Non
         DataError: too few samples on a side.
     """
     require_samples(split)
-    streams = iter(np.random.default_rng(seed).spawn(5))
+    streams = iter(np.random.default_rng([seed, _FITS]).spawn(5))
     scored = score_partial(attack.inference, victim.values, split, next(streams))
     p_values = conformal_p_values(attack.inference, victim.values, split, next(streams))
     controls: dict[str, Scored] = {}

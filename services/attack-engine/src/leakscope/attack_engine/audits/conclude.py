@@ -23,6 +23,7 @@ from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import KNOWN, Split
 from leakscope.core.versions import versions
 
+_IMAGES, _SCORES = 2, 3  # what a seed is used for tells its streams apart; 1 is the fits' own
 _LIBRARIES = ("leakscope-attack-engine", "leakscope-core", "leakscope-trainer", "numpy", "ray", "scipy", "torch")
 
 
@@ -68,7 +69,7 @@ def _alike(cell: AuditedCell) -> _Alike:
     dataset = cell.dataset.open()
     ids = [cell.split.ids(member=member) for member in (True, False)]
     members, non_members = (dataset.images(side) for side in ids)
-    blind_rng, test_rng = np.random.default_rng(cell.seed).spawn(2)
+    blind_rng, test_rng = np.random.default_rng([cell.seed, _IMAGES]).spawn(2)
     blind = blind_baseline(members, non_members, rng=blind_rng)
     scores = np.concatenate([blind.member_scores, blind.non_member_scores])
     by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
@@ -77,7 +78,7 @@ def _alike(cell: AuditedCell) -> _Alike:
 
 def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
     scores, split, dataset = cell.stored.cell, cell.split, cell.dataset.open()
-    evaluation_rng, excess_rng = np.random.default_rng(cell.seed).spawn(2)
+    evaluation_rng, excess_rng = np.random.default_rng([cell.seed, _SCORES]).spawn(2)
     scored = scores.scored
     evaluation = evaluate(*scored.sides, decision_threshold=scored.threshold, rng=evaluation_rng)
     validity = assess_validity(

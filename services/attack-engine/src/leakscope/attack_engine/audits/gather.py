@@ -12,6 +12,8 @@ from leakscope.attack_engine.audits.cell import joined, make_cell
 from leakscope.attack_engine.audits.scoring import require_samples
 from leakscope.attack_engine.audits.store import StoredCell
 from leakscope.attack_engine.endpoints import Counts, EndpointSpec
+from leakscope.attack_engine.evaluation.evaluate import TARGET_FPRS
+from leakscope.attack_engine.evaluation.power import power_warnings
 from leakscope.attack_engine.evaluation.results import Queries
 from leakscope.attack_engine.extraction import (
     Extraction,
@@ -23,7 +25,7 @@ from leakscope.attack_engine.extraction import (
     read_signals,
 )
 from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import Split
+from leakscope.core.splits import EVALUATION, Split
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def gather(
     """
     require_samples(subject.split)
     subject.split.check(subject.dataset.open())
+    for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
+        console.print(warning, soft_wrap=True)
     signals = list(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
     plans = [_plan(signals, subject, effort, twin=twin) for twin in (False, True) if subject.twin or not twin]
     for plan in plans:
@@ -77,6 +81,11 @@ def gather(
     extractions = extract(plans, workers=effort.workers, console=console)
     sides = [dict(zip(signals, results, strict=True)) for results in extractions]
     return [_cell(attack, subject, plans[0], sides, seed) for attack in attacks]
+
+
+def _evaluated(split: Split) -> tuple[int, int]:
+    """Evaluated members and non-members."""
+    return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
 
 
 def _plan(signals: Sequence[Signal], subject: Subject, effort: Effort, *, twin: bool) -> ExtractionPlan:

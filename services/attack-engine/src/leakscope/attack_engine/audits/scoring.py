@@ -23,7 +23,7 @@ class Scored:
         sample_id: int64 [E].
         member: bool [E].
         score: float64 [E], higher = member.
-        threshold: the inference model's own decision: member where the score exceeds it.
+        threshold: the inference model's own decision: member where the score reaches it.
     """
 
     sample_id: Ids

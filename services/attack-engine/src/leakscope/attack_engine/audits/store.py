@@ -11,9 +11,9 @@ import pandas as pd
 
 from leakscope.attack_engine.audits.cell import Cell
 from leakscope.attack_engine.audits.scoring import Scored
-from leakscope.attack_engine.endpoints.kept_answers import write_atomically
 from leakscope.attack_engine.evaluation.results import Curves, Queries
 from leakscope.core.config import from_mapping
+from leakscope.core.files import write_atomically
 
 SCORES = "scores.parquet"
 _FACTS = "cell.json"

@@ -1,12 +1,9 @@
 """Answers kept on disk by content, so that a killed run asks nothing twice."""
 
-import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from leakscope.attack_engine.endpoints.base import Answers
-from leakscope.core.errors import DataError
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader, or a run killed half-way, sees all of it or nothing.
-
-    Raises:
-        DataError: no space is left, or the folder cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise DataError(
-            f"{path.parent} cannot be written ({error.strerror}): what was written before is kept; make room or give "
-            "another folder, and run the same command again to go on."
-        ) from None
+from leakscope.core.files import write_atomically
 
 
 @dataclass(frozen=True)

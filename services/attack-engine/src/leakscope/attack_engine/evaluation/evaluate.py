@@ -12,6 +12,8 @@ from leakscope.attack_engine.evaluation.rates import tpr_at_fprs
 from leakscope.attack_engine.evaluation.results import Estimate, Evaluation
 from leakscope.attack_engine.evaluation.roc import roc_curve, score_histogram
 
+TARGET_FPRS = (0.01, 0.001)
+
 
 def evaluate(
     member_scores: ArrayLike,
@@ -19,7 +21,7 @@ def evaluate(
     *,
     decision_threshold: float,
     rng: np.random.Generator,
-    target_fprs: Sequence[float] = (0.01, 0.001),
+    target_fprs: Sequence[float] = TARGET_FPRS,
     delta: float = 1e-5,
     level: float = 0.95,
     resamples: int = 2000,

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks.signal import SignalBatch
-from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers, write_atomically
+from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.extraction.shards import Shard
 from leakscope.core.datasets.base import Ids
 from leakscope.core.errors import DataError
+from leakscope.core.files import write_atomically
 
 _META = b"leakscope"
 

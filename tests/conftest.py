@@ -1,0 +1,75 @@
+"""What tests across services share: the command line in this process, and a victim behind a real server."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+from PIL import Image
+
+from leakscope.attack_engine.runs.serving import served
+from leakscope.core import architectures
+from leakscope.core.bundles import BundleCard, save_bundle
+from leakscope.core.cli import main
+from leakscope.core.datasets import DatasetSpec
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def leakscope(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["leakscope", *map(str, arguments)])
+        capfd.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capfd.readouterr()
+        return Outcome(int(str(code or 0)), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained narrow ResNet."""
+    architectures.register()
+    folder = tmp_path_factory.mktemp("bundles") / "victim"
+    card = BundleCard("untrained", ("embedding", "feature_map"), 32, (0.5,) * 3, (0.25,) * 3)
+    model_args = {"num_classes": 0}
+    save_bundle(timm.create_model("resnet18_cifar_narrow", **model_args), folder, card, model_args)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def endpoint(bundle: Path) -> Iterator[str]:
+    """The bundle behind a server of its own."""
+    with served({"victim": str(bundle)}) as (url,):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def image_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders of generated images drawn alike: members and non-members."""
+    root = tmp_path_factory.mktemp("images")
+    images = DatasetSpec("composites", {"count": 90}).open().images(np.arange(90))
+    folders = root / "members", root / "others"
+    for folder, rows in zip(folders, (range(40), range(40, 90)), strict=True):
+        folder.mkdir()
+        for row in rows:
+            Image.fromarray(images[row]).save(folder / f"{row:03}.png")
+    return folders

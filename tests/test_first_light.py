@@ -1,0 +1,125 @@
+"""An experiment from its file to its report, twice, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+pytestmark = pytest.mark.slow
+EXPERIMENT = {
+    "name": "trial",
+    "datasets": {"d": {"name": "composites", "options": {"count": 200}}},
+    "splits": {"s": {"dataset": "d", "members": 40, "non_members": 80}},
+    "victims": [
+        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 3},
+        {"name": "supervised", "recipe": "supervised", "split": "s", "epochs": 2},
+    ],
+    "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
+}
+COMMAND = Path(sys.executable).with_name("leakscope")
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    path = folder / "trial.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT))
+    return subprocess.Popen(
+        [COMMAND, "run", path, "--root", folder / "runs"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(folder: Path) -> tuple[Path, dict]:
+    process = start(folder)
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    report = Path(out.strip().splitlines()[-1])
+    return report, json.loads(report.with_name("findings.json").read_text())
+
+
+def made(folder: Path) -> dict[str, int]:
+    store = folder / "runs" / "store"
+    return {
+        str(p.relative_to(store)): p.stat().st_mtime_ns
+        for p in store.rglob("*")
+        if p.suffix in (".parquet", ".safetensors")
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, finish(folder)[1]
+
+
+def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tuple[Path, dict]) -> None:
+    folder, findings = undisturbed
+    cells = {(audit["victim"]["name"], audit["attack"]) for audit in findings["audits"]}
+    assert cells == {(v, a) for v in ("mae", "supervised") for a in ("partcrop", "encodermi")}
+    for audit in findings["audits"]:
+        controls = audit["validity"]["null_controls"]
+        assert {control["name"] for control in controls} == {"untrained encoder", "exchanged non-members"}
+        assert all(control["auc"]["interval"]["level"] == pytest.approx(1 - 0.05 / 8) for control in controls)
+        queries = audit["queries"]
+        assert queries["sent"] == queries["answered"] == 120 * (9 if audit["attack"] == "partcrop" else 10)
+        assert audit["victim"]["url"].startswith("grpc://127.0.0.1:")
+    page = (folder / "runs" / "trial" / "report.html").read_text()
+    assert "Part response" in page
+    assert "<script src" not in page
+
+
+def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
+    client = MlflowClient(f"sqlite:///{undisturbed[0] / 'runs' / 'mlflow' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
+    kinds = sorted(run.data.tags["leakscope.kind"] for run in runs)
+    assert kinds == ["audit"] * 4 + ["experiment"] + ["victim"] * 2
+    parent = next(run for run in runs if run.data.tags["leakscope.kind"] == "experiment")
+    assert {item.path for item in client.list_artifacts(parent.info.run_id)} >= {"report", "findings", "experiment"}
+    assert "leakscope.version.torch" in parent.data.tags
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run is parent or run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    victim = next(run for run in runs if run.info.run_name == "mae")
+    assert [point.step for point in client.get_metric_history(victim.info.run_id, "loss")] == [1, 2, 3]
+    assert victim.data.params["recipe"] == "mae"
+    assert {item.dataset.name for item in victim.inputs.dataset_inputs} == {"composites", "split"}
+
+
+def test_a_second_run_makes_nothing_again_and_says_the_same(undisturbed: tuple[Path, dict]) -> None:
+    folder, findings = undisturbed
+    before = made(folder)
+    client = MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("trial").experiment_id
+    runs = len(client.search_runs([experiment]))
+    again = finish(folder)[1]
+    assert made(folder) == before
+    assert len(client.search_runs([experiment])) == runs
+    assert again["audits"] == findings["audits"]
+    assert again["verdict"] == findings["verdict"]
+
+
+def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
+    for until in ("*.work/progress.json", "shard-*.parquet"):
+        process = start(tmp_path)
+        deadline = time.monotonic() + 300
+        while not list((tmp_path / "runs").rglob(until)) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    findings = finish(tmp_path)[1]
+    for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
+        assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
+        assert audit["evaluation"]["auc"]["value"] == pytest.approx(expected["evaluation"]["auc"]["value"], abs=1e-5)
+        scores = [[sample["score"] for sample in side["most_exposed"]] for side in (audit, expected)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
