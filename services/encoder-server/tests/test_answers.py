@@ -58,6 +58,7 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
         "max_message_bytes": str(64 * 2**20),
         "max_side": "1024",
         "min_side": "1",
+        "model_args": "{}",
         "outputs": "embedding,feature_map,posterior",
         "precision": "fp32",
         "preferred_images_per_request": "64",
