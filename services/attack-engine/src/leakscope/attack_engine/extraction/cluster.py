@@ -4,9 +4,13 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray.data
 
+from leakscope.core.errors import LeakscopeError
+
+_TRIES = 3
 _OBJECT_STORE_BYTES = 128 * 2**20  # only small counts travel between processes
 
 
@@ -26,14 +30,30 @@ def ray_session(workers: int = 2) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     _silence_console()
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+        _start(**quiet)
     else:
         cores = max(workers, os.cpu_count() or 1)
-        ray.init(num_cpus=cores, include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+        _start(num_cpus=cores, include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(**options: Any) -> None:
+    """Start or join Ray, trying again where a busy machine let its own limit of half a minute pass."""
+    for _ in range(_TRIES):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+    raise LeakscopeError(
+        f"Ray did not start in {_TRIES} tries of half a minute: this machine is too busy; run the same command again "
+        "when it is quieter."
+    )
 
 
 def _silence_console() -> None:
