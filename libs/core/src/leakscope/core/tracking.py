@@ -4,6 +4,7 @@ Runs are addressed by id through a client, never through MLflow's process-wide a
 audits can log side by side. A run carries a content key as a tag: what is already logged is found again.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -95,6 +96,7 @@ def open_run(uri: str, experiment: str, name: str, key: str, artifacts: Path) ->
         DataError: the store cannot be reached.
     """
     os.environ.setdefault(_BUFFERING, "1")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports every table of a new database
     local = uri.startswith("sqlite:///")
     if local:
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,12 @@ from leakscope.attack_engine.endpoints.spec import EndpointSpec
 from leakscope.attack_engine.extraction.shards import SHARD_SIZE, Shard, make_shards
 from leakscope.attack_engine.extraction.store import SignalStore
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
-from leakscope.core.digests import digest_json
+from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import UsageError
 
 _BATCH_BYTES = 64 * 2**20
 LEDGER = "ledger.sqlite"
+_CODE = ("leakscope.attack_engine.attacks", "leakscope.core.views")
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,12 @@ def plan_extraction(
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
-    """SHA-256 (hex) of all that a signal's values depend on: itself with its options and seed, endpoint, data set."""
+    """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set."""
     options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
     kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
     described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
-    return digest_json({"signal": described, "endpoint": card.identity, "dataset": dataset_digest})
+    code = digest_code(*_CODE)
+    return digest_json({"signal": described, "code": code, "endpoint": card.identity, "dataset": dataset_digest})
 
 
 def _plan_signal(
