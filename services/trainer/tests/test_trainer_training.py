@@ -177,7 +177,7 @@ def test_no_space_left_keeps_the_earlier_checkpoint(train_tiny, tmp_path):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("leakscope.trainer.progress.Reporter.due", lambda self: True)
-            with pytest.raises(DataError, match="Free some space"):
+            with pytest.raises(DataError, match="free some space"):
                 train_tiny("mae", epochs=20, checkpoint_every=1, on_progress=shrink)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from lightly.loss import DINOLoss
@@ -11,13 +12,14 @@ from torch.nn.functional import linear, normalize
 from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import DINO, Augmentation, augment
+from leakscope.core.views.augmentations import DINO, MOCO_WEAK, Augmentation, augment
 from leakscope.trainer.recipes.base import Method, backbone_input
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
 from leakscope.trainer.schedule import cosine_rise
 
 _GLOBAL_VIEWS = 2
+_PRESETS = {"standard": DINO, "weak": MOCO_WEAK}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class SelfDistillation:
         learning_rate: peak learning rate of AdamW.
         weight_decay: of AdamW.
         warmup: fraction of the schedule with a rising learning rate.
+        augmentation_strength: "weak" (crop, flip, mild jitter) or "standard" (the paper's).
         crop_scale_from: lower bound of the global crops' area fraction.
         local_scale_from, local_scale_to: area fractions of the local crops.
         local_views: local crops an image, of half the side.
@@ -40,17 +43,18 @@ class SelfDistillation:
     """
 
     batch_size: int = 50
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     weight_decay: float = 0.04
     warmup: float = 0.05
+    augmentation_strength: Literal["weak", "standard"] = "weak"
     crop_scale_from: float = 0.5
     local_scale_from: float = 0.15
     local_scale_to: float = 0.5
     local_views: int = 4
-    prototypes: int = 512
+    prototypes: int = 128
     student_temperature: float = 0.1
     teacher_temperature: float = 0.04
-    momentum: float = 0.99
+    momentum: float = 0.98
     center_momentum: float = 0.9
     patch_size: int = 8
     embed_dim: int = 128
@@ -60,12 +64,12 @@ class SelfDistillation:
     @property
     def augmentation(self) -> Augmentation:
         """Each of the two global views."""
-        return replace(DINO, crop_scale=(self.crop_scale_from, 1.0))
+        return replace(_PRESETS[self.augmentation_strength], crop_scale=(self.crop_scale_from, 1.0))
 
     @property
     def local_augmentation(self) -> Augmentation:
         """Each of the local views."""
-        return replace(DINO, crop_scale=(self.local_scale_from, self.local_scale_to))
+        return replace(self.augmentation, crop_scale=(self.local_scale_from, self.local_scale_to))
 
     def build(self, side: int, classes: int) -> "SelfDistillationMethod":
         """See `Recipe.build`; needs no classes."""
@@ -81,13 +85,17 @@ class SelfDistillation:
 class PrototypeHead(nn.Module):
     """A multi-layer perceptron, then cosine similarities to prototypes: DINO's head with its last layer normalised.
 
-    Plain parameters instead of weight-norm hooks give the same function and copy, save and differentiate per sample.
+    Batch norm is the published head's option; few images a step need it to tell near-equal embeddings apart.
+    Plain normalised prototypes are the same function as weight-norm hooks, and can be copied.
     """
 
     def __init__(self, dim: int, prototypes: int) -> None:
         super().__init__()
+        wide = 2 * dim
         self.layers = nn.Sequential(
-            nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)
+            *(nn.Linear(dim, wide), nn.BatchNorm1d(wide), nn.GELU()),
+            *(nn.Linear(wide, wide), nn.BatchNorm1d(wide), nn.GELU()),
+            nn.Linear(wide, dim),
         )
         self.prototypes = nn.Parameter(torch.randn(prototypes, dim))
         for layer in self.layers:
