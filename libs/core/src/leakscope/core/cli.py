@@ -1,5 +1,6 @@
 """The `leakscope` command: its subcommands come from the installed packages."""
 
+import errno
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points, version
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from leakscope.core.errors import Interrupted, LeakscopeError
+from leakscope.core.errors import DataError, Interrupted, LeakscopeError
 
 COMMANDS = "leakscope.commands"
+_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 ABOUT = "Measure what a visual encoder behind an API gives away about its training data."
 
 
@@ -53,6 +55,10 @@ def main() -> None:
         build_app(sys.argv[1:])()
     except LeakscopeError as error:
         _fail(error)
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        _fail(DataError(f"{error.filename or 'The disk'}: {error.strerror}. Free some space or give another folder."))
     except KeyboardInterrupt:
         _fail(Interrupted("Stopped by Ctrl-C before the command had started."))
 

@@ -19,6 +19,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from leakscope.core.errors import DataError
+from leakscope.core.files import writing
 
 KEY_TAG = "leakscope.key"
 _PARENT_TAG = "mlflow.parentRunId"
@@ -99,7 +100,9 @@ def open_run(uri: str, experiment: str, name: str, key: str, artifacts: Path) ->
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports every table of a new database
     local = uri.startswith("sqlite:///")
     if local:
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        database = Path(uri.removeprefix("sqlite:///"))
+        with writing(database):
+            database.parent.mkdir(parents=True, exist_ok=True)
     try:
         client = _client(uri)
         found = client.get_experiment_by_name(experiment)

@@ -11,7 +11,8 @@ from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import Ledger, LedgerSpec
 from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
 from leakscope.attack_engine.endpoints.throttle import Throttle
-from leakscope.core.errors import UsageError
+from leakscope.core.encoders import OUTPUTS
+from leakscope.core.errors import UsageError, unknown_name
 from leakscope.core.oip import SERVICE
 
 _GRPC = re.compile(
@@ -64,6 +65,9 @@ class EndpointSpec:
 
     def __post_init__(self) -> None:
         parse(self.url)
+        for name in self.output_names:
+            if name not in OUTPUTS:
+                raise unknown_name("output", name, OUTPUTS)
         for name in ("timeout_seconds", "total_seconds", "in_flight", "images_per_request", "images_per_second"):
             value = getattr(self, name)
             if value is not None and not value > 0:
