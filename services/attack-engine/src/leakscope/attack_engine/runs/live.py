@@ -15,7 +15,6 @@ from leakscope.attack_engine.audits.gather import Effort, Subject, gather
 from leakscope.attack_engine.audits.store import write_cell
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
-from leakscope.attack_engine.extraction import ray_session
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.serving import served
@@ -69,7 +68,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     layout = Layout(root, audit.name)
     key = digest_json([card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks]])
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
-    with finishing(run), _twin(audit, card, console) as twin, ray_session(audit.effort.workers):
+    with finishing(run), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
         stored = gather(audit.attacks, subject, audit.effort, audit.seed, console)
         victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
