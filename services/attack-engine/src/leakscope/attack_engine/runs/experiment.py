@@ -55,7 +55,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
         train_missing(jobs, run, experiment, console)
         cells = list(_cells(experiment, jobs))
         _attack_missing(cells, experiment, layout, console)
-        finished = [_finished(cell, experiment.seed, layout) for cell in cells]
+        finished = list(_finished(cells, experiment.seed, layout))
         title = experiment.title or experiment.name
         files = {"experiment": source}
         return finish(title, finished, layout, run, console, configuration=load_yaml(source), files=files)
@@ -119,11 +119,18 @@ def _attack(cells: Sequence[_Cell], effort: Effort, seed: int, layout: Layout, c
         write_cell(result, layout.cell(cell.key))
 
 
-def _finished(cell: _Cell, seed: int, layout: Layout) -> FinishedCell:
-    stored = cell.stored(layout)
-    if stored is None:
-        raise DataError(f"The cell {layout.cell(cell.key)} vanished while the experiment ran: run it again.")
-    job, card = cell.job, read_card(cell.job.folder)
+def _finished(cells: Sequence[_Cell], seed: int, layout: Layout) -> Iterator[FinishedCell]:
+    """The cells with their scores; those of one victim share its description, whichever server answered them."""
+    victims: dict[str, Victim] = {}
+    for cell in cells:
+        stored, job = cell.stored(layout), cell.job
+        if stored is None:
+            raise DataError(f"The cell {layout.cell(cell.key)} vanished while the experiment ran: run it again.")
+        victim = victims.setdefault(job.choice.name, _victim(job, stored))
+        yield FinishedCell(cell.key, AuditedCell(victim, cell.attack, stored, job.dataset, job.split, seed))
+
+
+def _victim(job: VictimJob, stored: StoredCell) -> Victim:
+    card = read_card(job.folder)
     training = {"recipe": card.recipe, "options": card.options, **card.training}
-    victim = Victim(job.choice.name, str(stored.card["url"]), job.dataset.name, stored.card, training)
-    return FinishedCell(cell.key, AuditedCell(victim, cell.attack, stored, job.dataset, job.split, seed))
+    return Victim(job.choice.name, str(stored.card["url"]), job.dataset.name, stored.card, training)
