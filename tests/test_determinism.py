@@ -1,0 +1,37 @@
+"""The same question gets the same bits from a deterministic server, however the work is divided."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leakscope.attack_engine.attacks import AttackChoice
+from leakscope.attack_engine.audits.cell import joined, make_cell
+from leakscope.attack_engine.endpoints import EndpointSpec
+from leakscope.attack_engine.extraction import extract, plan_extraction, ray_session, read_signals
+from leakscope.attack_engine.runs.serving import served
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.splits import draw_split
+
+pytestmark = pytest.mark.slow
+
+
+def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(bundle: Path, tmp_path: Path) -> None:
+    spec = DatasetSpec("composites", {"count": 120})
+    split = draw_split(spec.open(), members=40, non_members=60, seed=3)
+    choice = AttackChoice("partcrop+encodermi", {"partcrop": {"crops": 8}, "encodermi": {"views": 4}}, "mlp")
+    attack = choice.build(seed=5)
+    divisions = ({"shard_size": 64}, 2), ({"shard_size": 17}, 1)
+    signals, scores = [], []
+    with served({"victim": str(bundle)}, options=["--deterministic"]) as (url,), ray_session(2):
+        for number, (division, workers) in enumerate(divisions):
+            folder = tmp_path / str(number)
+            plan = plan_extraction(
+                attack.signals, spec, split.sample_id, EndpointSpec(url), folder, keep=True, **division
+            )
+            (extractions,) = extract([plan], workers=workers)
+            read = joined([read_signals(e.plan.folder, split.sample_id) for e in extractions])
+            signals.append(read.values)
+            scores.append(make_cell(attack, split, read, None, seed=5).scored.score)
+    np.testing.assert_array_equal(signals[0], signals[1])
+    np.testing.assert_array_equal(scores[0], scores[1])
