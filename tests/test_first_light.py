@@ -41,7 +41,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 def finish(folder: Path) -> tuple[Path, dict]:
     process = start(folder)
-    out, err = process.communicate(timeout=500)
+    out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
     report = Path(out.strip().splitlines()[-1])
     return report, json.loads(report.with_name("findings.json").read_text())
@@ -111,7 +111,7 @@ def test_a_second_run_makes_nothing_again_and_says_the_same(undisturbed: tuple[P
 def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
     for until in ("*.work/progress.json", "shard-*.parquet"):
         process = start(tmp_path)
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not list((tmp_path / "runs").rglob(until)) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
