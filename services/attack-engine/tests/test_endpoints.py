@@ -174,6 +174,6 @@ except DataError as error:
 
 def test_no_room_to_write_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert "cannot be written" in done.stdout
+    assert "Cannot write" in done.stdout
     assert "run the same command again" in done.stdout
     assert [path.name for path in tmp_path.glob("*/*")] == ["aa" * 31 + ".safetensors"]

@@ -76,7 +76,8 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[VictimJob]:
             source=spec,
         )
         path = layout.split(split.digest)
-        write_split(split, path)
+        if not path.exists():
+            write_split(split, path)
         seed = experiment.seed if choice.seed is None else choice.seed
         jobs.append(VictimJob(choice, spec, split, path, seed, layout.victims))
     return jobs
