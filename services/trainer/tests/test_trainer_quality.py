@@ -47,7 +47,7 @@ def test_a_small_bank_has_fewer_neighbours(clouds):
 
 SETTINGS = {
     "mae": ("composites", 60, {"batch_size": 25}),
-    "moco": ("composites", 15, {"batch_size": 25}),
+    "moco": ("composites", 30, {"batch_size": 25}),
     "dino": (
         "composites",
         60,
