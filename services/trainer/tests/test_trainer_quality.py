@@ -47,7 +47,7 @@ def test_a_small_bank_has_fewer_neighbours(clouds):
 
 SETTINGS = {
     "mae": ("composites", 60, {"batch_size": 25}),
-    "moco": ("composites", 30, {"batch_size": 25}),
+    "moco": ("digits", 20, {"batch_size": 25}),
     "dino": (
         "composites",
         60,
@@ -69,8 +69,10 @@ def test_training_lowers_the_loss_and_beats_an_untrained_encoder(recipe, tmp_pat
     dataset = DatasetSpec(data, {"count": 400} if data == "composites" else {})
     split = draw_split(dataset.open(), members=100, non_members=300, seed=1)
     card = train(
-        recipe, options, dataset, split, tmp_path / "victim", epochs=epochs, threads=1, evaluate_every=epochs // 3
+        recipe, options, dataset, split, tmp_path / "victim", epochs=epochs, threads=1, evaluate_every=epochs // 10
     )
-    control = untrained(recipe, options, dataset, split, tmp_path / "control", seed=1)
+    controls = [
+        untrained(recipe, options, dataset, split, tmp_path / f"control{seed}", seed=seed) for seed in (1, 2, 3)
+    ]
     assert card.training["loss"] < card.training["history"][0]["loss"]
-    assert mean_accuracy(card) > mean_accuracy(control) + 0.02
+    assert mean_accuracy(card) > max(map(mean_accuracy, controls))
