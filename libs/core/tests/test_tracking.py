@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from leakscope.core.errors import DataError
+from leakscope.core.errors import DataError, Interrupted
 from leakscope.core.tracking import Run, finishing, open_run
 
 
@@ -44,9 +44,11 @@ def test_a_key_finds_its_run_again_and_only_once_it_has_finished(parent: Run, tm
     assert parent.finished_child("key-3") == child
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "KILLED"), (Interrupted, "KILLED"), (ValueError, "FAILED")]
+)
 def test_a_run_that_ends_early_says_how(parent: Run, error: type[BaseException], status: str) -> None:
-    child = parent.child("audit", f"key-{status}")
+    child = parent.child("audit", f"key-{error.__name__}")
     with pytest.raises(error), finishing(child):
         raise error
     assert MlflowClient(parent.uri).get_run(child.run_id).info.status == status

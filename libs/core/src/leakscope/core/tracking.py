@@ -18,7 +18,7 @@ from mlflow.entities import Dataset as LoggedDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from leakscope.core.errors import DataError
+from leakscope.core.errors import DataError, Interrupted
 from leakscope.core.files import writing
 
 KEY_TAG = "leakscope.key"
@@ -118,7 +118,7 @@ def finishing(run: Run) -> Iterator[Run]:
     """End `run` when the block ends: FINISHED, KILLED on an interrupt, FAILED on an error."""
     try:
         yield run
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         run.finish("KILLED")
         raise
     except BaseException:
