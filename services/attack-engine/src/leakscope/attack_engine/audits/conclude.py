@@ -19,7 +19,7 @@ from leakscope.attack_engine.evaluation.results import Audit, Estimate, Findings
 from leakscope.attack_engine.evaluation.split_test import split_test
 from leakscope.attack_engine.evaluation.validity import assess_validity, excess_over_blind, null_control
 from leakscope.attack_engine.evaluation.verdict import audit_verdict
-from leakscope.core.datasets import DatasetSpec
+from leakscope.core.datasets import Dataset, DatasetSpec
 from leakscope.core.splits import KNOWN, Split
 from leakscope.core.versions import versions
 
@@ -43,6 +43,7 @@ class AuditedCell:
 class _Alike:
     """Whether a split's two sides look alike: blind baseline and split test, and the blind scores by sample."""
 
+    dataset: Dataset
     blind: Blind
     test: SplitTest
     scores: Mapping[int, float]
@@ -73,11 +74,11 @@ def _alike(cell: AuditedCell) -> _Alike:
     blind = blind_baseline(members, non_members, rng=blind_rng)
     scores = np.concatenate([blind.member_scores, blind.non_member_scores])
     by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
-    return _Alike(blind, split_test(members, non_members, rng=test_rng), by_sample)
+    return _Alike(dataset, blind, split_test(members, non_members, rng=test_rng), by_sample)
 
 
 def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
-    scores, split, dataset = cell.stored.cell, cell.split, cell.dataset.open()
+    scores, split = cell.stored.cell, cell.split
     evaluation_rng, excess_rng = np.random.default_rng([cell.seed, _SCORES]).spawn(2)
     scored = scores.scored
     evaluation = evaluate(*scored.sides, decision_threshold=scored.threshold, rng=evaluation_rng)
@@ -89,7 +90,7 @@ def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
         split_test=alike.test,
         excess=_excess(scores, alike, excess_rng),
     )
-    most, least = exposed(scored, dataset)
+    most, least = exposed(scored, alike.dataset)
     return Audit(
         victim=cell.victim,
         attack=cell.attack.name,

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from leakscope.attack_engine.evaluation.results import Audit, Findings
 from leakscope.core.errors import DataError
+from leakscope.core.files import write_atomically
 
 T = TypeVar("T", Audit, Findings)
 
@@ -44,9 +45,8 @@ def from_json(cls: type[T], text: str, where: str = "The findings") -> T:
 
 
 def save_findings(findings: Findings, path: Path) -> None:
-    """Write `findings` as UTF-8 JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_json(findings), encoding="utf-8")
+    """Write `findings` as UTF-8 JSON, whole or not at all. Raises `DataError` where it cannot be written."""
+    write_atomically(path, to_json(findings).encode())
 
 
 def load_findings(path: Path) -> Findings:

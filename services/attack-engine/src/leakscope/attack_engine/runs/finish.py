@@ -9,7 +9,7 @@ from rich.console import Console
 
 from leakscope.attack_engine.audits.conclude import AuditedCell, conclude
 from leakscope.attack_engine.audits.store import SCORES
-from leakscope.attack_engine.evaluation.serialise import to_json
+from leakscope.attack_engine.evaluation.serialise import save_findings
 from leakscope.attack_engine.report.render import render
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.record import record_audit, record_findings
@@ -47,7 +47,7 @@ def finish(
         files: further files to record, by artifact folder.
     """
     findings = conclude(title, [cell.audited for cell in cells], configuration)
-    write_atomically(layout.findings, to_json(findings).encode())
+    save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
     for cell, audit in zip(cells, findings.audits, strict=True):
         record_audit(run, audit, cell.key, layout.cell(cell.key) / SCORES)
