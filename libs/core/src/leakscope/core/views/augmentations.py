@@ -122,7 +122,9 @@ PRESETS: Mapping[str, Augmentation] = MappingProxyType(
 )
 
 
-def augment(images: Tensor, augmentation: Augmentation, generator: Generator, side: int) -> Tensor:
+def augment(
+    images: Tensor, augmentation: Augmentation, generator: Generator, side: int, rows: slice = slice(None)
+) -> Tensor:
     """Augment each image with parameters of its own.
 
     Args:
@@ -130,12 +132,13 @@ def augment(images: Tensor, augmentation: Augmentation, generator: Generator, si
         augmentation: what may happen.
         generator: of the parameters, on any device.
         side: height and width of the result, pixels.
+        rows: images wanted; parameters are drawn for all, so that those of one do not depend on the rows wanted.
 
     Returns:
-        uint8 [B, side, side, 3] on the images' device.
+        uint8 [B, side, side, 3] on the images' device, the wanted rows alone.
     """
     draws = torch.rand(len(images), DRAWS, generator=generator, device=generator.device, dtype=torch.float64)
-    return apply_draws(images, augmentation, ViewDraws.of(draws.cpu().numpy()), side)
+    return apply_draws(images[rows], augmentation, ViewDraws.of(draws[rows].cpu().numpy()), side)
 
 
 def views_for_samples(

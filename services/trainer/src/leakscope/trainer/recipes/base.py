@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from leakscope.core import architectures
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
-from leakscope.core.views.augmentations import Augmentation
+from leakscope.core.views.augmentations import Augmentation, augment
+from leakscope.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
@@ -37,9 +38,11 @@ class Method(nn.Module, ABC):
         model_args: what `timm.create_model` needs beside the name to make it again.
         outputs: the published backbone's public outputs.
         backbone: the timm model that is trained.
+        workers: those that train this method together.
     """
 
     outputs: tuple[str, ...] = (EMBEDDING, FEATURE_MAP)
+    workers: Workers = ALONE
     backbone: nn.Module
 
     def __init__(self, architecture: str, model_args: Mapping[str, Any]) -> None:
@@ -60,14 +63,22 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """Mean loss of a batch.
+        """Mean loss of a joint batch, the same on every worker.
+
+        Every draw is made for the joint batch; parameters are applied to this worker's rows alone; and
+        `workers.joint` puts rows together before they are averaged or compared with one another.
 
         Args:
-            images: uint8 [B, H, W, 3] on the device.
+            images: uint8 [B, H, W, 3] on the device, the joint batch.
             labels: int64 [B], class.
             generator: torch generator of this step; every random draw comes from it.
             progress: fraction of the schedule that is done, in [0, 1).
         """
+
+    def view(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int) -> Tensor:
+        """The rows of this worker of an augmented view of the joint batch, as a backbone takes them."""
+        rows = self.workers.rows(len(images))
+        return backbone_input(augment(images, augmentation, generator, side, rows))
 
     def after_step(self, progress: float) -> None:
         """What follows the optimiser's step, such as a moving average of the weights."""

@@ -12,8 +12,8 @@ from torch.nn.functional import linear, normalize
 from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import DINO, MOCO_WEAK, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, backbone_input
+from leakscope.core.views.augmentations import DINO, MOCO_WEAK, Augmentation
+from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
 from leakscope.trainer.schedule import cosine_rise
@@ -145,15 +145,22 @@ class SelfDistillationMethod(Method):
         """Cross-entropy of every student view with every other teacher view, centred and sharpened."""
         del labels
         side, options = images.shape[1], self.options
-        wide = _views(images, self.augmentation, generator, side, _GLOBAL_VIEWS)
+        wide = self._views(images, self.augmentation, generator, side, _GLOBAL_VIEWS)
         with torch.no_grad():
-            taught = self.teacher_head(self.teacher(wide)).float().chunk(_GLOBAL_VIEWS)
-        learnt = self.head(self.backbone(wide)).float().chunk(_GLOBAL_VIEWS)
+            taught = self._joint(self.teacher_head(self.teacher(wide)), _GLOBAL_VIEWS, len(images))
+        learnt = self._joint(self.head(self.backbone(wide)), _GLOBAL_VIEWS, len(images))
         if options.local_views:
-            narrow = _views(images, self.local_augmentation, generator, side // 2, options.local_views)
-            learnt += self.head(self.backbone(narrow)).float().chunk(options.local_views)
-        loss: Tensor = self.criterion(list(taught), list(learnt))
+            narrow = self._views(images, self.local_augmentation, generator, side // 2, options.local_views)
+            learnt += self._joint(self.head(self.backbone(narrow)), options.local_views, len(images))
+        loss: Tensor = self.criterion(taught, learnt)
         return loss
+
+    def _views(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
+        """`count` views of this worker's rows, view after view."""
+        return torch.cat([self.view(images, augmentation, generator, side) for _ in range(count)])
+
+    def _joint(self, outputs: Tensor, views: int, count: int) -> list[Tensor]:
+        return [self.workers.joint(view, count) for view in outputs.float().chunk(views)]
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
@@ -164,9 +171,3 @@ class SelfDistillationMethod(Method):
     def published(self) -> nn.Module:
         """The teacher, as in the paper."""
         return self.teacher
-
-
-def _views(images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
-    """`count` views of each image, normalised, [count * B, 3, side, side], view after view."""
-    repeated = images.repeat(count, 1, 1, 1)
-    return backbone_input(augment(repeated, augmentation, generator, side))

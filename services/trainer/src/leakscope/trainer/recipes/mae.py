@@ -134,14 +134,16 @@ class MaskedAutoencoderMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean squared error over the masked patches."""
         del labels, progress
-        views = augment(images, self.augmentation, generator, images.shape[1])
+        count = len(images)
+        views = augment(images, self.augmentation, generator, images.shape[1], self.workers.rows(count))
         patches = patches_of(views, self.options.patch_size)
-        order = patch_orders(len(images), self.patches, generator)
-        shuffled = normalised(patches[torch.arange(len(images), device=order.device).unsqueeze(1), order])
+        order = self.workers.mine(patch_orders(count, self.patches, generator))
+        shuffled = normalised(patches[torch.arange(len(order), device=order.device).unsqueeze(1), order])
         seen, masked = shuffled.tensor_split([self.kept], dim=1)
         predicted: Tensor = self.decoder(self.encode(seen, order[:, : self.kept]), order)
         target: Tensor = normalize_mean_var(masked.flatten(2))
-        return (predicted.float() - target).square().mean()
+        errors = (predicted.float() - target).square().mean(dim=(1, 2))
+        return self.workers.joint(errors, count).mean()
 
     def encode(self, patches: Tensor, places: Tensor) -> Tensor:
         """The encoder's tokens [B, K, D] of normalised patches [B, K, pixels of one, 3] at `places` [B, K]."""

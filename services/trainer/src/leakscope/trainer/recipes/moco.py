@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, backbone_input
+from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation
+from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import sgd
 
 _PRESETS = {"standard": MOCO, "weak": MOCO_WEAK}
@@ -122,10 +122,11 @@ class MomentumContrastMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """InfoNCE of one view as query and another as key; the keys then join the queue."""
         del labels, progress
-        first, second = (self._view(images, generator) for _ in range(2))
+        count, side = len(images), images.shape[1]
+        first, second = (self.view(images, self.augmentation, generator, side) for _ in range(2))
         with torch.no_grad():
-            keys = normalize(self.key_head(self.key_backbone(second)).float(), dim=1)
-        queries = normalize(self.head(self.backbone(first)).float(), dim=1)
+            keys = self.workers.joint(normalize(self.key_head(self.key_backbone(second)).float(), dim=1), count)
+        queries = self.workers.joint(normalize(self.head(self.backbone(first)).float(), dim=1), count)
         loss = info_nce(queries, keys, self.queue.keys.clone(), self.options.temperature)
         self.queue.push(keys)
         return loss
@@ -135,6 +136,3 @@ class MomentumContrastMethod(Method):
         del progress
         update_momentum(self.backbone, self.key_backbone, self.options.momentum)
         update_momentum(self.head, self.key_head, self.options.momentum)
-
-    def _view(self, images: Tensor, generator: Generator) -> Tensor:
-        return backbone_input(augment(images, self.augmentation, generator, images.shape[1]))

@@ -9,8 +9,8 @@ from torch.optim import Optimizer
 
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import MAE, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, backbone_input
+from leakscope.core.views.augmentations import MAE, Augmentation
+from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import sgd
 
 
@@ -68,6 +68,6 @@ class SupervisedMethod(Method):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean cross-entropy."""
         del progress
-        pixels = backbone_input(augment(images, self.augmentation, generator, images.shape[1]))
-        logits = self.backbone(pixels).float()
+        view = self.view(images, self.augmentation, generator, images.shape[1])
+        logits = self.workers.joint(self.backbone(view).float(), len(images))
         return cross_entropy(logits, labels, label_smoothing=self.options.label_smoothing)
