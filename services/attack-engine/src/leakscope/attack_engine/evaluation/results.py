@@ -236,8 +236,33 @@ class Victim:
 
 
 @dataclass(frozen=True)
+class SweepPoint:
+    """An audit's result with less of what the attacker has: `x` is how much of it, as the sweep's axis counts."""
+
+    x: float
+    auc: Estimate
+    balanced_accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One audit repeated on the same evaluated samples with more and more of one thing, points by rising `x`.
+
+    `name` is "knowledge" (`x`: fraction of the members, and of the non-members, that are known) or "queries" (`x`:
+    images asked for one sample).
+    """
+
+    name: str
+    points: tuple[SweepPoint, ...]
+
+
+@dataclass(frozen=True)
 class Audit:
-    """One cell: a victim under one attack."""
+    """One cell: a victim under one attack.
+
+    `shadow` names the encoder on which the attack was fitted in the shadow setting, and is "" in the partial setting.
+    In the shadow setting no sample of the victim is known, so that nobody can be named at a false discovery rate.
+    """
 
     victim: Victim
     attack: str
@@ -246,7 +271,7 @@ class Audit:
     evaluation: Evaluation
     validity: Validity
     verdict: Verdict
-    discoveries: Discoveries
+    discoveries: Discoveries | None
     most_exposed: tuple[Exposed, ...]
     least_exposed: tuple[Exposed, ...]
     curves: tuple[Curves, ...]
@@ -256,11 +281,55 @@ class Audit:
     seed: int
     split_digest: str
     dataset_digest: str
+    shadow: str = ""
+    sweeps: tuple[Sweep, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """A paper's number for one audit, or for one point of its sweep.
+
+    Attributes:
+        source: where it stands, such as "PartCrop, Table 3".
+        victim, attack, shadow: the audit that it belongs beside.
+        metrics: fractions by name: accuracy, precision, recall, f1, probe_accuracy (of the victim itself).
+        knowledge, queries: the sweep's point; None for the audit as a whole.
+    """
+
+    source: str
+    victim: str
+    attack: str
+    metrics: Mapping[str, float]
+    shadow: str = ""
+    knowledge: float | None = None
+    queries: int | None = None
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An attack on one encoder, with all samples treated alike and with members and non-members treated differently.
+
+    Where the encoder is untrained, all that `as_published` shows beyond chance is the artefact of the treatment.
+    """
+
+    victim: str
+    attack: str
+    trained: bool
+    members: int
+    non_members: int
+    alike: Estimate
+    alike_accuracy: Estimate
+    as_published: Estimate
+    as_published_accuracy: Estimate
 
 
 @dataclass(frozen=True)
 class Findings:
-    """A whole report: its audits, the overall verdict, and what made them."""
+    """A whole report: its audits, the overall verdict, and what made them.
+
+    `scale` is the scale that the experiment was run at ("" where it has none); `published` are a paper's numbers to
+    stand beside the measured ones; `artefacts` the control experiment on how the samples were treated.
+    """
 
     title: str
     created: str
@@ -268,3 +337,6 @@ class Findings:
     audits: tuple[Audit, ...]
     configuration: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    scale: str = ""
+    published: tuple[Published, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
