@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import pytest
 import torch
+from lightly.loss import DINOLoss
 from torch.nn.functional import normalize
 
 from leakscope.core.errors import UsageError
 from leakscope.trainer.recipes import RECIPES
 from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.dino import SelfDistillation
+from leakscope.trainer.recipes.dino import SelfDistillation, distillation
 from leakscope.trainer.recipes.mae import MaskedAutoencoder, patch_orders
 from leakscope.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
 from leakscope.trainer.recipes.supervised import Supervised
@@ -143,15 +144,33 @@ def test_the_teacher_is_a_moving_average_of_the_student(options, student, teache
         torch.testing.assert_close(value, momentum * kept + (1 - momentum) * target)
 
 
+@pytest.mark.parametrize("views", [2, 5])
+def test_distillation_is_dinos_loss_of_each_record(views, generator):
+    taught, learnt = (torch.randn(4, count, 8, generator=generator) for count in (2, views))
+    losses = distillation((taught / 0.04).softmax(dim=-1), (learnt / 0.1).log_softmax(dim=-1))
+    for loss, teacher, student in zip(losses, taught, learnt, strict=True):
+        expected = DINOLoss(8, teacher_temp=0.04, student_temp=0.1)(list(teacher[:, None]), list(student[:, None]))
+        torch.testing.assert_close(loss, expected)
+
+
+def test_the_centre_is_a_moving_average_of_the_teachers_answers(images, labels, generator):
+    method = SelfDistillation(**SMALL_VIT, prototypes=16, center_momentum=0.75).build(32, 0)
+    method.centre.fill_(0.5)
+    answers = []
+    method.teacher_head.register_forward_hook(lambda module, inputs, output: answers.append(output))
+    method.prepare(images, labels, generator, 0.0)
+    torch.testing.assert_close(method.centre, 0.75 * 0.5 + 0.25 * answers[0].mean(dim=0))
+
+
 def test_dino_trains_the_student_alone_and_moves_the_centre(images, labels, generator):
     method = SelfDistillation(**SMALL_VIT, prototypes=16).build(32, 0)
     teacher = deepcopy(method.teacher.state_dict())
-    centre = method.criterion.center.clone()
+    centre = method.centre.clone()
     torch.autograd.backward(method.loss(images, labels, generator, 0.0))
     assert all(p.grad is None for p in method.teacher.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.backbone.parameters())
     assert all((method.teacher.state_dict()[name] == value).all() for name, value in teacher.items())
-    assert (method.criterion.center != centre).any()
+    assert (method.centre != centre).any()
     assert method.published() is method.teacher
 
 

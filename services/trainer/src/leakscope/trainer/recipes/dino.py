@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from lightly.loss import DINOLoss
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, normalize
@@ -13,8 +12,8 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import DINO, MOCO_WEAK, Augmentation
-from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import adamw
+from leakscope.trainer.recipes.per_record import PerRecordMethod
 from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
 from leakscope.trainer.schedule import cosine_rise
 
@@ -74,12 +73,28 @@ class SelfDistillation:
     def build(self, side: int, classes: int) -> "SelfDistillationMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
+        self.check_local_crops(side)
+        return SelfDistillationMethod(self, side)
+
+    def check_local_crops(self, side: int) -> None:
+        """Raise UsageError where local crops of images of `side` pixels do not fit the patches."""
         if self.local_views and (side // 2) % self.patch_size:
             raise UsageError(
-                f"recipe 'dino': local crops of {side // 2} pixels are no whole number of patches of "
-                f"{self.patch_size}: set patch_size, or local_views 0."
+                f"Local crops of {side // 2} pixels are no whole number of patches of {self.patch_size}: "
+                "set patch_size, or local_views 0."
             )
-        return SelfDistillationMethod(self, side)
+
+
+def distillation(taught: Tensor, learnt: Tensor) -> Tensor:
+    """Mean cross-entropy of each record's pairs of a teacher view and another student view (DINO, Eq. 3), float [B].
+
+    Args:
+        taught: the teacher's distributions [B, T, K] of the first T views.
+        learnt: logarithms of the student's distributions [B, V, K] of all V views.
+    """
+    pairs = -torch.einsum("btk,bvk->btv", taught, learnt)
+    others = 1 - torch.eye(*pairs.shape[1:], device=pairs.device)
+    return (pairs * others).sum(dim=(1, 2)) / others.sum()
 
 
 class PrototypeHead(nn.Module):
@@ -108,8 +123,10 @@ class PrototypeHead(nn.Module):
         return linear(normalize(self.layers(embedding), dim=1), normalize(self.prototypes, dim=1))
 
 
-class SelfDistillationMethod(Method):
+class SelfDistillationMethod(PerRecordMethod):
     """DINO (Caron et al., ICCV 2021, https://arxiv.org/abs/2104.14294); publishes the teacher."""
+
+    centre: Tensor
 
     def __init__(self, options: SelfDistillation, side: int) -> None:
         arguments = vit_arguments(
@@ -129,38 +146,50 @@ class SelfDistillationMethod(Method):
         self.teacher_head = deepcopy(self.head)
         deactivate_requires_grad(self.teacher)
         deactivate_requires_grad(self.teacher_head)
-        self.criterion = DINOLoss(
-            options.prototypes,
-            teacher_temp=options.teacher_temperature,
-            student_temp=options.student_temperature,
-            center_momentum=options.center_momentum,
-        )
+        self.register_buffer("centre", torch.zeros(options.prototypes))
 
     def optimiser(self) -> Optimizer:
         """See `Method.optimiser`."""
         options = self.options
         return adamw([self.backbone, self.head], options.learning_rate, options.weight_decay, betas=(0.9, 0.999))
 
-    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """Cross-entropy of every student view with every other teacher view, centred and sharpened."""
-        del labels
+    def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
+        """Views of two sizes, and what the teacher says of the large ones; the centre then moves."""
+        del labels, progress
         side, options = images.shape[1], self.options
         wide = self._views(images, self.augmentation, generator, side, _GLOBAL_VIEWS)
         with torch.no_grad():
-            taught = self._joint(self.teacher_head(self.teacher(wide)), _GLOBAL_VIEWS, len(images))
-        learnt = self._joint(self.head(self.backbone(wide)), _GLOBAL_VIEWS, len(images))
+            answers = self._similarities(self.teacher, self.teacher_head, wide)
+            taught = ((answers - self.centre) / options.teacher_temperature).softmax(dim=-1)
+            mean = self.workers.joint(answers, len(images)).mean(dim=(0, 1))
+            self.centre.lerp_(mean, 1 - options.center_momentum)
+        prepared = {"wide": wide, "taught": taught}
         if options.local_views:
             narrow = self._views(images, self.local_augmentation, generator, side // 2, options.local_views)
-            learnt += self._joint(self.head(self.backbone(narrow)), options.local_views, len(images))
-        loss: Tensor = self.criterion(taught, learnt)
-        return loss
+            prepared["narrow"] = narrow
+        return prepared
+
+    def forward(self, wide: Tensor, taught: Tensor, narrow: Tensor | None = None) -> Tensor:
+        """Cross-entropy of every student view with every other teacher view, mean of each record, float [b].
+
+        Args:
+            wide: global views [b, 2, 3, S, S].
+            taught: the teacher's distribution for each, [b, 2, K].
+            narrow: local views [b, V, 3, S / 2, S / 2].
+        """
+        learnt = self._similarities(self.backbone, self.head, wide)
+        if narrow is not None:
+            learnt = torch.cat([learnt, self._similarities(self.backbone, self.head, narrow)], dim=1)
+        return distillation(taught, (learnt / self.options.student_temperature).log_softmax(dim=-1))
 
     def _views(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
-        """`count` views of this worker's rows, view after view."""
-        return torch.cat([self.view(images, augmentation, generator, side) for _ in range(count)])
+        """`count` views of each of this worker's rows, [b, count, 3, side, side]."""
+        return torch.stack([self.view(images, augmentation, generator, side) for _ in range(count)], dim=1)
 
-    def _joint(self, outputs: Tensor, views: int, count: int) -> list[Tensor]:
-        return [self.workers.joint(view, count) for view in outputs.float().chunk(views)]
+    @staticmethod
+    def _similarities(backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
+        outputs: Tensor = head(backbone(views.flatten(0, 1)))
+        return outputs.float().unflatten(0, views.shape[:2])
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation
-from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import sgd
+from leakscope.trainer.recipes.per_record import PerRecordMethod
 
 _PRESETS = {"standard": MOCO, "weak": MOCO_WEAK}
 
@@ -31,6 +31,7 @@ class MomentumContrast:
         warmup: fraction of the schedule with a rising learning rate.
         augmentation_strength: "weak" (crop, flip, mild jitter) or "standard" (MoCo v2's).
         crop_scale_from: lower bound of the crop's area fraction.
+        rotation: largest random rotation to either side, degrees.
         queue: keys remembered.
         temperature: of the softmax over similarities.
         momentum: of the key encoder's moving average.
@@ -44,6 +45,7 @@ class MomentumContrast:
     warmup: float = 0.05
     augmentation_strength: Literal["weak", "standard"] = "weak"
     crop_scale_from: float = 0.5
+    rotation: float = 0.0
     queue: int = 100
     temperature: float = 0.1
     momentum: float = 0.99
@@ -52,7 +54,8 @@ class MomentumContrast:
     @property
     def augmentation(self) -> Augmentation:
         """Each of the two views."""
-        return replace(_PRESETS[self.augmentation_strength], crop_scale=(self.crop_scale_from, 1.0))
+        preset = _PRESETS[self.augmentation_strength]
+        return replace(preset, crop_scale=(self.crop_scale_from, 1.0), rotation=self.rotation)
 
     def build(self, side: int, classes: int) -> "MomentumContrastMethod":
         """See `Recipe.build`; needs no classes."""
@@ -62,7 +65,9 @@ class MomentumContrast:
         return MomentumContrastMethod(self)
 
 
-def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+def info_nce(
+    queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float, reduction: Literal["mean", "none"] = "mean"
+) -> Tensor:
     """InfoNCE with negatives from a queue (MoCo, Eq. 1), mean over the batch.
 
     Args:
@@ -70,10 +75,11 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: floa
         keys: float [B, D], unit length; row i is the positive of query i.
         negatives: float [Q, D], unit length, constants.
         temperature: of the softmax.
+        reduction: "none" gives the loss of each record, float [B].
     """
     positive = (queries * keys).sum(dim=1, keepdim=True)  # [B, 1]
     logits = torch.cat([positive, queries @ negatives.T], dim=1) / temperature
-    return cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+    return cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long), reduction=reduction)
 
 
 class KeyQueue(nn.Module):
@@ -100,7 +106,7 @@ class KeyQueue(nn.Module):
         self.head.copy_((self.head + len(latest)) % size)
 
 
-class MomentumContrastMethod(Method):
+class MomentumContrastMethod(PerRecordMethod):
     """MoCo v2 (Chen et al., 2020, https://arxiv.org/abs/2003.04297) on one device; publishes the query encoder."""
 
     def __init__(self, options: MomentumContrast) -> None:
@@ -119,17 +125,26 @@ class MomentumContrastMethod(Method):
         """See `Method.optimiser`."""
         return sgd([self.backbone, self.head], self.options.learning_rate, self.options.weight_decay)
 
-    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """InfoNCE of one view as query and another as key; the keys then join the queue."""
+    def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
+        """One view for the query, the other's key, and the queue, which then takes in the joint batch's keys."""
         del labels, progress
-        count, side = len(images), images.shape[1]
-        first, second = (self.view(images, self.augmentation, generator, side) for _ in range(2))
+        first, second = (self.view(images, self.augmentation, generator, images.shape[1]) for _ in range(2))
         with torch.no_grad():
-            keys = self.workers.joint(normalize(self.key_head(self.key_backbone(second)).float(), dim=1), count)
-        queries = self.workers.joint(normalize(self.head(self.backbone(first)).float(), dim=1), count)
-        loss = info_nce(queries, keys, self.queue.keys.clone(), self.options.temperature)
-        self.queue.push(keys)
-        return loss
+            keys = normalize(self.key_head(self.key_backbone(second)).float(), dim=1)
+        remembered = self.queue.keys.clone().expand(len(keys), -1, -1)
+        self.queue.push(self.workers.joint(keys, len(images)))
+        return {"view": first, "keys": keys, "remembered": remembered}
+
+    def forward(self, view: Tensor, keys: Tensor, remembered: Tensor) -> Tensor:
+        """InfoNCE of each record, float [b].
+
+        Args:
+            view: backbone input [b, 3, S, S].
+            keys: float [b, D], the positives.
+            remembered: float [b, Q, D], the same negatives for every record.
+        """
+        queries = normalize(self.head(self.backbone(view)).float(), dim=1)
+        return info_nce(queries, keys, remembered[0], self.options.temperature, reduction="none")
 
     def after_step(self, progress: float) -> None:
         """Move the key encoder towards the query encoder."""

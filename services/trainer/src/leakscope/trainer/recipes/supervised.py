@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, Augmentation
-from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import sgd
+from leakscope.trainer.recipes.per_record import PerRecordMethod
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Supervised:
         return SupervisedMethod(self, classes)
 
 
-class SupervisedMethod(Method):
+class SupervisedMethod(PerRecordMethod):
     """Cross-entropy on the class label; the posterior is public beside embedding and feature map."""
 
     outputs = (EMBEDDING, FEATURE_MAP, POSTERIOR)
@@ -65,9 +65,13 @@ class SupervisedMethod(Method):
         """See `Method.optimiser`."""
         return sgd([self], self.options.learning_rate, self.options.weight_decay)
 
-    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """Mean cross-entropy."""
+    def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
+        """One view, and the class."""
         del progress
         view = self.view(images, self.augmentation, generator, images.shape[1])
-        logits = self.workers.joint(self.backbone(view).float(), len(images))
-        return cross_entropy(logits, labels, label_smoothing=self.options.label_smoothing)
+        return {"view": view, "labels": self.workers.mine(labels)}
+
+    def forward(self, view: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of each record, float [b]."""
+        smoothing = self.options.label_smoothing
+        return cross_entropy(self.backbone(view).float(), labels, label_smoothing=smoothing, reduction="none")
