@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, Augmentation, augment
-from leakscope.trainer.recipes.base import Method, normalised
+from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import adamw
-from leakscope.trainer.recipes.vit import VIT, patch_tokens, patches_of, plain_attention, vit_arguments
+from leakscope.trainer.recipes.vit import VIT, encode_patches, ordered_patches, plain_attention, vit_arguments
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,7 @@ class MaskedAutoencoderMethod(Method):
         self.options = options
         self.augmentation = options.augmentation
         self.patches = (side // options.patch_size) ** 2
-        self.kept = round(self.patches * (1 - options.mask_ratio))
-        if not 0 < self.kept < self.patches:
-            raise UsageError(
-                f"mask_ratio {options.mask_ratio} of {self.patches} patches leaves {self.kept} to see: "
-                "choose one that leaves at least one seen and one masked, or a smaller patch_size."
-            )
+        self.kept = seen_count(self.patches, options.mask_ratio)
         initialize_2d_sine_cosine_positional_embedding(self.backbone.get_parameter("pos_embed"), has_class_token=False)
         self.decoder = PixelDecoder(
             self.patches,
@@ -136,20 +131,35 @@ class MaskedAutoencoderMethod(Method):
         del labels, progress
         count = len(images)
         views = augment(images, self.augmentation, generator, images.shape[1], self.workers.rows(count))
-        patches = patches_of(views, self.options.patch_size)
-        order = self.workers.mine(patch_orders(count, self.patches, generator))
-        shuffled = normalised(patches[torch.arange(len(order), device=order.device).unsqueeze(1), order])
-        seen, masked = shuffled.tensor_split([self.kept], dim=1)
+        order = self.workers.mine(self.orders(count, generator))
+        seen, masked = ordered_patches(views, self.options.patch_size, order).tensor_split([self.kept], dim=1)
         predicted: Tensor = self.decoder(self.encode(seen, order[:, : self.kept]), order)
         target: Tensor = normalize_mean_var(masked.flatten(2))
         errors = (predicted.float() - target).square().mean(dim=(1, 2))
         return self.workers.joint(errors, count).mean()
 
+    def orders(self, count: int, generator: Generator) -> Tensor:
+        """For each of `count` images, int64 [B, N]: its patches in random order, the seen ones first."""
+        return patch_orders(count, self.patches, generator)
+
     def encode(self, patches: Tensor, places: Tensor) -> Tensor:
         """The encoder's tokens [B, K, D] of normalised patches [B, K, pixels of one, 3] at `places` [B, K]."""
-        tokens = patch_tokens(self.backbone, patches, places)
-        encoded: Tensor = self.backbone.get_submodule("norm")(self.backbone.get_submodule("blocks")(tokens))
-        return encoded
+        return encode_patches(self.backbone, patches, places)
+
+
+def seen_count(units: int, mask_ratio: float) -> int:
+    """How many of an image's patches, or blocks of them, the encoder sees.
+
+    Raises:
+        UsageError: none is seen, or none is masked.
+    """
+    kept = round(units * (1 - mask_ratio))
+    if not 0 < kept < units:
+        raise UsageError(
+            f"mask_ratio {mask_ratio} of {units} patches leaves {kept} to see: "
+            "choose one that leaves at least one seen and one masked, or a smaller patch_size."
+        )
+    return kept
 
 
 def patch_orders(images: int, patches: int, generator: Generator) -> Tensor:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import torch
 from timm.layers import Attention
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from leakscope.core.errors import UsageError
+from leakscope.trainer.recipes.base import normalised
 
 VIT = "vit_tiny_patch16_224"
 
@@ -52,6 +54,12 @@ def patches_of(images: Tensor, patch_size: int) -> Tensor:
     return grid.reshape(batch, rows * columns, patch_size**2, channels)
 
 
+def ordered_patches(images: Tensor, patch_size: int, order: Tensor) -> Tensor:
+    """Normalised patches [B, N, patch_size ** 2, 3] of [B, H, W, 3], each image's in its own `order` [B, N]."""
+    rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+    return normalised(patches_of(images, patch_size)[rows, order])
+
+
 def patch_tokens(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
     """What the ViT's first block sees of some patches: their embedding and position, [B, K, D].
 
@@ -65,3 +73,10 @@ def patch_tokens(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
     weight = vit.get_parameter("patch_embed.proj.weight").permute(0, 2, 3, 1).flatten(1)
     tokens = linear(patches.flatten(2), weight, vit.get_parameter("patch_embed.proj.bias"))
     return tokens + vit.get_parameter("pos_embed")[0, places]
+
+
+def encode_patches(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
+    """The ViT's tokens [B, K, D], after its last norm, of the patches [B, K, patch_size ** 2, 3] at `places` [B, K]."""
+    tokens = patch_tokens(vit, patches, places)
+    encoded: Tensor = vit.get_submodule("norm")(vit.get_submodule("blocks")(tokens))
+    return encoded
