@@ -70,7 +70,7 @@ class SelfDistillation:
         """Each of the local views."""
         return replace(self.augmentation, crop_scale=(self.local_scale_from, self.local_scale_to))
 
-    def build(self, side: int, classes: int) -> "SelfDistillationMethod":
+    def build(self, side: int, classes: int) -> "TeacherStudentMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
         self.check_local_crops(side)
@@ -123,8 +123,8 @@ class PrototypeHead(nn.Module):
         return linear(normalize(self.layers(embedding), dim=1), normalize(self.prototypes, dim=1))
 
 
-class SelfDistillationMethod(PerRecordMethod):
-    """DINO (Caron et al., ICCV 2021, https://arxiv.org/abs/2104.14294); publishes the teacher."""
+class TeacherStudentMethod(PerRecordMethod):
+    """A ViT with a head, and a teacher that follows both as a moving average; publishes the teacher."""
 
     centre: Tensor
 
@@ -153,16 +153,43 @@ class SelfDistillationMethod(PerRecordMethod):
         options = self.options
         return adamw([self.backbone, self.head], options.learning_rate, options.weight_decay, betas=(0.9, 0.999))
 
+    def _views(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
+        """`count` views of each of this worker's rows, [b, count, 3, side, side]."""
+        return torch.stack([self.view(images, augmentation, generator, side) for _ in range(count)], dim=1)
+
+    @staticmethod
+    def _similarities(backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
+        outputs: Tensor = head(backbone(views.flatten(0, 1)))
+        return outputs.float().view(*views.shape[:2], -1)
+
+    def _teach(self, answers: Tensor, centre: Tensor, count: int) -> Tensor:
+        """The teacher's distributions, centred and sharpened, from its answers [b, ..., K]; the centre then moves."""
+        taught = ((answers - centre) / self.options.teacher_temperature).softmax(dim=-1)
+        mean = self.workers.joint(answers.flatten(1, -2).mean(dim=1), count).mean(dim=0)
+        centre.lerp_(mean, 1 - self.options.center_momentum)
+        return taught
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        momentum = cosine_rise(self.options.momentum, 1.0, progress)
+        update_momentum(self.backbone, self.teacher, momentum)
+        update_momentum(self.head, self.teacher_head, momentum)
+
+    def published(self) -> nn.Module:
+        """The teacher, as in the paper."""
+        return self.teacher
+
+
+class SelfDistillationMethod(TeacherStudentMethod):
+    """DINO (Caron et al., ICCV 2021, https://arxiv.org/abs/2104.14294); publishes the teacher."""
+
     def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
         """Views of two sizes, and what the teacher says of the large ones; the centre then moves."""
         del labels, progress
         side, options = images.shape[1], self.options
         wide = self._views(images, self.augmentation, generator, side, _GLOBAL_VIEWS)
         with torch.no_grad():
-            answers = self._similarities(self.teacher, self.teacher_head, wide)
-            taught = ((answers - self.centre) / options.teacher_temperature).softmax(dim=-1)
-            mean = self.workers.joint(answers, len(images)).mean(dim=(0, 1))
-            self.centre.lerp_(mean, 1 - options.center_momentum)
+            taught = self._teach(self._similarities(self.teacher, self.teacher_head, wide), self.centre, len(images))
         prepared = {"wide": wide, "taught": taught}
         if options.local_views:
             narrow = self._views(images, self.local_augmentation, generator, side // 2, options.local_views)
@@ -181,22 +208,3 @@ class SelfDistillationMethod(PerRecordMethod):
         if narrow is not None:
             learnt = torch.cat([learnt, self._similarities(self.backbone, self.head, narrow)], dim=1)
         return distillation(taught, (learnt / self.options.student_temperature).log_softmax(dim=-1))
-
-    def _views(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int, count: int) -> Tensor:
-        """`count` views of each of this worker's rows, [b, count, 3, side, side]."""
-        return torch.stack([self.view(images, augmentation, generator, side) for _ in range(count)], dim=1)
-
-    @staticmethod
-    def _similarities(backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
-        outputs: Tensor = head(backbone(views.flatten(0, 1)))
-        return outputs.float().unflatten(0, views.shape[:2])
-
-    def after_step(self, progress: float) -> None:
-        """Move the teacher towards the student."""
-        momentum = cosine_rise(self.options.momentum, 1.0, progress)
-        update_momentum(self.backbone, self.teacher, momentum)
-        update_momentum(self.head, self.teacher_head, momentum)
-
-    def published(self) -> nn.Module:
-        """The teacher, as in the paper."""
-        return self.teacher
