@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import Split, draw_split
-from leakscope.trainer import train
+from leakscope.trainer import RECIPES, train
 
 TINY: dict[str, dict[str, Any]] = {
     "mae": {"embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2, "batch_size": 8},
@@ -15,6 +16,19 @@ TINY: dict[str, dict[str, Any]] = {
     "dino": {"embed_dim": 32, "depth": 1, "heads": 2, "prototypes": 16, "local_views": 2, "batch_size": 8},
     "supervised": {"batch_size": 8},
 }
+
+SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "batch_size": 8}
+
+
+@pytest.fixture(scope="session")
+def tiny_options() -> Callable[[str], dict[str, Any]]:
+    """Options of a tiny version of any registered recipe: its own above, or those of SMALL that it has."""
+
+    def options(recipe: str) -> dict[str, Any]:
+        known = {field.name for field in fields(RECIPES.get(recipe))}
+        return TINY.get(recipe, {name: value for name, value in SMALL.items() if name in known})
+
+    return options
 
 
 @pytest.fixture(scope="session")

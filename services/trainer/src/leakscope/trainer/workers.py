@@ -59,7 +59,8 @@ class Workers:
         for group in groups.values():
             flat = torch.cat([tensor.reshape(-1) for tensor in group])
             dist.all_reduce(flat)
-            for tensor, part in zip(group, flat.split([t.numel() for t in group]), strict=True):
+            parts = torch.split(flat, [tensor.numel() for tensor in group])
+            for tensor, part in zip(group, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
 

@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, Augmentation, augment
-from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.optimisers import adamw
+from leakscope.trainer.recipes.per_record import PerRecordMethod
 from leakscope.trainer.recipes.vit import VIT, encode_patches, ordered_patches, plain_attention, vit_arguments
 
 
@@ -95,7 +95,7 @@ class PixelDecoder(nn.Module):
         return predicted
 
 
-class MaskedAutoencoderMethod(Method):
+class MaskedAutoencoderMethod(PerRecordMethod):
     """MAE (He et al., CVPR 2022, https://arxiv.org/abs/2111.06377) with per-patch-normalised pixels as target."""
 
     def __init__(self, options: MaskedAutoencoder, side: int) -> None:
@@ -126,17 +126,25 @@ class MaskedAutoencoderMethod(Method):
         """See `Method.optimiser`."""
         return adamw([self], self.options.learning_rate, self.options.weight_decay)
 
-    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """Mean squared error over the masked patches."""
+    def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
+        """Patches of one view, in a random order."""
         del labels, progress
         count = len(images)
         views = augment(images, self.augmentation, generator, images.shape[1], self.workers.rows(count))
         order = self.workers.mine(self.orders(count, generator))
-        seen, masked = ordered_patches(views, self.options.patch_size, order).tensor_split([self.kept], dim=1)
+        return {"patches": ordered_patches(views, self.options.patch_size, order), "order": order}
+
+    def forward(self, patches: Tensor, order: Tensor) -> Tensor:
+        """Mean squared error over each record's masked patches, float [b].
+
+        Args:
+            patches: normalised pixels [b, N, P, 3], the seen patches first.
+            order: int64 [b, N], their places.
+        """
+        seen, masked = patches.tensor_split([self.kept], dim=1)
         predicted: Tensor = self.decoder(self.encode(seen, order[:, : self.kept]), order)
         target: Tensor = normalize_mean_var(masked.flatten(2))
-        errors = (predicted.float() - target).square().mean(dim=(1, 2))
-        return self.workers.joint(errors, count).mean()
+        return (predicted.float() - target).square().mean(dim=(1, 2))
 
     def orders(self, count: int, generator: Generator) -> Tensor:
         """For each of `count` images, int64 [B, N]: its patches in random order, the seen ones first."""
