@@ -14,7 +14,14 @@ from leakscope.trainer.recipes.cross import CrossBlock
 from leakscope.trainer.recipes.mae import patch_orders, seen_count
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.per_record import PerRecordMethod
-from leakscope.trainer.recipes.vit import VIT, encode_patches, ordered_patches, plain_attention, vit_arguments
+from leakscope.trainer.recipes.vit import (
+    VIT,
+    encode_patches,
+    ordered_patches,
+    plain_attention,
+    positions,
+    vit_arguments,
+)
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,6 @@ class ContextAutoencoderMethod(PerRecordMethod):
             order: int64 [B, N], places of the seen patches, then of the masked ones.
         """
         encoded = encode_patches(self.backbone, seen, order[:, : self.kept])
-        position = self.backbone.get_parameter("pos_embed")[0, order]
-        seen_position, masked_position = position.tensor_split([self.kept], dim=1)
+        seen_position, masked_position = positions(self.backbone, order).tensor_split([self.kept], dim=1)
         latents = self.regressor(encoded, seen_position, masked_position)
         return latents, self.decoder(latents, masked_position)

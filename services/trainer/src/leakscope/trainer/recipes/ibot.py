@@ -1,6 +1,7 @@
 """iBOT: DINO on whole images, and the same between patches that the student does not see and the teacher does."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -127,11 +128,11 @@ class MaskedSelfDistillationMethod(TeacherStudentMethod):
             views: normalised, [b, V, 3, S, S].
             mask: bool [b, V, N], patches to hide.
         """
-        embedded: Tensor = vit.get_submodule("patch_embed")(views.flatten(0, 1)).flatten(1, 2)
+        model: Any = vit
+        embedded: Tensor = model.patch_embed(views.flatten(0, 1)).flatten(1, 2)
         if mask is not None:
             embedded = self.masking(embedded, mask.flatten(0, 1))
-        placed = embedded + vit.get_parameter("pos_embed")
-        encoded: Tensor = vit.get_submodule("norm")(vit.get_submodule("blocks")(placed))
+        encoded: Tensor = model.norm(model.blocks(embedded + model.pos_embed))
         return encoded.view(*views.shape[:2], *encoded.shape[1:])
 
     @staticmethod

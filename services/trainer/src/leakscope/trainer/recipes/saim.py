@@ -15,7 +15,7 @@ from leakscope.trainer.recipes.cross import CrossBlock
 from leakscope.trainer.recipes.mae import patch_orders
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.per_record import PerRecordMethod
-from leakscope.trainer.recipes.vit import VIT, ordered_patches, patch_tokens, plain_attention, vit_arguments
+from leakscope.trainer.recipes.vit import VIT, ordered_patches, patch_tokens, plain_attention, positions, vit_arguments
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class StochasticAutoregressionMethod(PerRecordMethod):
         """
         step = self.options.depth // self.options.decoder_depth
         states = self.encode(patches, order, causal=True)[step - 1 :: step]
-        predicted: Tensor = self.decoder(self.backbone.get_parameter("pos_embed")[0, order], states)
+        predicted: Tensor = self.decoder(positions(self.backbone, order), states)
         return predicted
 
     def encode(self, patches: Tensor, order: Tensor, *, causal: bool) -> list[Tensor]:

@@ -70,9 +70,17 @@ def patch_tokens(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
         patches: normalised pixels [B, K, patch_size ** 2, 3].
         places: int64 [B, K], where in the image they are.
     """
-    weight = vit.get_parameter("patch_embed.proj.weight").permute(0, 2, 3, 1).flatten(1)
-    tokens = linear(patches.flatten(2), weight, vit.get_parameter("patch_embed.proj.bias"))
-    return tokens + vit.get_parameter("pos_embed")[0, places]
+    model: Any = vit
+    projection = model.patch_embed.proj
+    tokens = linear(patches.flatten(2), projection.weight.permute(0, 2, 3, 1).flatten(1), projection.bias)
+    return tokens + positions(vit, places)
+
+
+def positions(vit: nn.Module, places: Tensor) -> Tensor:
+    """Position embeddings [B, K, D] of `places`, int64 [B, K], of a ViT without class token."""
+    model: Any = vit
+    embeddings: Tensor = model.pos_embed[0, places]
+    return embeddings
 
 
 def encode_patches(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
