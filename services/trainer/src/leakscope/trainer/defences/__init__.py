@@ -4,6 +4,7 @@ from leakscope.core.registry import Registry
 from leakscope.trainer.defences.base import Defence, Plan
 from leakscope.trainer.defences.early_stop import EarlyStop
 from leakscope.trainer.defences.scsr import ShrinkCropScaleRange
+from leakscope.trainer.defences.strong_augmentation import StrongAugmentation
 
 __all__ = ["DEFENCES", "Defence", "Plan"]
 
@@ -24,4 +25,11 @@ DEFENCES.add(
     summary="shrinking crop-scale range: raise the lower bound of the training crop's scale",
     source=_SOURCE,
     needs={"where": "training", "recipes": "those with crop_scale_from below the new bound"},
+)
+DEFENCES.add(
+    "strong-augmentation",
+    StrongAugmentation,
+    summary="random rotation, or MoCo's variants with mixtures (MixCo) or adversarial views (RoCL)",
+    source="PartCrop, CCS 2024; arXiv:2010.06300; arXiv:2006.07589",
+    needs={"where": "training", "recipes": "those with rotation; moco for mixup and adversarial"},
 )

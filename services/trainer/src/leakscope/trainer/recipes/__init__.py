@@ -2,10 +2,20 @@
 
 from leakscope.core.registry import Registry
 from leakscope.trainer.recipes.base import Method, Recipe
+from leakscope.trainer.recipes.cae import ContextAutoencoder
 from leakscope.trainer.recipes.dino import SelfDistillation
+from leakscope.trainer.recipes.ibot import MaskedSelfDistillation
+from leakscope.trainer.recipes.long_seq_mae import LongSequenceMaskedAutoencoder
 from leakscope.trainer.recipes.mae import MaskedAutoencoder
+from leakscope.trainer.recipes.mixco import MixUpContrast
 from leakscope.trainer.recipes.moco import MomentumContrast
+from leakscope.trainer.recipes.rocl import AdversarialContrast
+from leakscope.trainer.recipes.saim import StochasticAutoregression
+from leakscope.trainer.recipes.simclr import SimpleContrast
+from leakscope.trainer.recipes.simsiam import SimpleSiamese
 from leakscope.trainer.recipes.supervised import Supervised
+from leakscope.trainer.recipes.swav import SwappedAssignments
+from leakscope.trainer.recipes.vicreg import VarianceInvarianceCovariance
 
 __all__ = ["RECIPES", "Method", "Recipe"]
 
@@ -35,9 +45,79 @@ RECIPES.add(
     needs=_SELF_SUPERVISED,
 )
 RECIPES.add(
+    "cae",
+    ContextAutoencoder,
+    summary="context autoencoder: predict latents of masked patches, on a small ViT; pixels as targets",
+    source="Chen et al., IJCV 2023, arXiv:2202.03026",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "ibot",
+    MaskedSelfDistillation,
+    summary="self-distillation of images and of masked patches, multi-crop, on a small ViT",
+    source="Zhou et al., ICLR 2022, arXiv:2111.07832",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "long-seq-mae",
+    LongSequenceMaskedAutoencoder,
+    summary="masked autoencoder with small patches masked in blocks, on a small ViT",
+    source="Hu et al., 2022, arXiv:2210.07224",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "saim",
+    StochasticAutoregression,
+    summary="autoregressive prediction of patches in a random order, on a small ViT",
+    source="Qi et al., AAAI 2023, arXiv:2212.01610",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
     "supervised",
     Supervised,
     summary="classifier on a ResNet-18 with CIFAR stem, for posteriors",
     source="He et al., CVPR 2016, arXiv:1512.03385",
     needs={"outputs": "embedding, feature_map, posterior", "labels": "class"},
+)
+RECIPES.add(
+    "simclr",
+    SimpleContrast,
+    summary="contrast with the other views of the batch, on a ResNet-18 with CIFAR stem",
+    source="Chen et al., ICML 2020, arXiv:2002.05709",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "simsiam",
+    SimpleSiamese,
+    summary="prediction of the other view with a stopped gradient, on a ResNet-18 with CIFAR stem",
+    source="Chen and He, CVPR 2021, arXiv:2011.10566",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "swav",
+    SwappedAssignments,
+    summary="swapped prediction of balanced clusters, multi-crop, on a ResNet-18 with CIFAR stem",
+    source="Caron et al., NeurIPS 2020, arXiv:2006.09882",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "vicreg",
+    VarianceInvarianceCovariance,
+    summary="agreeing views with varied and uncorrelated dimensions, on a ResNet-18 with CIFAR stem",
+    source="Bardes et al., ICLR 2022, arXiv:2105.04906",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "mixco",
+    MixUpContrast,
+    summary="MoCo that also contrasts mixtures of two images",
+    source="Kim et al., 2020, arXiv:2010.06300",
+    needs=_SELF_SUPERVISED,
+)
+RECIPES.add(
+    "rocl",
+    AdversarialContrast,
+    summary="MoCo that also contrasts adversarially changed views",
+    source="Kim et al., NeurIPS 2020, arXiv:2006.07589",
+    needs=_SELF_SUPERVISED,
 )
