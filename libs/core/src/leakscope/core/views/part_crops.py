@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakscope.core.views.boxes import Range, draw_boxes, largest_box
+from leakscope.core.views.boxes import Range, check_ranges, draw_boxes, largest_box
 from leakscope.core.views.resampling import resample_boxes
 from leakscope.core.views.streams import uniforms
 
@@ -66,6 +66,48 @@ def draw_part_crops(
 
     boxes = draw_boxes(draws[..., :4], retries, image_size, scale, ratio)
     return PartCropParameters(boxes, draws[..., 4] < flip_probability, largest_box(image_size, scale, ratio))
+
+
+def draw_object_parts(
+    sample_ids: NDArray[np.int64],
+    objects: NDArray[np.int64],
+    image_size: tuple[int, int],
+    *,
+    crops: int,
+    scale: Range,
+    ratio: Range = RATIO,
+    flip_probability: float = 0.5,
+    seed: int,
+) -> PartCropParameters:
+    """Draw part crops inside each sample's object, with areas that follow the object's.
+
+    Args:
+        sample_ids: int64 [B].
+        objects: int64 [B, 4], boxes of the objects: top, left, height, width.
+        image_size: (height, width) of the images, pixels.
+        crops: crops for each sample, M.
+        scale: smallest and largest area, fractions of the object's box; a part is at least one pixel, and as large
+            as the box at most.
+        ratio: smallest and largest aspect ratio (width / height); log-uniform.
+        flip_probability: of a left-right mirror.
+        seed: of all streams; other draws than `draw_part_crops` makes of the same seed.
+
+    Raises:
+        UsageError: a scale, ratio or seed out of range.
+
+    Source: PartCrop (CCS 2024), section 9, where adaptive clipping is proposed.
+    """
+    check_ranges(scale, ratio)
+    draws = uniforms(sample_ids, seed, (crops, 5), purpose="parts of objects")
+    box = objects[:, None].astype(np.float64)  # [B, 1, 4]
+    area = (scale[0] + (scale[1] - scale[0]) * draws[..., 0]) * box[..., 2] * box[..., 3]
+    low, high = np.log(ratio)
+    aspect = np.exp(low + (high - low) * draws[..., 1])
+    sizes = np.rint(np.sqrt(np.stack([area / aspect, area * aspect], axis=-1)))
+    sizes = sizes.clip(1, box[..., 2:])
+    corners = box[..., :2] + np.floor(draws[..., 2:4] * (box[..., 2:] - sizes + 1))
+    boxes = np.concatenate([corners, sizes], axis=-1).astype(np.int64)
+    return PartCropParameters(boxes, draws[..., 4] < flip_probability, image_size)
 
 
 def part_crops(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from leakscope.attack_engine.attacks.signal import SignalBatch
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING
@@ -22,3 +22,7 @@ class EmbeddingSignal:
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Embeddings of uint8 images [B, H, W, 3]: float32 [B, D]."""
         return SignalBatch(endpoint.query(images, (EMBEDDING,))[EMBEDDING])
+
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """See `Signal.features`: the embedding."""
+        return whole(values, queries)

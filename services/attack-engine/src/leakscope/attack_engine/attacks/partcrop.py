@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks.energies import (
     Floats,
@@ -13,15 +14,16 @@ from leakscope.attack_engine.attacks.energies import (
     log_responses,
     uniform_energy,
 )
-from leakscope.attack_engine.attacks.signal import SignalBatch
+from leakscope.attack_engine.attacks.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
-from leakscope.core.views.part_crops import draw_part_crops, part_crops
+from leakscope.core.errors import UsageError
+from leakscope.core.views.part_crops import PartCropParameters, part_crops
+from leakscope.core.views.tiles import tiles
 
 _LARGEST = float(np.finfo(np.float32).max)
-_SMALL_IMAGE = 64
-_SMALL_PART = 16
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,15 @@ class PartCropSignal:
 
     Attributes:
         crops: part crops an image, M.
-        scale: range of the crops' share of the image's area.
+        scale: range of the crops' share of the image's area, or of the object's where parts are adaptive.
         similarity: "dot" as in the paper, or "cosine".
         energies: "both" (U and G), "uniform" or "gaussian".
         side: side of a resized part in pixels; 0 chooses 16 up to 64 pixels, a quarter of the image above.
+        parts: "random" as in the paper, or "adaptive": inside the object, found locally.
+        saliency: how adaptive parts find the object: "spectral", or the folder of a local encoder's bundle.
+        feature_map: "endpoint", or "tiles" where the endpoint returns none: the embeddings of overlapping tiles.
+        tile_grid, tile_overlap: tiles along a side, and the fraction of a tile that its neighbour shares.
+        fresh: independent draws of the crops; the published code draws anew at every epoch of its inference model.
         seed: of the crops and of the Gaussian references.
     """
 
@@ -42,39 +49,84 @@ class PartCropSignal:
     similarity: Literal["dot", "cosine"] = "dot"
     energies: Literal["both", "uniform", "gaussian"] = "both"
     side: int = 0
+    parts: Literal["random", "adaptive"] = "random"
+    saliency: str = SPECTRAL
+    feature_map: Literal["endpoint", "tiles"] = "endpoint"
+    tile_grid: int = 4
+    tile_overlap: float = 0.5
+    fresh: int = 1
     seed: int = 0
 
     name = "partcrop"
-    outputs = (FEATURE_MAP, EMBEDDING)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn. Raises `UsageError`."""
+        if self.crops < 1 or self.fresh < 1:
+            raise UsageError(f"attack partcrop: crops and fresh must be at least 1, not {self.crops} and {self.fresh}.")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The feature map unless tiles stand for it, and the embedding."""
+        return (FEATURE_MAP, EMBEDDING) if self.feature_map == "endpoint" else (EMBEDDING,)
 
     def queries_per_sample(self, image_size: tuple[int, int]) -> int:
-        """The whole image once, then every part."""
-        return 1 + self.crops
+        """The whole image once, or every tile; then every part."""
+        return self._whole + self.crops * self.fresh
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
-        """Signal of uint8 images [B, H, W, 3]: float32 [B, 2M] (one energy: [B, M]), each energy sorted descending.
+        """Energies of uint8 images [B, H, W, 3]: float32 [B, R * E * M], by draw, energy (U, then G) and crop.
 
         The diagnostic `part_response` [B, N] is the mean over crops of the responses sorted descending (Fig. 2).
         """
-        feature_map = endpoint.query(images, (FEATURE_MAP,))[FEATURE_MAP]
-        parts = self._parts(images, sample_ids)
-        embeddings = endpoint.query(parts.reshape(-1, *parts.shape[2:]), (EMBEDDING,))[EMBEDDING]
-        response = log_responses(
-            embeddings.reshape(len(images), self.crops, -1), feature_map, cosine=self.similarity == "cosine"
-        )
+        locations = self._locations(images, endpoint)
+        parts: Images = part_crops(
+            torch.from_numpy(images), self._drawn(images, sample_ids), self._side(images)
+        ).numpy()
+        queries = _embeddings(parts, endpoint)
+        response = log_responses(queries, locations, cosine=self.similarity == "cosine")
         ranked = -np.sort(-np.exp(response), axis=-1).mean(axis=1)
         return SignalBatch(self._energies(response), {"part_response": ranked.astype(np.float32)})
 
-    def _parts(self, images: Images, sample_ids: Ids) -> Images:
-        height, width = images.shape[1:3]
-        parameters = draw_part_crops(sample_ids, (height, width), crops=self.crops, scale=self.scale, seed=self.seed)
-        side = self.side or (_SMALL_PART if min(height, width) <= _SMALL_IMAGE else min(height, width) // 4)
-        parts: Images = part_crops(torch.from_numpy(images), parameters, side).numpy()
-        return parts
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """See `Signal.features`: each energy of the first crops, sorted descending, draw by draw."""
+        crops = self.crops if queries is None else queries - self._whole
+        if not 1 <= crops <= self.crops or (queries is not None and self.fresh > 1):
+            return None
+        energies = values.reshape(len(values), self.fresh, -1, self.crops)[..., :crops]
+        return -np.sort(-energies, axis=-1).reshape(len(values), self.fresh, -1)
 
-    def _energies(self, response: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    @property
+    def _whole(self) -> int:
+        """Queries that the whole image takes."""
+        return 1 if self.feature_map == "endpoint" else self.tile_grid**2
+
+    def _locations(self, images: Images, endpoint: Endpoint) -> NDArray[np.float32]:
+        """The whole images' feature map, or its stand-in: [B, N, D]."""
+        if self.feature_map == "endpoint":
+            return endpoint.query(images, (FEATURE_MAP,))[FEATURE_MAP]
+        cut = tiles(torch.from_numpy(images), self.tile_grid, self.tile_overlap, self._side(images))
+        return _embeddings(cut.numpy(), endpoint)
+
+    def _drawn(self, images: Images, sample_ids: Ids) -> PartCropParameters:
+        crops, scale = self.crops * self.fresh, self.scale
+        if self.parts == "random":
+            return draw_parts(images, sample_ids, crops=crops, scale=scale, seed=self.seed)
+        return draw_adaptive_parts(images, sample_ids, crops=crops, scale=scale, saliency=self.saliency, seed=self.seed)
+
+    def _side(self, images: Images) -> int:
+        return self.side or part_side((images.shape[1], images.shape[2]))
+
+    def _energies(self, response: Floats) -> Values:
+        """[B, R * M, N] log-responses to [B, R * E * M]."""
         references = gaussian_references(self.crops, response.shape[-1], np.random.default_rng(self.seed))
-        uniform, gaussian = uniform_energy(response), gaussian_energy(response, references)
+        uniform = uniform_energy(response)
+        gaussian = gaussian_energy(response, np.tile(references, (self.fresh, 1)))
         chosen = {"both": (uniform, gaussian), "uniform": (uniform,), "gaussian": (gaussian,)}[self.energies]
-        signal = np.concatenate([-np.sort(-energy, axis=-1) for energy in chosen], axis=-1)
-        return signal.clip(max=_LARGEST).astype(np.float32)
+        stacked = np.stack([energy.reshape(len(response), self.fresh, self.crops) for energy in chosen], axis=2)
+        return stacked.reshape(len(response), -1).clip(max=_LARGEST).astype(np.float32)
+
+
+def _embeddings(cut: Images, endpoint: Endpoint) -> NDArray[np.float32]:
+    """Embeddings [B, M, D] of cut-outs uint8 [B, M, S, S, 3]."""
+    flat = endpoint.query(cut.reshape(-1, *cut.shape[2:]), (EMBEDDING,))[EMBEDDING]
+    return flat.reshape(*cut.shape[:2], -1)

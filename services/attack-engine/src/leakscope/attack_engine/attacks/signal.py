@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 
+Values = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class SignalBatch:
     """Signals of B samples.
 
     Attributes:
-        values: float32 [B, K].
+        values: float32 [B, K], query by query in the order of asking, so that a smaller budget's signal is in it.
         diagnostics: name to float32 [B, L]; kept for figures, never given to an inference model.
     """
 
-    values: NDArray[np.float32]
-    diagnostics: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    values: Values
+    diagnostics: Mapping[str, Values] = field(default_factory=dict)
 
 
 class Signal(Protocol):
@@ -44,3 +46,16 @@ class Signal(Protocol):
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Signals of `images` (uint8 [B, H, W, 3]); one sample's never depends on the others in the batch."""
         ...
+
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """What an inference model reads of extracted values float32 [S, K]: float32 [S, R, F], R independent draws.
+
+        With `queries`, the features that so many images a sample would have given; None where the signal cannot do
+        with so few, or would not use so many.
+        """
+        ...
+
+
+def whole(values: Values, queries: int | None) -> Values | None:
+    """Features of a signal that is one draw and cannot do with fewer queries."""
+    return values[:, None] if queries is None else None

@@ -7,25 +7,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.signal import SignalBatch
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING
+from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import PRESETS, RIGID, Augmentation, views_for_samples
+
+VICTIM = "victim"
 
 
 @dataclass(frozen=True)
 class EncoderMISignal:
-    """Pairwise cosine similarities of `views` augmented views, sorted (EncoderMI-V).
+    """Pairwise cosine similarities of `views` augmented views, sorted (EncoderMI, Sec. 4).
 
     Attributes:
         views: augmented views an image, n.
-        augmentation: preset that the views are drawn with: the victim's own where it is known, else "generic".
+        augmentation: "victim" for the victim's own training augmentation (full knowledge), else a preset.
+        known: the victim's own augmentation; an experiment fills it in from the victim's recipe.
         seed: of the views.
     """
 
     views: int = 10
-    augmentation: Literal["generic", "moco", "moco-weak", "dino", "mae"] = "generic"
+    augmentation: Literal["generic", "moco", "moco-weak", "dino", "mae", "victim"] = "generic"
+    known: Augmentation | None = None
     seed: int = 0
 
     name = "encodermi"
@@ -36,12 +41,32 @@ class EncoderMISignal:
         return self.views
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
-        """Signal of uint8 images [B, H, W, 3]: float32 [B, n (n - 1) / 2], sorted descending."""
-        vectors = _view_embeddings(images, sample_ids, PRESETS[self.augmentation], self.views, self.seed, endpoint)
+        """Similarities of uint8 images [B, H, W, 3]: float32 [B, n (n - 1) / 2], view by view.
+
+        Raises:
+            UsageError: the victim's own augmentation is asked for and not known.
+        """
+        vectors = _view_embeddings(images, sample_ids, self._drawn(), self.views, self.seed, endpoint)
         unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-        first, second = np.triu_indices(self.views, k=1)
-        similarity = np.einsum("bpd,bpd->bp", unit[:, first], unit[:, second])
-        return SignalBatch(-np.sort(-similarity, axis=-1).astype(np.float32))
+        later, earlier = np.tril_indices(self.views, k=-1)
+        return SignalBatch(np.einsum("bpd,bpd->bp", unit[:, later], unit[:, earlier]).astype(np.float32))
+
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """See `Signal.features`: the similarities among the first views, sorted descending."""
+        views = self.views if queries is None else queries
+        if not 2 <= views <= self.views:
+            return None
+        return -np.sort(-values[:, : views * (views - 1) // 2], axis=-1)[:, None]
+
+    def _drawn(self) -> Augmentation:
+        if self.augmentation != VICTIM:
+            return PRESETS[self.augmentation]
+        if self.known is None:
+            raise UsageError(
+                "The attack encodermi: the victim's own augmentation is not known here. Give it as `known`, or choose "
+                f"an augmentation: {', '.join(PRESETS)}."
+            )
+        return self.known
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,10 @@ class VarianceSignal:
         """Signal of uint8 images [B, H, W, 3]: float32 [B, D]."""
         vectors = _view_embeddings(images, sample_ids, RIGID, self.views, self.seed, endpoint)
         return SignalBatch(vectors.var(axis=1).astype(np.float32))
+
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """See `Signal.features`: the variances."""
+        return whole(values, queries)
 
 
 def _view_embeddings(

@@ -7,11 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.attacks.inference.base import Signals as SignalArray
 from leakscope.attack_engine.audits.curves import diagnostic_curves
-from leakscope.attack_engine.audits.scoring import Scored, conformal_p_values, exchanged, require_samples, score_partial
+from leakscope.attack_engine.audits.extracted import Extracted, Shadow
+from leakscope.attack_engine.audits.scoring import (
+    Scored,
+    conformal_p_values,
+    exchanged,
+    require_samples,
+    score_partial,
+    scored_by,
+)
+from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
 from leakscope.attack_engine.evaluation.results import Curves
-from leakscope.attack_engine.extraction import Signals
 from leakscope.core.splits import KNOWN, Split
 
 _FITS = 1  # what a seed is used for tells its streams apart
@@ -30,19 +37,33 @@ class Cell:
 
     Attributes:
         scored: scores of the evaluated samples.
-        p_values: float64 [E], calibrated p-value of each evaluated sample for "not a member".
+        p_values: float64 [E], calibrated p-value of each evaluated sample for "not a member"; None where no sample of
+            this victim is known to calibrate on.
         controls: scores of the null controls, by name.
         curves: mean diagnostic curves over the evaluated samples.
+        sweeps: scores with less knowledge, or fewer queries.
+        treated: scores with members and non-members treated differently, by side ("victim", "twin").
     """
 
     scored: Scored
-    p_values: NDArray[np.float64]
+    p_values: NDArray[np.float64] | None
     controls: Mapping[str, Scored]
-    curves: tuple[Curves, ...] = field(default_factory=tuple)
+    curves: tuple[Curves, ...] = ()
+    sweeps: tuple[Swept, ...] = ()
+    treated: Mapping[str, Scored] = field(default_factory=dict)
 
 
-def make_cell(attack: Attack, split: Split, victim: Signals, twin: Signals | None, seed: int) -> Cell:
-    """Fit and score an attack and its null controls.
+def make_cell(
+    attack: Attack,
+    split: Split,
+    victim: Extracted,
+    twin: Extracted | None,
+    seed: int,
+    *,
+    sweeps: SweepChoice = NO_SWEEPS,
+    treated: Mapping[str, Extracted] | None = None,
+) -> Cell:
+    """Fit and score an attack and its null controls in the partial setting.
 
     Args:
         attack: what is fitted.
@@ -50,31 +71,64 @@ def make_cell(attack: Attack, split: Split, victim: Signals, twin: Signals | Non
         victim: signals of the endpoint under audit.
         twin: signals of its untrained twin; None leaves that control out.
         seed: of every fit.
+        sweeps: what to repeat with less.
+        treated: signals of the same samples, treated as the published code does, by side.
 
     Raises:
         DataError: too few samples on a side.
     """
     require_samples(split)
-    streams = iter(np.random.default_rng([seed, _FITS]).spawn(5))
-    scored = score_partial(attack.inference, victim.values, split, next(streams))
-    p_values = conformal_p_values(attack.inference, victim.values, split, next(streams))
+    streams = iter(np.random.default_rng([seed, _FITS]).spawn(7))
+    inference, features = attack.over_draws, victim.features(attack)
+    scored = score_partial(inference, features, split, next(streams))
+    p_values = conformal_p_values(inference, features, split, next(streams))
     controls: dict[str, Scored] = {}
     untrained_stream = next(streams)
     if twin is not None:
-        controls[UNTRAINED] = score_partial(attack.inference, twin.values, split, untrained_stream)
+        controls[UNTRAINED] = score_partial(inference, twin.features(attack), split, untrained_stream)
     exchange = exchanged(split, next(streams))
     if exchange is not None:
-        rows = _rows(split, exchange)
-        controls[EXCHANGED] = score_partial(attack.inference, victim.values[rows], exchange, next(streams))
+        exchanged_features = features[_rows(split, exchange)]
+        controls[EXCHANGED] = score_partial(inference, exchanged_features, exchange, next(streams))
+    swept = tuple(sweep(attack, split, victim, sweeps, next(streams)))
+    treated_stream = next(streams)
+    unlike = {
+        side: score_partial(inference, extracted.features(attack), split, treated_stream)
+        for side, extracted in (treated or {}).items()
+    }
+    return Cell(scored, p_values, controls, _curves(attack, split, victim), swept, unlike)
+
+
+def make_shadow_cell(
+    attack: Attack, split: Split, victim: Extracted, twin: Extracted | None, shadow: Shadow, seed: int
+) -> Cell:
+    """Fit an attack on a shadow encoder whose membership the adversary knows whole; score it on the victim.
+
+    Args:
+        attack: what is fitted.
+        split: the victim's samples; only the evaluated ones are scored, as in the partial setting.
+        victim: signals of the endpoint under audit.
+        twin: signals of its untrained twin; None leaves that control out.
+        shadow: signals and membership of the shadow encoder's own samples.
+        seed: of every fit.
+    """
+    require_samples(split)
+    fit_stream, exchange_stream = np.random.default_rng([seed, _FITS]).spawn(2)
+    scorer = attack.over_draws.fit(shadow.extracted.features(shadow.attack), shadow.member, fit_stream)
+    features = victim.features(attack)
+    controls: dict[str, Scored] = {}
+    if twin is not None:
+        controls[UNTRAINED] = scored_by(scorer, twin.features(attack), split)
+    exchange = exchanged(split, exchange_stream)
+    if exchange is not None:
+        controls[EXCHANGED] = scored_by(scorer, features[_rows(split, exchange)], exchange)
+    return Cell(scored_by(scorer, features, split), None, controls, _curves(attack, split, victim))
+
+
+def _curves(attack: Attack, split: Split, victim: Extracted) -> tuple[Curves, ...]:
     evaluated = split.role != KNOWN
     diagnostics = {name: values[evaluated] for name, values in victim.diagnostics.items()}
-    return Cell(scored, p_values, controls, diagnostic_curves(diagnostics, scored.member, attack.curves))
-
-
-def joined(parts: list[Signals]) -> Signals:
-    """Signals of several kinds side by side, for an attack that combines them."""
-    values: SignalArray = np.concatenate([part.values for part in parts], axis=1)
-    return Signals(values, {name: value for part in parts for name, value in part.diagnostics.items()})
+    return diagnostic_curves(diagnostics, split.member[evaluated], attack.curves)
 
 
 def _rows(split: Split, chosen: Split) -> NDArray[np.int64]:

@@ -8,14 +8,30 @@ from typing import Any
 import numpy as np
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.cell import CONTROLS, Cell
+from leakscope.attack_engine.audits.cell import CONTROLS, UNTRAINED, Cell
 from leakscope.attack_engine.audits.exposure import exposed
+from leakscope.attack_engine.audits.gather import TWIN, VICTIM
+from leakscope.attack_engine.audits.scoring import Scored
 from leakscope.attack_engine.audits.store import StoredCell
+from leakscope.attack_engine.evaluation.auc import estimate_auc
 from leakscope.attack_engine.evaluation.blind import Blind, blind_baseline
+from leakscope.attack_engine.evaluation.decision import decision_metrics
 from leakscope.attack_engine.evaluation.discoveries import discover
 from leakscope.attack_engine.evaluation.evaluate import evaluate
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
-from leakscope.attack_engine.evaluation.results import Audit, Estimate, Findings, NullControl, SplitTest, Victim
+from leakscope.attack_engine.evaluation.results import (
+    Artefact,
+    Audit,
+    Discoveries,
+    Estimate,
+    Findings,
+    NullControl,
+    Published,
+    SplitTest,
+    Sweep,
+    SweepPoint,
+    Victim,
+)
 from leakscope.attack_engine.evaluation.split_test import split_test
 from leakscope.attack_engine.evaluation.validity import assess_validity, excess_over_blind, null_control
 from leakscope.attack_engine.evaluation.verdict import audit_verdict
@@ -29,7 +45,10 @@ _LIBRARIES = ("leakscope-attack-engine", "leakscope-core", "leakscope-trainer", 
 
 @dataclass(frozen=True)
 class AuditedCell:
-    """A cell with what the report says of its victim, attack and samples."""
+    """A cell with what the report says of its victim, attack and samples.
+
+    `shadow` names the encoder that the attack was fitted on in the shadow setting, "" in the partial setting.
+    """
 
     victim: Victim
     attack: Attack
@@ -37,6 +56,7 @@ class AuditedCell:
     dataset: DatasetSpec
     split: Split
     seed: int
+    shadow: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,14 @@ class _Alike:
     scores: Mapping[int, float]
 
 
-def conclude(title: str, cells: Sequence[AuditedCell], configuration: Mapping[str, Any]) -> Findings:
+def conclude(
+    title: str,
+    cells: Sequence[AuditedCell],
+    configuration: Mapping[str, Any],
+    *,
+    scale: str = "",
+    published: Sequence[Published] = (),
+) -> Findings:
     """Evaluate and judge `cells` as one report; the same cells give the same findings, whenever they are judged."""
     controls = sum(len(cell.stored.cell.controls) for cell in cells)
     one_of_each = {cell.split.digest: cell for cell in cells}
@@ -62,6 +89,11 @@ def conclude(title: str, cells: Sequence[AuditedCell], configuration: Mapping[st
         audits=audits,
         configuration=configuration,
         versions=versions(*_LIBRARIES),
+        scale=scale,
+        published=tuple(published),
+        artefacts=tuple(
+            artefact for cell, audit in zip(cells, audits, strict=True) for artefact in _artefacts(cell, audit)
+        ),
     )
 
 
@@ -99,17 +131,56 @@ def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
         evaluation=evaluation,
         validity=validity,
         verdict=audit_verdict(evaluation, validity),
-        discoveries=discover(scored.sample_id, scored.member, scores.p_values),
+        discoveries=_discoveries(scores),
         most_exposed=most,
         least_exposed=least,
         curves=scores.curves,
         queries=cell.stored.queries,
-        known_members=len(split.ids(member=True, role=KNOWN)),
-        known_non_members=len(split.ids(member=False, role=KNOWN)),
+        known_members=0 if cell.shadow else len(split.ids(member=True, role=KNOWN)),
+        known_non_members=0 if cell.shadow else len(split.ids(member=False, role=KNOWN)),
         seed=cell.seed,
         split_digest=split.digest,
         dataset_digest=split.dataset_digest,
+        shadow=cell.shadow,
+        sweeps=tuple(_sweeps(scores)),
     )
+
+
+def _discoveries(scores: Cell) -> Discoveries | None:
+    if scores.p_values is None:
+        return None
+    return discover(scores.scored.sample_id, scores.scored.member, scores.p_values)
+
+
+def _sweeps(scores: Cell) -> Iterator[Sweep]:
+    for name in dict.fromkeys(swept.name for swept in scores.sweeps):
+        points = [_estimates(swept.scored, swept.x) for swept in scores.sweeps if swept.name == name]
+        yield Sweep(name, tuple(points))
+
+
+def _estimates(scored: Scored, x: float = 0.0) -> SweepPoint:
+    sides = scored.sides
+    accuracy = decision_metrics(*sides, scored.threshold).balanced_accuracy
+    return SweepPoint(x, estimate_auc(*sides), accuracy)
+
+
+def _artefacts(cell: AuditedCell, audit: Audit) -> Iterator[Artefact]:
+    alike = {VICTIM: cell.stored.cell.scored, TWIN: cell.stored.cell.controls.get(UNTRAINED)}
+    for side, scored in cell.stored.cell.treated.items():
+        same = alike[side]
+        if same is not None:
+            first, second = _estimates(same), _estimates(scored)
+            yield Artefact(
+                victim=audit.victim.name,
+                attack=audit.attack,
+                trained=side == VICTIM,
+                members=int(np.count_nonzero(scored.member)),
+                non_members=int(np.count_nonzero(~scored.member)),
+                alike=first.auc,
+                alike_accuracy=first.balanced_accuracy,
+                as_published=second.auc,
+                as_published_accuracy=second.balanced_accuracy,
+            )
 
 
 def _null_controls(scores: Cell, controls: int) -> Iterator[NullControl]:

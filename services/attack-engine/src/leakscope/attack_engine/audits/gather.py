@@ -1,16 +1,16 @@
-"""From endpoints to cells: plan, show what it costs, extract, fit."""
+"""From endpoints to signals on disk: plan, show what it costs, extract."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.attacks.signal import Signal
-from leakscope.attack_engine.audits.cell import joined, make_cell
+from leakscope.attack_engine.audits.extracted import Extracted
 from leakscope.attack_engine.audits.scoring import require_samples
-from leakscope.attack_engine.audits.store import StoredCell
 from leakscope.attack_engine.endpoints import Counts, EndpointSpec
 from leakscope.attack_engine.evaluation.evaluate import TARGET_FPRS
 from leakscope.attack_engine.evaluation.power import power_warnings
@@ -18,14 +18,15 @@ from leakscope.attack_engine.evaluation.results import Queries
 from leakscope.attack_engine.extraction import (
     Extraction,
     ExtractionPlan,
-    Signals,
     extract,
     plan_extraction,
     plan_table,
     read_signals,
 )
-from leakscope.core.datasets import DatasetSpec
+from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
+
+VICTIM, TWIN = "victim", "twin"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Subject:
         twin: an untrained encoder of the same architecture, served the same way; None leaves that control out.
         dataset, split: the samples and who is a member.
         folder: where signals and ledgers go; the same folder again resumes.
+        treated: the same samples with members and non-members treated differently; None leaves that control out.
     """
 
     endpoint: EndpointSpec
@@ -44,6 +46,7 @@ class Subject:
     dataset: DatasetSpec
     split: Split
     folder: Path
+    treated: DatasetSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,45 @@ class Effort:
     keep_answers: bool = False
 
 
-def gather(
-    attacks: Sequence[Attack], subject: Subject, effort: Effort, seed: int, console: Console
-) -> list[StoredCell]:
-    """One cell per attack, in order. The plan with its cost is shown before the first query.
+@dataclass(frozen=True)
+class Gathered:
+    """Signals of one subject on disk.
+
+    Attributes:
+        card: the endpoint's card as plain data.
+        budget: images that the endpoint may be asked at most.
+        sides: extractions by signal, of "victim" and "twin".
+        treated: the same with the samples treated differently.
+    """
+
+    card: Mapping[str, Any]
+    budget: int | None
+    sides: Mapping[str, Mapping[Signal, Extraction]]
+    treated: Mapping[str, Mapping[Signal, Extraction]]
+
+    def folders(self, attack: Attack, side: str, *, treated: bool = False) -> tuple[Path, ...] | None:
+        """Where the attack's signals are, for `read_extracted`; None where this side was not asked."""
+        extractions = (self.treated if treated else self.sides).get(side)
+        if extractions is None:
+            return None
+        return tuple(extractions[signal].plan.folder for signal in attack.signals)
+
+    def queries(self, attack: Attack) -> Queries:
+        """What the victim was asked for `attack`."""
+        spent = [self.sides[VICTIM][signal] for signal in attack.signals]
+        counts = sum((extraction.counts for extraction in spent), Counts())
+        return Queries(
+            sent=counts.sent,
+            answered=counts.answered,
+            cached=counts.cached,
+            retried=counts.retried,
+            budget=self.budget,
+            seconds=sum(extraction.seconds for extraction in spent),
+        )
+
+
+def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console: Console) -> Gathered:
+    """Extract every attack's signals. The plan with its cost is shown before the first query.
 
     Raises:
         DataError: too few samples, or a split of another data set.
@@ -75,12 +113,33 @@ def gather(
     for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
         console.print(warning, soft_wrap=True)
     signals = list(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
-    plans = [_plan(signals, subject, effort, twin=twin) for twin in (False, True) if subject.twin or not twin]
+    wanted = [
+        (side, treated) for treated in (False, True) for side in (VICTIM, TWIN) if _is_there(subject, side, treated)
+    ]
+    plans = [_plan(signals, subject, effort, side, treated=treated) for side, treated in wanted]
     for plan in plans:
         console.print(plan_table(plan))
     extractions = extract(plans, workers=effort.workers, console=console)
-    sides = [dict(zip(signals, results, strict=True)) for results in extractions]
-    return [_cell(attack, subject, plans[0], sides, seed) for attack in attacks]
+    found = {key: dict(zip(signals, results, strict=True)) for key, results in zip(wanted, extractions, strict=True)}
+    return Gathered(
+        card=asdict(plans[0].card),
+        budget=plans[0].ledger.budget,
+        sides={side: of for (side, treated), of in found.items() if not treated},
+        treated={side: of for (side, treated), of in found.items() if treated},
+    )
+
+
+def read_extracted(folders: Sequence[Path], sample_ids: Ids) -> Extracted:
+    """The signals in `folders`, row for row for `sample_ids` (int64 [S]).
+
+    Raises:
+        DataError: see `read_signals`.
+    """
+    return Extracted(tuple(read_signals(folder, sample_ids) for folder in folders))
+
+
+def _is_there(subject: Subject, side: str, treated: bool) -> bool:
+    return (side == VICTIM or subject.twin is not None) and (not treated or subject.treated is not None)
 
 
 def _evaluated(split: Split) -> tuple[int, int]:
@@ -88,36 +147,14 @@ def _evaluated(split: Split) -> tuple[int, int]:
     return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
 
 
-def _plan(signals: Sequence[Signal], subject: Subject, effort: Effort, *, twin: bool) -> ExtractionPlan:
-    endpoint = subject.twin if twin and subject.twin else subject.endpoint
+def _plan(signals: Sequence[Signal], subject: Subject, effort: Effort, side: str, *, treated: bool) -> ExtractionPlan:
+    twin = side == TWIN and subject.twin
     return plan_extraction(
         signals,
-        subject.dataset,
+        subject.treated if treated and subject.treated else subject.dataset,
         subject.split.sample_id,
-        endpoint,
-        subject.folder / ("twin" if twin else "victim"),
+        twin or subject.endpoint,
+        subject.folder / side,
         budget=None if twin else effort.budget,
         keep=effort.keep_answers,
     )
-
-
-def _cell(
-    attack: Attack, subject: Subject, plan: ExtractionPlan, sides: Sequence[dict[Signal, Extraction]], seed: int
-) -> StoredCell:
-    read = [_read(attack, side, subject.split) for side in sides]
-    cell = make_cell(attack, subject.split, read[0], read[1] if len(read) > 1 else None, seed)
-    spent = [sides[0][signal] for signal in attack.signals]
-    counts = sum((extraction.counts for extraction in spent), Counts())
-    queries = Queries(
-        sent=counts.sent,
-        answered=counts.answered,
-        cached=counts.cached,
-        retried=counts.retried,
-        budget=plan.ledger.budget,
-        seconds=sum(extraction.seconds for extraction in spent),
-    )
-    return StoredCell(cell, queries, asdict(plan.card))
-
-
-def _read(attack: Attack, side: dict[Signal, Extraction], split: Split) -> Signals:
-    return joined([read_signals(side[signal].plan.folder, split.sample_id) for signal in attack.signals])

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.inference.base import InferenceModel, Membership, Scores, Signals
+from leakscope.attack_engine.attacks.inference.base import Membership, Scores
+from leakscope.attack_engine.attacks.inference.over_draws import Draws, DrawsScorer, OverDraws
 from leakscope.core.datasets import Ids
 from leakscope.core.errors import DataError
 from leakscope.core.splits import KNOWN, Split
@@ -49,16 +50,22 @@ def require_samples(split: Split) -> None:
             )
 
 
-def score_partial(inference: InferenceModel, signals: Signals, split: Split, rng: np.random.Generator) -> Scored:
-    """Fit `inference` on the known rows of `signals` (float32 [S, K], in the split's order), score the others."""
+def score_partial(inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator) -> Scored:
+    """Fit `inference` on the known rows of `features` (float32 [S, R, F], in the split's order), score the others."""
     known = split.role == KNOWN
-    scorer = inference.fit(signals[known], split.member[known], rng)
-    score = scorer.score(signals[~known])
-    return Scored(split.sample_id[~known], split.member[~known], score, scorer.threshold)
+    scorer = inference.fit(features[known], split.member[known], rng)
+    return scored_by(scorer, features, split)
+
+
+def scored_by(scorer: DrawsScorer, features: Draws, split: Split) -> Scored:
+    """Scores of the evaluated rows of `features` (float32 [S, R, F], in the split's order)."""
+    evaluated = split.role != KNOWN
+    score = scorer.score(features[evaluated])
+    return Scored(split.sample_id[evaluated], split.member[evaluated], score, scorer.threshold)
 
 
 def conformal_p_values(
-    inference: InferenceModel, signals: Signals, split: Split, rng: np.random.Generator
+    inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """p-value of each evaluated sample for "not a member", calibrated on known non-members.
 
@@ -69,17 +76,44 @@ def conformal_p_values(
         float64 [E], in the order of `score_partial`.
     """
     known = np.flatnonzero(split.role == KNOWN)
-    evaluated = signals[split.role != KNOWN]
+    evaluated = features[split.role != KNOWN]
     fold = _stratified_folds(split.member[known], rng)
     at_least = np.ones(len(evaluated))
     for held_out in range(_FOLDS):
         rows = known[fold != held_out]
-        scorer = inference.fit(signals[rows], split.member[rows], rng)
+        scorer = inference.fit(features[rows], split.member[rows], rng)
         calibration = known[(fold == held_out) & ~split.member[known]]
-        reference = np.sort(scorer.score(signals[calibration]))
+        reference = np.sort(scorer.score(features[calibration]))
         at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
     p_values: NDArray[np.float64] = at_least / (1 + np.count_nonzero(~split.member[known]))
     return p_values
+
+
+def with_less_known(split: Split, fraction: float, rng: np.random.Generator) -> Split:
+    """The split with fewer known samples and the same evaluated ones.
+
+    Args:
+        split: the whole.
+        fraction: of all members, and of all non-members, that stay known; at most what the split knows. Of two
+            fractions with equal generators, the smaller's known samples are among the larger's.
+        rng: which samples stay.
+
+    Raises:
+        DataError: the split knows fewer, or too few are left for any inference.
+    """
+    kept = split.role != KNOWN
+    for member in (True, False):
+        side = split.member == member
+        known = rng.permutation(np.flatnonzero(side & (split.role == KNOWN)))
+        wanted = round(fraction * np.count_nonzero(side))
+        if wanted > len(known):
+            raise DataError(
+                f"A knowledge of {fraction:g} needs {wanted} known samples of a side; the split knows {len(known)}."
+            )
+        kept[known[:wanted]] = True
+    less = Split(split.sample_id[kept], split.member[kept], split.role[kept], split.dataset_digest, split.seed)
+    require_samples(less)
+    return less
 
 
 def exchanged(split: Split, rng: np.random.Generator) -> Split | None:

@@ -11,13 +11,16 @@ import pandas as pd
 
 from leakscope.attack_engine.audits.cell import Cell
 from leakscope.attack_engine.audits.scoring import Scored
+from leakscope.attack_engine.audits.sweeps import Swept
 from leakscope.attack_engine.evaluation.results import Curves, Queries
 from leakscope.core.config import from_mapping
 from leakscope.core.files import write_atomically
 
 SCORES = "scores.parquet"
+P_VALUES = "p_values.npy"
 _FACTS = "cell.json"
-_AUDIT = "audit"
+_AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
+_Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,12 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
     """Write a cell; its facts last, so that a folder with facts is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     cell = stored.cell
-    frames = [_frame(_AUDIT, cell.scored).assign(p_value=cell.p_values)]
-    frames += [_frame(name, scored) for name, scored in cell.controls.items()]
-    pd.concat(frames).to_parquet(folder / SCORES, index=False)
+    scored = dict(_all_scored(cell))
+    pd.concat([_frame(key, one) for key, one in scored.items()]).to_parquet(folder / SCORES, index=False)
+    if cell.p_values is not None:
+        np.save(folder / P_VALUES, cell.p_values)
     facts = {
-        "thresholds": {_AUDIT: cell.scored.threshold} | {name: s.threshold for name, s in cell.controls.items()},
+        "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
         "curves": [asdict(curves) for curves in cell.curves],
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
@@ -51,22 +55,41 @@ def read_cell(folder: Path) -> StoredCell | None:
         return None
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     table = pd.read_parquet(folder / SCORES)
-    scored = dict(_scored(table, facts["thresholds"]))
-    audit = table[table["of"] == _AUDIT]
+    scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
     curves = tuple(from_mapping(Curves, item, str(folder)) for item in facts["curves"])
-    cell = Cell(scored.pop(_AUDIT), audit["p_value"].to_numpy(dtype=np.float64), scored, curves)
+    p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
+    cell = Cell(
+        scored[_AUDIT, "", 0.0],
+        p_values,
+        {name: one for (kind, name, _), one in scored.items() if kind == _CONTROL},
+        curves,
+        tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
+        {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
+    )
     return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
 
-def _frame(name: str, scored: Scored) -> pd.DataFrame:
+def _all_scored(cell: Cell) -> Iterator[tuple[_Key, Scored]]:
+    yield (_AUDIT, "", 0.0), cell.scored
+    for name, scored in cell.controls.items():
+        yield (_CONTROL, name, 0.0), scored
+    for swept in cell.sweeps:
+        yield (_SWEEP, swept.name, swept.x), swept.scored
+    for side, scored in cell.treated.items():
+        yield (_TREATED, side, 0.0), scored
+
+
+def _key(stored: list[Any]) -> _Key:
+    kind, name, x = stored
+    return kind, name, float(x)
+
+
+def _frame(key: _Key, scored: Scored) -> pd.DataFrame:
+    kind, name, x = key
     columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score}
-    return pd.DataFrame({"of": name, **columns})
+    return pd.DataFrame({"of": kind, "name": name, "x": x, **columns})
 
 
-def _scored(table: pd.DataFrame, thresholds: Mapping[str, float]) -> Iterator[tuple[str, Scored]]:
-    for name, threshold in thresholds.items():
-        rows = table[table["of"] == name]
-        yield (
-            name,
-            Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold),
-        )
+def _scored(table: pd.DataFrame, key: _Key, threshold: float) -> Scored:
+    rows = table[(table["of"] == key[0]) & (table["name"] == key[1]) & (table["x"] == key[2])]
+    return Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold)

@@ -17,10 +17,13 @@ def register(app: typer.Typer) -> None:
 
 def run(
     experiment: Annotated[Path, typer.Argument(help="An experiment's YAML file.")],
+    scale: Annotated[
+        str, typer.Option(help="One of the file's scales, such as small or paper; default: its first.")
+    ] = "",
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
-    checked = load_experiment(experiment)
+    checked = load_experiment(experiment, scale)
     from leakscope.attack_engine.runs.experiment import run_experiment
 
     report = run_experiment(checked, experiment, root, Console(stderr=True))

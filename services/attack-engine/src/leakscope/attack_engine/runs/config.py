@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from leakscope.attack_engine.attacks import Attack, AttackChoice
+from leakscope.attack_engine.audits.sweeps import SweepChoice
+from leakscope.attack_engine.evaluation.results import Published
+from leakscope.attack_engine.runs.scales import at_scale
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DATASETS, DatasetSpec
 from leakscope.core.errors import UsageError, unknown_name
@@ -50,7 +53,7 @@ class Experiment:
     """A whole experiment file.
 
     Attributes:
-        name: folder name of the run and of the MLflow experiment.
+        name: of the experiment.
         title: the report's title.
         needs: what it takes, for a reader: data, time, hardware.
         datasets, splits: by the names that the rest of the file uses.
@@ -60,6 +63,13 @@ class Experiment:
         trainings: victims trained side by side.
         budget: images that each endpoint may be asked at most; None for no limit.
         keep_answers: keep every answer of every endpoint on disk.
+        sweeps: knowledge and queries that every audit is repeated with.
+        shadow: also attack each victim with what was fitted on each other victim of the same recipe, options, epochs
+            and defence whose data set is another: every ordered pair.
+        as_published_transforms: victims that are also attacked, with their twins, on samples treated as the published
+            code does; a control experiment.
+        published: a paper's numbers, to stand beside the measured ones.
+        scale: which of the file's scales this is.
     """
 
     name: str
@@ -74,19 +84,33 @@ class Experiment:
     trainings: int = 2
     budget: int | None = None
     keep_answers: bool = False
+    sweeps: SweepChoice = field(default_factory=SweepChoice)
+    shadow: bool = False
+    as_published_transforms: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    scale: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder and of the MLflow experiment: each scale has its own."""
+        return f"{self.name}-{self.scale}" if self.scale else self.name
 
     def attack(self, choice: AttackChoice) -> Attack:
         """Build one of the experiment's attacks."""
         return choice.build(self.seed)
 
 
-def load_experiment(path: Path) -> Experiment:
+def load_experiment(path: Path, scale: str = "") -> Experiment:
     """Read and check an experiment file; every name in it is resolved before anything runs.
 
+    Args:
+        path: the file.
+        scale: one of the file's `scales`; "" takes the first, where there are any.
+
     Raises:
-        UsageError: an unknown key or name, by place and with the nearest known one.
+        UsageError: an unknown key, name or scale, by place and with the nearest known one.
     """
-    content = load_yaml(path)
+    content = at_scale(load_yaml(path), scale, str(path))
     experiment = from_mapping(Experiment, {"title": content.get("name", ""), **content}, str(path))
     for split in experiment.splits.values():
         _known("data set of a split", split.dataset, experiment.datasets)
@@ -97,9 +121,24 @@ def load_experiment(path: Path) -> Experiment:
         DATASETS.entry(dataset.name)
     for choice in experiment.attacks:
         experiment.attack(choice)
+    _check_controls(experiment)
     _distinct("victim", [victim.name for victim in experiment.victims])
     _distinct("attack", [choice.label or choice.name for choice in experiment.attacks])
     return experiment
+
+
+def _check_controls(experiment: Experiment) -> None:
+    """Every victim and attack that is named beside the matrix is in it, and every sweep can be done."""
+    victims = [victim.name for victim in experiment.victims]
+    for name in experiment.as_published_transforms:
+        _known("victim", name, victims)
+    for number in experiment.published:
+        _known("victim of a published number", number.victim, victims)
+        _known("attack of a published number", number.attack, [c.label or c.name for c in experiment.attacks])
+    for fraction in experiment.sweeps.knowledge:
+        low = min(split.known_fraction for split in experiment.splits.values())
+        if not 0 < fraction <= low:
+            raise UsageError(f"sweeps.knowledge: {fraction:g} must lie above 0 and at most at known_fraction, {low:g}.")
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> None:

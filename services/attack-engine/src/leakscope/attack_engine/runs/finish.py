@@ -9,6 +9,7 @@ from rich.console import Console
 
 from leakscope.attack_engine.audits.conclude import AuditedCell, conclude
 from leakscope.attack_engine.audits.store import SCORES
+from leakscope.attack_engine.evaluation.results import Published
 from leakscope.attack_engine.evaluation.serialise import save_findings
 from leakscope.attack_engine.report.render import render
 from leakscope.attack_engine.runs.layout import Layout
@@ -34,6 +35,8 @@ def finish(
     *,
     configuration: Mapping[str, Any],
     files: Mapping[str, Path],
+    scale: str = "",
+    published: Sequence[Published] = (),
 ) -> Path:
     """Judge `cells` as one report; returns the report's path.
 
@@ -45,8 +48,11 @@ def finish(
         console: where the verdict is said.
         configuration: what was asked for, for the report.
         files: further files to record, by artifact folder.
+        scale: that the experiment was run at.
+        published: a paper's numbers, for the report.
     """
-    findings = conclude(title, [cell.audited for cell in cells], configuration)
+    audited = [cell.audited for cell in cells]
+    findings = conclude(title, audited, configuration, scale=scale, published=published)
     save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
     for cell, audit in zip(cells, findings.audits, strict=True):

@@ -12,18 +12,21 @@ from rich.console import Console
 from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.audits.conclude import AuditedCell
 from leakscope.attack_engine.audits.gather import Effort, Subject, gather
-from leakscope.attack_engine.audits.store import write_cell
+from leakscope.attack_engine.audits.store import read_cell
+from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
+from leakscope.attack_engine.extraction import ray_session
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
+from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.serving import served
 from leakscope.core import architectures
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_json
-from leakscope.core.errors import EndpointError
+from leakscope.core.errors import DataError, EndpointError
 from leakscope.core.oip import names
-from leakscope.core.splits import Split
+from leakscope.core.splits import Split, write_split
 from leakscope.core.tracking import default_uri, finishing, open_run
 
 AUTO, NONE = "auto", "none"
@@ -43,6 +46,7 @@ class LiveAudit:
         untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
         seed: of every fit and bootstrap.
         effort: how hard the endpoint is asked.
+        sweeps: what every attack is repeated with.
     """
 
     name: str
@@ -53,6 +57,7 @@ class LiveAudit:
     untrained: str
     seed: int
     effort: Effort
+    sweeps: SweepChoice = NO_SWEEPS
 
 
 def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
@@ -66,21 +71,39 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     for attack in audit.attacks:
         card.check_outputs(attack.outputs)
     layout = Layout(root, audit.name)
-    key = digest_json([card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks]])
+    key = digest_json(
+        [card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks], asdict(audit.sweeps)]
+    )
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
     with finishing(run), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
-        stored = gather(audit.attacks, subject, audit.effort, audit.seed, console)
         victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
-        cells = []
-        for attack, cell in zip(audit.attacks, stored, strict=True):
-            cell_key = digest_json([key, attack.name])
-            write_cell(cell, layout.cell(cell_key))
-            audited = AuditedCell(victim, attack, cell, audit.dataset, audit.split, audit.seed)
-            cells.append(FinishedCell(cell_key, audited))
+        cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
             f"Audit of {victim.name}", cells, layout, run, console, configuration=_configuration(audit), files={}
         )
+
+
+def _cells(
+    audit: LiveAudit, subject: Subject, victim: Victim, key: str, layout: Layout, console: Console
+) -> Iterator[FinishedCell]:
+    """Ask, fit side by side, and read the cells back."""
+    path = layout.split(audit.split.digest)
+    if not path.exists():
+        write_split(audit.split, path)
+    keys = [digest_json([key, attack.name]) for attack in audit.attacks]
+    with ray_session(audit.effort.workers):
+        gathered = gather(audit.attacks, subject, audit.effort, console)
+        work = [
+            CellWork.of(attack, gathered, path, audit.seed, layout.cell(cell), sweeps=audit.sweeps)
+            for attack, cell in zip(audit.attacks, keys, strict=True)
+        ]
+        fit_cells(work, console)
+    for attack, cell in zip(audit.attacks, keys, strict=True):
+        stored = read_cell(layout.cell(cell))
+        if stored is None:
+            raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
+        yield FinishedCell(cell, AuditedCell(victim, attack, stored, audit.dataset, audit.split, audit.seed))
 
 
 @contextmanager
@@ -132,4 +155,5 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "untrained": audit.untrained,
         "seed": audit.seed,
         "effort": asdict(audit.effort),
+        "sweeps": asdict(audit.sweeps),
     }

@@ -14,7 +14,7 @@ def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
     """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores."""
     if parent.finished_child(key) is not None:
         return
-    with finishing(parent.child(f"{audit.victim.name} / {audit.attack}", key)) as run:
+    with finishing(parent.child(_name(audit), key)) as run:
         run.set_tags({"leakscope.kind": "audit", "leakscope.outcome": str(audit.verdict.outcome)})
         run.log_params(audit_parameters(audit))
         run.log_metrics(dict(audit_metrics(audit)))
@@ -26,6 +26,15 @@ def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
             for name, content in figures(audit).items():
                 (Path(folder) / name).write_bytes(content)
             run.log_artifact(Path(folder), "figures")
+        for sweep in audit.sweeps:
+            for point in sweep.points:
+                step = round(point.x * 100) if point.x < 1 else round(point.x)
+                run.log_metrics({f"auc_by_{sweep.name}": point.auc.value}, step)
+
+
+def _name(audit: Audit) -> str:
+    victim = f"{audit.shadow} -> {audit.victim.name}" if audit.shadow else audit.victim.name
+    return f"{victim} / {audit.attack}"
 
 
 def record_findings(run: Run, findings: Findings, files: Mapping[str, Path]) -> None:
@@ -41,6 +50,7 @@ def audit_parameters(audit: Audit) -> dict[str, Any]:
     """What determined the audit, as MLflow parameters."""
     return {
         "victim": audit.victim.name,
+        "shadow": audit.shadow,
         "attack": audit.attack,
         "dataset": audit.victim.dataset,
         "seed": audit.seed,
@@ -73,6 +83,7 @@ def audit_metrics(audit: Audit) -> Iterator[tuple[str, float]]:
     yield "split_test_p", audit.validity.split_test.p_value
     for control in audit.validity.null_controls:
         yield f"null_auc_{control.name.replace(' ', '_')}", control.auc.value
-    yield "members_found", len(audit.discoveries.sample_ids)
+    if audit.discoveries is not None:
+        yield "members_found", len(audit.discoveries.sample_ids)
     for kind in ("sent", "answered", "cached", "retried"):
         yield f"images_{kind}", getattr(audit.queries, kind)

@@ -16,7 +16,8 @@ from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.errors import Interrupted, LeakscopeError
 from leakscope.core.splits import Split, read_split
 from leakscope.core.tracking import Run, finishing
-from leakscope.trainer import RECIPES, read_progress, train, untrained, work_folder
+from leakscope.core.views.augmentations import Augmentation
+from leakscope.trainer import RECIPES, make_plan, read_progress, train, untrained, work_folder
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
@@ -39,15 +40,32 @@ class VictimJob:
         """SHA-256 (hex) of recipe, its code and options, data, split, epochs, defence and seed."""
         return digest_json(
             {
-                "recipe": self.choice.recipe,
+                **self._training,
                 "code": digest_file(Path(inspect.getfile(RECIPES.get(self.choice.recipe)))),
-                "options": dict(self.choice.options),
-                "epochs": self.choice.epochs,
-                "defences": [asdict(defence) for defence in self.choice.defences],
                 "split": self.split.digest,
                 "seed": self.seed,
             }
         )
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The victim's own training augmentation, for an adversary who knows it."""
+        choice = self.choice
+        return make_plan(choice.recipe, choice.options, choice.epochs, choice.defences).options.augmentation
+
+    def is_shadow_of(self, other: "VictimJob") -> bool:
+        """Whether this encoder is trained as `other`, on another data set."""
+        return self._training == other._training and self.split.dataset_digest != other.split.dataset_digest
+
+    @property
+    def _training(self) -> dict[str, Any]:
+        choice = self.choice
+        return {
+            "recipe": choice.recipe,
+            "options": dict(choice.options),
+            "epochs": choice.epochs,
+            "defences": [asdict(defence) for defence in choice.defences],
+        }
 
     @property
     def folder(self) -> Path:

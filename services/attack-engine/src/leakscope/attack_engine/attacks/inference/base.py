@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Signals = NDArray[np.float32]
 Membership = NDArray[np.bool_]
@@ -34,18 +36,27 @@ class InferenceModel(Protocol):
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Centre and scale per signal entry, from the known samples alone."""
+    """Centre and scale, from the known samples alone."""
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
 
     @classmethod
     def of(cls, signals: Signals) -> "Standardiser":
-        """Statistics of `signals` [S, K]; a constant entry keeps its scale."""
+        """Statistics of each entry of `signals` [S, K]; a constant entry keeps its scale."""
         values = signals.astype(np.float64)
         deviation = values.std(axis=0)
         return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
 
+    @classmethod
+    def of_all(cls, signals: Signals) -> "Standardiser":
+        """Statistics of all entries of `signals` [S, K] together, for a model that treats them alike."""
+        return cls.of(signals.reshape(-1, 1))
+
     def __call__(self, signals: Signals) -> NDArray[np.float64]:
         """Standardised signals float64 [S, K]."""
         return (signals.astype(np.float64) - self.mean) / self.scale
+
+    def tensor(self, signals: Signals) -> Tensor:
+        """Standardised signals as a tensor, float32 [S, K]."""
+        return torch.from_numpy(self(signals).astype(np.float32))

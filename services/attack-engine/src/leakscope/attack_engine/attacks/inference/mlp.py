@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Scores, Signals, Standardiser
 from leakscope.core.threads import using_threads
@@ -24,7 +24,7 @@ class MlpScorer:
     @torch.inference_mode()
     def score(self, signals: Signals) -> Scores:
         """Logits float64 [S] of membership."""
-        logits: Scores = self.network(_tensor(self.standardise(signals))).squeeze(1).double().numpy()
+        logits: Scores = self.network(self.standardise.tensor(signals)).squeeze(1).double().numpy()
         return logits
 
 
@@ -52,7 +52,7 @@ class Mlp:
 
     def _fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> MlpScorer:
         standardise = Standardiser.of(signals)
-        inputs, targets = _tensor(standardise(signals)), torch.from_numpy(member.astype(np.float32))
+        inputs, targets = standardise.tensor(signals), torch.from_numpy(member.astype(np.float32))
         network = self._network(inputs.shape[1], rng)
         optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         for _ in range(self.epochs):
@@ -92,7 +92,3 @@ def balanced_batches(member: Membership, batch: int, rng: np.random.Generator) -
     half = max(1, batch // 2)
     for start in range(0, length, half):
         yield np.concatenate([order[start : start + half] for order in orders])
-
-
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))

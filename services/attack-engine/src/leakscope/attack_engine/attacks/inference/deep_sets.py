@@ -1,0 +1,81 @@
+"""A set network over the similarities, blind to their order: EncoderMI-S."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leakscope.attack_engine.attacks.inference.base import Membership, Scores, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.mlp import balanced_batches
+from leakscope.core.threads import using_threads
+
+
+class SetNetwork(nn.Module):
+    """rho(mean of phi(element)) over a set of scalars (Zaheer et al., Deep Sets, NeurIPS 2017)."""
+
+    def __init__(self, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.phi = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.rho = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, generator=generator)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, sets: Tensor) -> Tensor:
+        """Logits [B] of sets of scalars [B, F]."""
+        logits: Tensor = self.rho(self.phi(sets.unsqueeze(-1)).mean(dim=1)).squeeze(-1)
+        return logits
+
+
+@dataclass(frozen=True)
+class SetScorer:
+    """Scores are logits."""
+
+    standardise: Standardiser
+    network: SetNetwork
+    threshold: float = 0.0
+
+    @torch.inference_mode()
+    def score(self, signals: Signals) -> Scores:
+        """Logits float64 [S] of membership."""
+        logits: Scores = self.network(self.standardise.tensor(signals)).double().numpy()
+        return logits
+
+
+@dataclass(frozen=True)
+class DeepSets:
+    """Set-based inference (EncoderMI, CCS 2021): binary cross-entropy and Adam on balanced batches.
+
+    Attributes:
+        width: of every hidden layer.
+        epochs: passes over the larger side.
+        batch: samples a batch, half of them members.
+        learning_rate, weight_decay: of Adam.
+    """
+
+    width: int = 32
+    epochs: int = 100
+    batch: int = 100
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+
+    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> SetScorer:
+        """Fit on the known samples; initial weights and batches are drawn from `rng`."""
+        with using_threads(1):
+            return self._fit(signals, member, rng)
+
+    def _fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> SetScorer:
+        standardise = Standardiser.of_all(signals)
+        inputs, targets = standardise.tensor(signals), torch.from_numpy(member.astype(np.float32))
+        network = SetNetwork(self.width, torch.Generator().manual_seed(int(rng.integers(2**62))))
+        optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        for _ in range(self.epochs):
+            for rows in balanced_batches(member, self.batch, rng):
+                chosen = torch.from_numpy(rows)
+                loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[chosen]), targets[chosen])
+                optimiser.zero_grad()
+                torch.autograd.backward(loss)
+                optimiser.step()
+        return SetScorer(standardise, network.eval())

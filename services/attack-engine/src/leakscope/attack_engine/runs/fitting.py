@@ -1,0 +1,143 @@
+"""Fitting cells: each a task of its own on Ray, written when it is done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.audits.cell import Cell, make_cell, make_shadow_cell
+from leakscope.attack_engine.audits.extracted import Extracted, Shadow
+from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Gathered, read_extracted
+from leakscope.attack_engine.audits.store import StoredCell, write_cell
+from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
+from leakscope.attack_engine.evaluation.results import Queries
+from leakscope.attack_engine.runs.display import bars
+from leakscope.core.errors import LeakscopeError
+from leakscope.core.splits import Split, read_split
+
+_Folders = tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class ShadowWork:
+    """Where a shadow encoder's signals are, and who is a member of it."""
+
+    attack: Attack
+    folders: _Folders
+    split_path: Path
+
+    @classmethod
+    def of(cls, attack: Attack, gathered: Gathered, split_path: Path) -> "ShadowWork":
+        """The shadow encoder's part of a cell."""
+        return cls(attack, _folders(gathered, attack, VICTIM), split_path)
+
+    def read(self) -> Shadow:
+        """All its samples: an adversary knows the membership of an encoder that it trained itself."""
+        split = read_split(self.split_path)
+        return Shadow(self.attack, read_extracted(self.folders, split.sample_id), split.member)
+
+
+@dataclass(frozen=True)
+class CellWork:
+    """One cell to fit: small, picklable, with the signals on disk."""
+
+    attack: Attack
+    split_path: Path
+    victim: _Folders
+    twin: _Folders | None
+    treated: Mapping[str, _Folders]
+    shadow: ShadowWork | None
+    sweeps: SweepChoice
+    seed: int
+    queries: Queries
+    card: Mapping[str, Any]
+    folder: Path
+
+    @classmethod
+    def of(
+        cls,
+        attack: Attack,
+        gathered: Gathered,
+        split_path: Path,
+        seed: int,
+        folder: Path,
+        *,
+        sweeps: SweepChoice = NO_SWEEPS,
+        treated: bool = False,
+        shadow: ShadowWork | None = None,
+    ) -> "CellWork":
+        """The cell of `attack` on what was gathered, to be written to `folder`."""
+        unlike = {side: gathered.folders(attack, side, treated=True) for side in (VICTIM, TWIN) if treated}
+        return cls(
+            attack=attack,
+            split_path=split_path,
+            victim=_folders(gathered, attack, VICTIM),
+            twin=gathered.folders(attack, TWIN),
+            treated={side: folders for side, folders in unlike.items() if folders},
+            shadow=shadow,
+            sweeps=sweeps,
+            seed=seed,
+            queries=gathered.queries(attack),
+            card=gathered.card,
+            folder=folder,
+        )
+
+    def fit(self) -> StoredCell:
+        """Read the signals, fit, score."""
+        return StoredCell(self._cell(read_split(self.split_path)), self.queries, self.card)
+
+    def _cell(self, split: Split) -> Cell:
+        def read(folders: _Folders) -> Extracted:
+            return read_extracted(folders, split.sample_id)
+
+        victim, twin = read(self.victim), read(self.twin) if self.twin else None
+        if self.shadow is not None:
+            return make_shadow_cell(self.attack, split, victim, twin, self.shadow.read(), self.seed)
+        treated = {side: read(folders) for side, folders in self.treated.items()}
+        return make_cell(self.attack, split, victim, twin, self.seed, sweeps=self.sweeps, treated=treated)
+
+
+def fit_cells(work: Sequence[CellWork], console: Console) -> None:
+    """Fit the cells side by side on the Ray cluster that this process is connected to; each is written when done.
+
+    Raises:
+        LeakscopeError: whatever a cell ran into; the others that were done are kept.
+    """
+    waiting = [_fit.remote(cell) for cell in work]
+    with bars(console) as progress:
+        bar = progress.add_task("fit", total=len(work), rate="")
+        try:
+            while waiting:
+                done, waiting = ray.wait(waiting)
+                for reference in done:
+                    _raise(ray.get(reference))
+                    progress.advance(bar)
+        finally:
+            for reference in waiting:
+                ray.cancel(reference)
+
+
+@ray.remote(max_retries=2)
+def _fit(work: CellWork) -> LeakscopeError | None:
+    """Fit one cell and write it. A `LeakscopeError` is returned, so that it arrives as what it is."""
+    try:
+        write_cell(work.fit(), work.folder)
+    except LeakscopeError as error:
+        return error
+    return None
+
+
+def _raise(error: LeakscopeError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _folders(gathered: Gathered, attack: Attack, side: str) -> _Folders:
+    folders = gathered.folders(attack, side)
+    if folders is None:
+        raise ValueError(f"nothing was gathered of the {side} for {attack.name}")
+    return folders
