@@ -2,12 +2,14 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from leakscope.attack_engine.evaluation.results import (
+    Artefact,
     Audit,
     BlindBaseline,
     Curves,
@@ -22,9 +24,12 @@ from leakscope.attack_engine.evaluation.results import (
     NullControl,
     Outcome,
     Power,
+    Published,
     Queries,
     Roc,
     SplitTest,
+    Sweep,
+    SweepPoint,
     TprAtFpr,
     Validity,
     Verdict,
@@ -236,3 +241,97 @@ def build_findings() -> Findings:
 @pytest.fixture(scope="session")
 def findings() -> Findings:
     return build_findings()
+
+
+def variant(original: Victim, name: str, probe: float, *defences: dict, **training: object) -> Victim:
+    """`original` under another name, with defences and with what they change of its training."""
+    known = {
+        **original.training,
+        "options": {"depth": 4, "crop_scale_from": 0.2, **training.pop("options", {})},
+        "seed": 0, "defences": list(defences), "probe_accuracy": probe, **training,
+    }  # fmt: skip
+    return replace(original, name=name, url=f"grpc://127.0.0.1:8701/{name}", training=known)
+
+
+def swept(audit: Audit) -> Audit:
+    """`audit` with both sweeps, towards its own result."""
+    gain = audit.evaluation.auc.value - 0.5
+
+    def sweep(name: str, places: tuple[float, ...]) -> Sweep:
+        shares = [(i + 1) / len(places) for i in range(len(places))]
+        points = [
+            SweepPoint(
+                x, around(0.5 + share * gain, 0.08), around(0.5 + share * gain / 2, 0.07, method="Clopper-Pearson")
+            )
+            for x, share in zip(places, shares, strict=True)
+        ]
+        return Sweep(name, tuple(points))
+
+    return replace(audit, sweeps=(sweep("knowledge", (0.1, 0.2, 0.3, 0.4, 0.5)), sweep("queries", (17, 33, 65, 129))))
+
+
+def build_compared() -> Findings:
+    """Findings with all that sets audits beside one another: defences, sweeps, shadows, a paper, the treatment."""
+    base = build_findings()
+    mae = variant(victim("mae", "composites"), "mae", 0.48)
+    victims = (
+        mae,
+        variant(mae, "mae-early", 0.451, {"name": "early-stop", "options": {"fraction": 0.5}}),
+        variant(mae, "mae-scsr", 0.468, {"name": "scsr", "options": {"lower": 0.4}}, options={"crop_scale_from": 0.4}),
+        variant(
+            mae, "mae-dp", 0.132, {"name": "dp-sgd", "options": {"clip": 1.0, "noise": 0.8}},
+            privacy={"epsilon": 0.3, "delta": 1e-5},
+        ),
+    )  # fmt: skip
+    gaps = (1.2, 1.1, 2.4, 0.0)
+    audits = [
+        audit(one, attack, gap=gap if attack == "partcrop" else gap / 2, size=300, seed=seed)
+        for seed, (one, gap) in enumerate(zip(victims, gaps, strict=True))
+        for attack in ("partcrop", "partcrop+encodermi")
+    ]
+    audits[:2] = [swept(audits[0]), swept(audits[1])]
+    shadow = audit(mae, "partcrop", gap=0.7, size=300, seed=11)
+    audits += [replace(shadow, shadow="mae-on-digits", discoveries=None)]
+    return replace(
+        base,
+        audits=tuple(audits),
+        scale="small",
+        published=(
+            Published("PartCrop, Table 3", "mae", "partcrop", {"accuracy": 0.5838, "precision": 0.57, "recall": 0.6}),
+            Published("PartCrop, Table 3", "moco", "partcrop", {"accuracy": 0.772}),
+            Published("PartCrop, Figure 5", "mae", "partcrop", {"accuracy": 0.5674}, knowledge=0.1),
+            Published("PartCrop, Figure 5", "mae", "partcrop", {"accuracy": 0.55}, queries=65),
+            Published("PartCrop, Figure 5", "mae", "partcrop", {"accuracy": 0.55}, queries=64),
+            Published("PartCrop, Table 6", "mae", "partcrop", {"accuracy": 0.565}, shadow="mae-on-digits"),
+            Published("PartCrop, Table 8", "mae-dp", "partcrop", {"accuracy": 0.545, "probe_accuracy": 0.132}),
+        ),
+        artefacts=(
+            Artefact(
+                "mae-untrained",
+                "partcrop",
+                False,
+                300,
+                300,
+                around(0.481, 0.04),
+                around(0.483, 0.04),
+                around(0.579, 0.04),
+                around(0.569, 0.04),
+            ),
+            Artefact(
+                "mae",
+                "partcrop",
+                True,
+                300,
+                300,
+                around(0.6, 0.04),
+                around(0.57, 0.04),
+                around(0.66, 0.04),
+                around(0.61, 0.04),
+            ),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def compared() -> Findings:
+    return build_compared()

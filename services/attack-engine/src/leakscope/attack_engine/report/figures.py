@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from leakscope.attack_engine.evaluation.results import Audit
+from leakscope.attack_engine.report import sweeps
 from leakscope.attack_engine.report.assets import asset
 from leakscope.attack_engine.report.charts.curves import curves
 from leakscope.attack_engine.report.charts.histogram import histogram
@@ -14,7 +15,10 @@ from leakscope.attack_engine.report.palette import with_light_colours
 
 
 def figures(audit: Audit) -> dict[str, bytes]:
-    """Standalone SVG files (UTF-8), by file name: `roc.svg`, `scores.svg` and one `curves-*.svg` per diagnostic."""
+    """Standalone SVG files (UTF-8), by file name.
+
+    `roc.svg`, `scores.svg`, one `curves-*.svg` per diagnostic and one `sweep-*.svg` per sweep.
+    """
     return {name: _standalone(chart) for name, chart in _charts(audit)}
 
 
@@ -22,8 +26,14 @@ def _charts(audit: Audit) -> Iterator[tuple[str, Markup]]:
     yield "roc.svg", roc(audit.evaluation)
     yield "scores.svg", histogram(audit.evaluation.histogram)
     for number, data in enumerate(audit.curves, 1):
-        slug = re.sub(r"[^a-z0-9]+", "-", data.title.lower()).strip("-")
-        yield f"curves-{number}-{slug}.svg".replace("-.", "."), curves(data)
+        yield f"curves-{number}-{_slug(data.title)}.svg".replace("-.", "."), curves(data)
+
+    for sweep in sweeps.drawn_sweeps(audit):
+        yield f"sweep-{_slug(sweep.name)}.svg", sweeps.chart_of(audit, sweep)
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _standalone(chart: Markup) -> bytes:

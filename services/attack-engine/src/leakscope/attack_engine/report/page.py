@@ -23,6 +23,12 @@ class Cell:
         return further_reasons(self.audit.verdict)
 
     @property
+    def place(self) -> str:
+        """The victim and the attack in words, with the shadow encoder where one was fitted on."""
+        fitted = f", fitted on {self.audit.shadow}" if self.audit.shadow else ""
+        return f"{self.audit.victim.name} under {self.audit.attack}{fitted}"
+
+    @property
     def failed_controls(self) -> list[NullControl]:
         """The null controls that found what cannot be there."""
         return [control for control in self.audit.validity.null_controls if not control.holds]
@@ -36,9 +42,40 @@ class Group:
     victim: Victim
     cells: tuple[Cell, ...]
 
+    @property
+    def partial(self) -> tuple[Cell, ...]:
+        """The audits in the partial setting."""
+        return self.fitted_on("")
+
+    def fitted_on(self, shadow: str) -> tuple[Cell, ...]:
+        """The audits whose attack was fitted on the encoder `shadow`; "" is the partial setting."""
+        return tuple(cell for cell in self.cells if cell.audit.shadow == shadow)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a matrix: audits in one setting of one victim, at `anchor` on the page."""
+
+    anchor: str
+    title: str
+    dataset: str
+    cells: tuple[Cell, ...]
+
     def under(self, attack: str) -> list[Cell]:
-        """The audits of this victim by `attack`: none, one, or several (other seeds or knowledge)."""
+        """The row's audits by `attack`: none, one, or several (other seeds or knowledge)."""
         return [cell for cell in self.cells if cell.audit.attack == attack]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Audits of one setting: a row for each victim, or for each shadow encoder and victim, a column for each attack."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """The attacks of all rows, in the order of their first audit."""
+        return tuple(dict.fromkeys(cell.audit.attack for row in self.rows for cell in row.cells))
 
 
 @dataclass(frozen=True)
@@ -57,6 +94,8 @@ class Page:
     findings: Findings
     headline: Headline
     groups: tuple[Group, ...]
+    partial: Matrix
+    shadow: Matrix
     attacks: tuple[str, ...]
     tally: tuple[tuple[Outcome, int], ...]
     queries: Queries
@@ -68,8 +107,10 @@ def page(findings: Findings) -> Page:
     outcomes = [audit.verdict.outcome for audit in findings.audits]
     return Page(
         findings=findings,
-        headline=_headline(findings),
+        headline=_headline(findings, groups),
         groups=groups,
+        partial=Matrix(tuple(_partial_rows(groups))),
+        shadow=Matrix(tuple(_shadow_rows(groups))),
         attacks=tuple(dict.fromkeys(audit.attack for audit in findings.audits)),
         tally=tuple((outcome, outcomes.count(outcome)) for outcome in Outcome if outcome in outcomes),
         queries=_total([audit.queries for audit in findings.audits]),
@@ -84,20 +125,33 @@ def _groups(audits: Sequence[Audit]) -> Iterator[Group]:
         yield Group(f"victim-{number}", own[0].victim, cells)
 
 
-def _headline(findings: Findings) -> Headline:
+def _partial_rows(groups: Sequence[Group]) -> Iterator[Row]:
+    for group in groups:
+        if group.partial:
+            yield Row(group.anchor, group.victim.name, group.victim.dataset, group.partial)
+
+
+def _shadow_rows(groups: Sequence[Group]) -> Iterator[Row]:
+    for group in groups:
+        for shadow in dict.fromkeys(cell.audit.shadow for cell in group.cells if cell.audit.shadow):
+            title = f"{shadow} → {group.victim.name}"
+            yield Row(group.anchor, title, group.victim.dataset, group.fitted_on(shadow))
+
+
+def _headline(findings: Findings, groups: Sequence[Group]) -> Headline:
     """The overall verdict's first sentence, then the rest of it.
 
     Where a null control fails, that comes first, whatever the verdict says.
     """
-    controls = [(audit, control) for audit in findings.audits for control in audit.validity.null_controls]
-    failed = [f"{audit.victim.name} under {audit.attack}" for audit, control in controls if not control.holds]
+    controls = sum(len(audit.validity.null_controls) for audit in findings.audits)
+    failed = [cell.place for group in groups for cell in group.cells for _ in cell.failed_controls]
     verdict = findings.verdict
     first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
     if not failed or verdict.outcome is Outcome.INVALID:
         return Headline(verdict.outcome, first, (*rest, *further_reasons(verdict)))
     places = _some(list(dict.fromkeys(failed)))
     first = (
-        f"Not valid: {len(failed)} of {words.plural(len(controls), 'null control')} failed ({places}). "
+        f"Not valid: {len(failed)} of {words.plural(controls, 'null control')} failed ({places}). "
         "What those audits found is no evidence of a leak."
     )
     return Headline(Outcome.INVALID, first, (verdict.sentence, *further_reasons(verdict)))

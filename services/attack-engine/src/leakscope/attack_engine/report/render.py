@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.report import measures, words
+from leakscope.attack_engine.report import claims, measures, published, sweeps, trade_off, words
 from leakscope.attack_engine.report.assets import PACKAGE
 from leakscope.attack_engine.report.charts.curves import curves
 from leakscope.attack_engine.report.charts.histogram import histogram
@@ -12,6 +12,10 @@ from leakscope.attack_engine.report.charts.strip import strips
 from leakscope.attack_engine.report.checks import checks
 from leakscope.attack_engine.report.page import page
 from leakscope.attack_engine.report.palette import css_variables
+from leakscope.attack_engine.report.planes import plane_of
+from leakscope.attack_engine.report.treatment import reading
+
+MANY_AUDITS = 24
 
 
 def render(findings: Findings) -> str:
@@ -22,7 +26,13 @@ def render(findings: Findings) -> str:
     asks nothing of any network.
     """
     template = _environment().get_template("page.html.j2")
-    return template.render(page=page(findings), strips=strips(findings.audits))
+    arranged = page(findings)
+    return template.render(
+        page=arranged,
+        strips=strips(findings.audits),
+        sources=list(published.sources(findings)),
+        trade_offs=list(trade_off.trade_offs(arranged.groups)),
+    )
 
 
 def _environment() -> Environment:
@@ -42,8 +52,28 @@ def _environment() -> Environment:
         checks=checks,
         words=words,
         is_embedded=_is_embedded,
+        many=MANY_AUDITS,
+        reading=reading,
+        **_comparing(),
     )
     return environment
+
+
+def _comparing() -> dict[str, object]:
+    """What the templates ask of the modules that set audits beside one another."""
+    return {
+        "overlays": sweeps.overlays,
+        "drawn_sweeps": sweeps.drawn_sweeps,
+        "chart_of": sweeps.chart_of,
+        "axis_of": sweeps.axis_of,
+        "plane_of": plane_of,
+        "compare": trade_off.compare,
+        "utilities": tuple(trade_off.UTILITIES),
+        "claim": claims.claim,
+        "judge": claims.judge,
+        "metric_names": published.METRICS,
+        "scale_line": published.scale_line,
+    }
 
 
 def _is_embedded(image: str) -> bool:

@@ -52,6 +52,12 @@ def estimate(value: Estimate) -> str:
     return f"{decimal(value.value)} {decimal_interval(value.interval)}"
 
 
+def points(difference: float) -> str:
+    """A difference of two fractions in percentage points, with its sign: -0.018 -> "−1.8 points"."""
+    rounded = round(100 * difference, 1)
+    return f"{'+' if rounded > 0 else ''}{decimal(rounded or 0.0, 1)}{NBSP}points"
+
+
 def power(value: float) -> str:
     """A small number as a power of ten where it is one: 1e-5 -> "10⁻⁵"."""
     mantissa, exponent = f"{value:.6e}".split("e")
