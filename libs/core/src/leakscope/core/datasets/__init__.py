@@ -1,6 +1,17 @@
 """Data sets by name. Adding one: its file, its test, one line here."""
 
-from leakscope.core.datasets import as_published, cifar, composites, digits, folder, folders
+from leakscope.core.datasets import (
+    as_published,
+    cifar,
+    coco,
+    composites,
+    digits,
+    folder,
+    folders,
+    ham10000,
+    imagenet,
+    tiny_imagenet,
+)
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
 from leakscope.core.datasets.folders import folders_spec, paired_folders
 

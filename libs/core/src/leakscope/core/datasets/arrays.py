@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Ids, Images
+from leakscope.core.datasets.checks import check_ids
 from leakscope.core.digests import digest_arrays
-from leakscope.core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class ArrayDataset:
         Raises:
             UsageError: an id that the data set does not have.
         """
-        wrong = ids[(ids < 0) | (ids >= len(self))]
-        if len(wrong):
-            raise UsageError(f"{self.name!r} has samples 0 .. {len(self) - 1}; there is no sample {wrong[0]}.")
+        check_ids(ids, len(self), self.name)
         return np.asarray(self.pixels[ids])
 
 

@@ -1,5 +1,6 @@
 """Checks that several data sets share."""
 
+from leakscope.core.datasets.base import Ids
 from leakscope.core.errors import UsageError
 
 SMALLEST_SIDE = 8
@@ -18,3 +19,10 @@ def check_at_least(value: int, least: int, option: str, name: str) -> int:
     if value < least:
         raise UsageError(f"data set {name!r}: {option} must be at least {least}, not {value}.")
     return value
+
+
+def check_ids(ids: Ids, count: int, name: str) -> None:
+    """Raise `UsageError` for an id that a data set of `count` samples does not have."""
+    wrong = ids[(ids < 0) | (ids >= count)]
+    if len(wrong):
+        raise UsageError(f"{name!r} has samples 0 .. {count - 1}; there is no sample {wrong[0]}.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,6 +16,7 @@ from leakscope.core.datasets.base import Images
 from leakscope.core.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+Fit = Literal["crop", "squash"]
 _IN_MEMORY = 1 << 30  # bytes of decoded images; more are decoded to an unnamed temporary file
 _DEEP_MODES = ("I", "F")  # 16-bit and floating-point pixels, which a conversion to RGB would clip
 
@@ -57,7 +59,7 @@ def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
     pixels = _room_for(len(paths), side)
 
     def decode(index: int) -> str:
-        pixels[index] = decode_image(paths[index], side)
+        pixels[index] = decode_image(paths[index], str(paths[index]), side)
         return hashlib.sha256(pixels[index].tobytes()).hexdigest()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -65,24 +67,32 @@ def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
     return ImageFiles(tuple(paths), pixels, digests)
 
 
-def decode_image(path: Path, side: int) -> Images:
+def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "crop") -> Images:
     """One image file as uint8 [side, side, 3].
 
-    Turned upright by its EXIF orientation, converted to RGB (transparency dropped), shorter side scaled to `side`
-    (bicubic, antialiased), centre cut out. The same file always gives the same pixels.
+    Turned upright by its EXIF orientation, converted to RGB (transparency dropped), scaled (bicubic, antialiased). The
+    same file always gives the same pixels.
+
+    Args:
+        source: the file.
+        where: the file in words, for an error message.
+        side: height and width of the result, pixels.
+        fit: "crop" scales the shorter side to `side` and cuts out the centre; "squash" scales each side to `side`.
 
     Raises:
         DataError: not a PNG, JPEG, WebP or BMP image, broken, or of a pixel format without a faithful RGB form.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(source, formats=FORMATS) as image:
             if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{path} has more than 8 bits a channel: convert it to an 8-bit image, or remove it.")
+                raise DataError(f"{where} has more than 8 bits a channel: convert it to an 8-bit image, or remove it.")
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not a PNG, JPEG, WebP or BMP image: remove it, or convert it.") from None
+        raise DataError(f"{where} is not a PNG, JPEG, WebP or BMP image: remove it, or convert it.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is a broken image ({error}): replace or remove it.") from None
+        raise DataError(f"{where} is a broken image ({error}): replace or remove it.") from None
+    if fit == "squash":
+        return np.asarray(upright.resize((side, side), Image.Resampling.BICUBIC))
     return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC))
 
 

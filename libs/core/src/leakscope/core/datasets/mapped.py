@@ -1,0 +1,68 @@
+"""A data set in a file that memory maps: only the rows asked for are read."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.core.datasets.base import Ids, Images
+from leakscope.core.datasets.checks import check_ids
+from leakscope.core.errors import DataError
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class MappedDataset:
+    """Images on disk and labels in memory.
+
+    Attributes:
+        name: registered name.
+        pixels: uint8 [N, H, W, 3], RGB, mapped.
+        digests: uint8 [N, 32], the SHA-256 of each image's pixels.
+        labels: label name to int64 [N].
+        digest: SHA-256 (hex) of the images and labels.
+        folder: where they lie.
+        verified: bool [N], the images that were compared with their digests since the data set was opened.
+    """
+
+    name: str
+    pixels: Images
+    digests: NDArray[np.uint8]
+    labels: Mapping[str, NDArray[np.int64]]
+    digest: str
+    folder: Path
+    verified: NDArray[np.bool_]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of every image, pixels."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def images(self, ids: Ids) -> Images:
+        """The images of `ids` (int64 [B]) as uint8 [B, H, W, 3].
+
+        Raises:
+            UsageError: an id that the data set does not have.
+            DataError: an image that was damaged on the disk since it was decoded; the next opening decodes anew.
+        """
+        check_ids(ids, len(self), self.name)
+        images = np.array(self.pixels[ids])
+        for row in np.flatnonzero(~self.verified[ids]):
+            self._verify(int(ids[row]), images[row])
+        return images
+
+    def _verify(self, sample: int, image: Images) -> None:
+        if hashlib.sha256(image.tobytes()).digest() != self.digests[sample].tobytes():
+            (self.folder / CARD).unlink(missing_ok=True)
+            raise DataError(
+                f"Image {sample} in {self.folder} was damaged on the disk: run the same command again, and the "
+                "images are decoded anew."
+            )
+        self.verified[sample] = True
