@@ -14,6 +14,7 @@ from leakscope.attack_engine.evaluation.comparison import over_seeds
 from leakscope.attack_engine.evaluation.evaluate import evaluate
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
 from leakscope.attack_engine.evaluation.results import (
+    Artefact,
     Audit,
     BlindBaseline,
     Discoveries,
@@ -22,8 +23,11 @@ from leakscope.attack_engine.evaluation.results import (
     Findings,
     Interval,
     Outcome,
+    Published,
     Queries,
     SplitTest,
+    Sweep,
+    SweepPoint,
     Verdict,
     Victim,
 )
@@ -237,6 +241,34 @@ def test_every_number_and_text_comes_back_exactly(number, text):
     assert again.configuration["n"].hex() == number.hex()
 
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+ESTIMATES = st.builds(Estimate, FINITE, st.builds(Interval, FINITE, FINITE, FINITE, st.text(max_size=3)))
+SWEEPS = st.builds(
+    Sweep,
+    st.sampled_from(["knowledge", "queries"]),
+    st.lists(st.builds(SweepPoint, FINITE, ESTIMATES, ESTIMATES)).map(tuple),
+)
+PUBLISHED = st.builds(
+    Published, *[st.text(max_size=3)] * 3, st.dictionaries(st.text(max_size=3), FINITE, max_size=3),
+    shadow=st.text(max_size=3), knowledge=st.none() | FINITE, queries=st.none() | st.integers(0, 10**6),
+)  # fmt: skip
+ARTEFACTS = st.builds(
+    Artefact, st.text(max_size=3), st.text(max_size=3), st.booleans(), st.integers(), st.integers(), *[ESTIMATES] * 4
+)
+AUDIT = audit(1.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(SWEEPS, max_size=2), st.lists(PUBLISHED, max_size=2), st.lists(ARTEFACTS, max_size=2), st.text(max_size=3)
+)
+def test_what_stands_beside_audits_comes_back_exactly(sweeps, published, artefacts, name):
+    shadow = replace(AUDIT, shadow=name, sweeps=tuple(sweeps), discoveries=None)
+    original = replace(findings(), audits=(shadow,), scale=name, published=tuple(published), artefacts=tuple(artefacts))
+    assert from_json(Findings, to_json(original)) == original
+    assert from_json(Audit, to_json(shadow)) == shadow
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_no_nan_is_written(bad):
     with pytest.raises(ValueError, match="JSON compliant"):
@@ -266,6 +298,8 @@ def _edit(path, value):
         (_edit(["audits", 0, "evaluation", "recall"], float("nan")), "NaN"),
         (_edit(["audits", 0, "verdict", "outcome"], "perhaps"), "outcome"),
         (_edit(["audits", 0, "verdict", "reason"], "x"), "reason"),
+        (_edit(["audits", 0, "sweeps"], None), "sweeps"),
+        (_edit(["scale"], 3), "scale"),
     ],
 )
 def test_another_shape_is_refused_by_name(edit, word, tmp_path):

@@ -39,6 +39,13 @@ def file(findings: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def compared_file(compared: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compared") / "report.html"
+    path.write_text(render(compared), encoding="utf-8")
+    return path
+
+
 class Opened:
     """A page with what it asked for and complained about."""
 
@@ -98,17 +105,38 @@ def test_every_chart_is_drawn_at_a_readable_size(opened: Opened, findings: Findi
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
 
 
+OUTSIDE = """() => [...document.querySelectorAll('figure svg.chart')].flatMap(chart => {
+    const box = chart.getBoundingClientRect();
+    return [...chart.querySelectorAll('text')].filter(text => {
+        const own = text.getBoundingClientRect();
+        return own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 1;
+    }).map(text => text.textContent);
+})"""
+
+
 def test_no_text_of_a_chart_leaves_it(opened: Opened) -> None:
-    outside = opened.page.evaluate(
-        """() => [...document.querySelectorAll('figure svg.chart')].flatMap(chart => {
-            const box = chart.getBoundingClientRect();
-            return [...chart.querySelectorAll('text')].filter(text => {
-                const own = text.getBoundingClientRect();
-                return own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 1;
-            }).map(text => text.textContent);
-        })"""
-    )
-    assert outside == []
+    assert opened.page.evaluate(OUTSIDE) == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_comparisons_fit_every_screen_and_the_printer(browser: Browser, compared_file: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme="dark")
+    opened = Opened(context, compared_file.as_uri())
+    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    widths = opened.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert widths[0] <= widths[1]
+    assert opened.page.evaluate(OUTSIDE) == []
+    planes = opened.page.locator(".planes svg.chart")
+    assert planes.count() == 2
+    sizes = planes.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
+    assert min(size["width"] for size in sizes) >= min(300, width - 40)
+    assert opened.background() < 80
+    planes.first.hover(position={"x": 60, "y": 60})
+    assert "Linear-probe accuracy" in opened.page.locator(".tip").inner_text()
+    opened.page.emulate_media(media="print")
+    assert opened.page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    assert opened.complaints == []
+    context.close()
 
 
 def test_the_switch_turns_light_to_dark_and_back(opened: Opened) -> None:

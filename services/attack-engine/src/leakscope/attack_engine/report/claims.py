@@ -32,18 +32,24 @@ def claim(training: Mapping[str, Any]) -> Claim | None:
     return None if epsilon is None else Claim(epsilon, number(privacy, "delta"))
 
 
-def judge(claimed: Claim, audit: Audit) -> str:
-    """Whether an audit's lower bound contradicts a claim, in words.
+def contradicts(claimed: Claim, audit: Audit) -> bool:
+    """Whether a valid audit's lower bound on epsilon exceeds a claim.
 
     A claim at some delta holds at every larger one too, so that a bound at a smaller delta cannot contradict it.
     """
     bound = audit.evaluation.epsilon
+    comparable = claimed.delta is not None and bound.delta >= claimed.delta
+    return audit.verdict.outcome is not Outcome.INVALID and comparable and bound.epsilon > claimed.epsilon
+
+
+def judge(claimed: Claim, audit: Audit) -> str:
+    """What an audit says of a claim, in words."""
+    if contradicts(claimed, audit):
+        return "claim contradicted"
     if audit.verdict.outcome is Outcome.INVALID:
         return "not checked: the audit is not valid"
     if claimed.delta is None:
         return "not checked: the claim’s δ is unknown"
-    if bound.epsilon <= claimed.epsilon:
-        return "claim not contradicted"
-    if bound.delta < claimed.delta:
+    if audit.evaluation.epsilon.delta < claimed.delta:
         return "not checked: the bound is at a smaller δ than the claim"
-    return f"claim contradicted, with {words.nominal(bound.level)} confidence"
+    return "claim not contradicted"

@@ -17,7 +17,7 @@ PALETTE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "members": ("#2457c5", "#7fabff"),
         "non-members": ("#b25c05", "#f2ad52"),
         "series-a": ("#2457c5", "#7fabff"),
-        "series-b": ("#b25c05", "#f2ad52"),
+        "series-b": ("#a35304", "#f2ad52"),
         "series-c": ("#2b7330", "#7fd08a"),
         "series-d": ("#7b3fb5", "#c79bf2"),
         "series-e": ("#b02a78", "#f08cc4"),

@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.report import claims, measures, published, sweeps, trade_off, words
+from leakscope.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
 from leakscope.attack_engine.report.assets import PACKAGE
 from leakscope.attack_engine.report.charts.curves import curves
 from leakscope.attack_engine.report.charts.histogram import histogram
@@ -67,7 +67,9 @@ def _comparing() -> dict[str, object]:
         "chart_of": sweeps.chart_of,
         "axis_of": sweeps.axis_of,
         "plane_of": plane_of,
-        "compare": trade_off.compare,
+        "compare": signs.compare,
+        "signs": signs.signs,
+        "contradictions": signs.contradictions,
         "utilities": tuple(trade_off.UTILITIES),
         "claim": claims.claim,
         "judge": claims.judge,

@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leakscope.attack_engine.evaluation.results import Audit, Outcome
 from leakscope.attack_engine.report import words
 from leakscope.attack_engine.report.claims import claim
 from leakscope.attack_engine.report.page import Cell, Group
 from leakscope.attack_engine.report.training import number
 
 UTILITIES: Mapping[str, str] = {"probe_accuracy": "Linear-probe accuracy", "knn_accuracy": "k-NN accuracy"}
-CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,22 +77,6 @@ def trade_offs(groups: Sequence[Group]) -> Iterator[TradeOff]:
     for place, (original, defended) in enumerate(families.values(), 1):
         first = Variant(original, "undefended", "none") if original else None
         yield TradeOff(f"trade-off-{place}", first, tuple(_variants(defended)))
-
-
-def compare(defended: Audit, undefended: Audit) -> str:
-    """What two AUC intervals show, in words.
-
-    A difference counts as shown where the intervals do not overlap and the higher one lies above chance: an attack that
-    does worse than guessing has not found less.
-    """
-    if Outcome.INVALID in (defended.verdict.outcome, undefended.verdict.outcome):
-        return "not comparable: an audit is not valid"
-    now, before = defended.evaluation.auc.interval, undefended.evaluation.auc.interval
-    if now.low > max(before.high, CHANCE):
-        return "leaks more"
-    if before.low > max(now.high, CHANCE):
-        return "leaks less"
-    return "no difference shown"
 
 
 def _original(group: Group, plain: Sequence[Group]) -> Group | None:
