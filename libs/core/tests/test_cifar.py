@@ -1,14 +1,20 @@
 """`cifar10` and `cifar100` from tiny archives in the official layout, whole and damaged."""
 
+import hashlib
 import io
 import os
 import pickle
 import struct
 import tarfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
+from torchvision.datasets import CIFAR10
 
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import DataError
@@ -54,6 +60,7 @@ def batches100() -> dict[str, bytes]:
 
 
 def write_archive(path: Path, folder: str, batches: dict[str, bytes]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w:gz") as archive:
         for name, content in batches.items():
             info = tarfile.TarInfo(f"{folder}/{name}")
@@ -159,3 +166,45 @@ def test_no_such_path(tmp_path: Path) -> None:
         DatasetSpec("cifar100", {"path": str(tmp_path / "nowhere")}).open()
     with pytest.raises(DataError, match=r"holds neither cifar-100-python\.tar\.gz nor"):
         DatasetSpec("cifar100", {"path": str(tmp_path)}).open()
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The archive on a web server of our own, where torchvision then finds it in place of the official one."""
+    archive = write_archive(tmp_path / "far" / "cifar-10-python.tar.gz", FOLDER_10, batches10())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(archive.parent)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{archive.name}")
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    yield archive
+    server.shutdown()
+    server.server_close()
+
+
+def test_on_request_the_archive_is_fetched_once(tmp_path: Path, far: Path) -> None:
+    options = {"path": str(tmp_path / "near"), "download": True}
+    first = DatasetSpec("cifar10", options).open()
+    assert (tmp_path / "near" / far.name).read_bytes() == far.read_bytes()
+    far.unlink()
+    assert DatasetSpec("cifar10", options).open().digest == first.digest
+    assert DatasetSpec("cifar10", {"path": str(tmp_path / "near")}).open().digest == first.digest
+
+
+@pytest.mark.usefixtures("far")
+def test_nothing_is_fetched_without_request(tmp_path: Path) -> None:
+    (tmp_path / "near").mkdir()
+    with pytest.raises(DataError, match="holds neither"):
+        DatasetSpec("cifar10", {"path": str(tmp_path / "near")}).open()
+
+
+def test_a_download_that_fails_or_brings_something_else(tmp_path: Path, far: Path) -> None:
+    far.write_bytes(b"a page that asks for a password")
+    options = {"path": str(tmp_path / "near"), "download": True}
+    with pytest.raises(DataError, match=r"Cannot download cifar-10-python\.tar\.gz to .*near .*corrupted"):
+        DatasetSpec("cifar10", options).open()
+    far.unlink()
+    with pytest.raises(DataError, match=r"Cannot download cifar-10-python\.tar\.gz"):
+        DatasetSpec("cifar10", options).open()
+    with pytest.raises(DataError, match=r"is a file: with download, path names the folder"):
+        DatasetSpec("cifar10", {"path": __file__, "download": True}).open()
