@@ -1,8 +1,10 @@
 """Architectures that timm lacks, registered with timm's own registry."""
 
+from functools import partial
 from typing import Any
 
 import timm
+from timm.layers import GroupNorm
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
@@ -20,9 +22,10 @@ class CifarResNet(ResNet):
 
     Args:
         width: channels of the first stage; the embedding has 8 times as many.
+        norm_groups: groups of a group norm in place of batch norm; 0 for batch norm.
     """
 
-    def __init__(self, width: int = 64, in_chans: int = 3, **options: Any) -> None:
+    def __init__(self, width: int = 64, in_chans: int = 3, norm_groups: int = 0, **options: Any) -> None:
         super().__init__(
             BasicBlock,
             (2, 2, 2, 2),
@@ -30,6 +33,7 @@ class CifarResNet(ResNet):
             channels=(width, 2 * width, 4 * width, 8 * width),
             stem_type="deep",
             stem_width=width // 2,
+            norm_layer=partial(GroupNorm, num_groups=norm_groups) if norm_groups else nn.BatchNorm2d,
             **options,
         )
         self.conv1 = nn.Conv2d(in_chans, width, kernel_size=3, padding=1, bias=False)

@@ -47,11 +47,14 @@ def train_command(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...", rich_help_panel=_HOW)] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_HOW)] = None,
     threads: Annotated[int | None, typer.Option(help="torch threads.", rich_help_panel=_HOW)] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share each batch, through Ray. Default: 1.", rich_help_panel=_HOW)
+    ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Epochs. Default: every half minute.", rich_help_panel=_HOW)
     ] = None,
     evaluate_every: Annotated[
-        int | None, typer.Option(help="Epochs between k-NN accuracies. Default: a fifth.", rich_help_panel=_HOW)
+        int | None, typer.Option(help="Epochs between accuracies. Default: a fifth.", rich_help_panel=_HOW)
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint, if any.", rich_help_panel=_HOW)
@@ -79,6 +82,7 @@ def train_command(
         "device": device,
         "precision": precision,
         "threads": threads,
+        "workers": workers,
         "checkpoint_every": checkpoint_every,
         "evaluate_every": evaluate_every,
     }
@@ -117,6 +121,7 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
             checkpoint_every=request.checkpoint_every,
             evaluate_every=request.evaluate_every,
             resume=resume,
+            workers=request.workers,
             tracker=tracker,
             on_progress=on_progress,
         )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.trainer.checkpoint import Position
-from leakscope.trainer.members import Members, epoch_batches, steps_per_epoch
+from leakscope.trainer.members import Members, epoch_batches, poisson_batches, steps_per_epoch
 from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.schedule import warmup_cosine
 from leakscope.trainer.streams import stream_seed
+from leakscope.trainer.updates import Update
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class LoopSettings:
         learning_rate: peak.
         warmup: fraction of the schedule with a rising learning rate.
         seed: of every draw.
-        autocast: dtype of the forward pass, None for full precision.
+        poisson: whether each step takes each member by itself with the same probability, rather than every member
+            once an epoch.
     """
 
     epochs: int
@@ -37,7 +38,7 @@ class LoopSettings:
     learning_rate: float
     warmup: float
     seed: int
-    autocast: torch.dtype | None = None
+    poisson: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Loop:
     """
 
     def __init__(
-        self, method: Method, optimiser: Optimizer, members: Members, settings: LoopSettings, position: Position
+        self, method: Method, update: Update, members: Members, settings: LoopSettings, position: Position
     ) -> None:
         self.method = method
-        self.optimiser = optimiser
+        self.update = update
         self.members = members
         self.settings = settings
         self.position = position
@@ -79,7 +80,8 @@ class Loop:
         self.method.train()
         while self.position.step < self.settings.stop_after * self.steps_per_epoch:
             epoch, done = divmod(self.position.step, self.steps_per_epoch)
-            batches = epoch_batches(len(self.members), self.settings.batch_size, self.settings.seed, epoch)
+            draw = poisson_batches if self.settings.poisson else epoch_batches
+            batches = draw(len(self.members), self.settings.batch_size, self.settings.seed, epoch)
             for batch in batches[done:]:
                 started = time.perf_counter()
                 rate = self._step(batch.to(self.members.images.device))
@@ -87,7 +89,7 @@ class Loop:
                 self.position.step += 1
                 if self.position.step % self.steps_per_epoch:
                     on_step()
-            loss = self.finite_loss_sum() / len(self.members)
+            loss = self.finite_loss_sum() / max(1, sum(map(len, batches)))
             self._loss_sum.zero_()
             on_epoch(EpochResult(epoch + 1, loss, rate))
             on_step()
@@ -96,18 +98,13 @@ class Loop:
         step = self.position.step
         progress = step / self._total
         rate = self.settings.learning_rate * warmup_cosine(step, self._total, self._warmup)
-        for group in self.optimiser.param_groups:
+        for group in self.update.optimiser.param_groups:
             group["lr"] = rate
         self._generator.manual_seed(stream_seed(self.settings.seed, "step", step))
         images, labels = self.members.images[batch], self.members.labels[batch]
-        dtype = self.settings.autocast
-        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
-            loss = self.method.loss(images, labels, self._generator, progress)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimiser.step()
+        loss = self.update(images, labels, self._generator, progress)
         self.method.after_step(progress)
-        self._loss_sum += loss.detach() * len(batch)
+        self._loss_sum += loss * len(batch)
         return rate
 
     def finite_loss_sum(self) -> float:

@@ -52,3 +52,13 @@ def epoch_batches(members: int, batch_size: int, seed: int, epoch: int) -> list[
     """Every member once, in an order of this epoch's own, in batches whose sizes differ by at most one."""
     order = torch.from_numpy(numpy_stream(seed, "order", epoch).permutation(members))
     return list(order.tensor_split(steps_per_epoch(members, batch_size)))
+
+
+def poisson_batches(members: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+    """As many batches as `epoch_batches` has; each takes each member independently with probability 1 / batches.
+
+    A batch may be empty. This is the sampling that the accounting of differential privacy assumes.
+    """
+    steps = steps_per_epoch(members, batch_size)
+    chosen = torch.from_numpy(numpy_stream(seed, "poisson", epoch).random((steps, members)) < 1 / steps)
+    return [row.nonzero().flatten() for row in chosen]

@@ -29,7 +29,7 @@ class Request:
         members, non_members, split_seed: of the split to draw.
         seed: of the training.
         defences: applied in order.
-        device, precision, threads, checkpoint_every, evaluate_every: as for `train`.
+        device, precision, threads, workers, checkpoint_every, evaluate_every: as for `train`.
     """
 
     recipe: str
@@ -46,6 +46,7 @@ class Request:
     device: str = "auto"
     precision: Precision = "auto"
     threads: int | None = None
+    workers: int = 1
     checkpoint_every: int | None = None
     evaluate_every: int | None = None
 

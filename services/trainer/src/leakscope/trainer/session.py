@@ -1,7 +1,7 @@
 """What surrounds the loop: checkpoints, progress, metrics, evaluation, and stopping when asked."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,6 @@ from leakscope.core.errors import Interrupted, UsageError
 from leakscope.core.splits import Split
 from leakscope.trainer.checkpoint import save_checkpoint
 from leakscope.trainer.evaluation import evaluate
-from leakscope.trainer.interruption import Interruption
 from leakscope.trainer.loop import EpochResult, Loop
 from leakscope.trainer.progress import Progress, Reporter, State
 from leakscope.trainer.recipes.base import MEAN, STD, Method
@@ -22,15 +21,19 @@ _CHECKPOINT_SECONDS = 30.0
 _LOGGED_EPOCHS = 200
 
 
-class Tracker(Protocol):
+class MetricsLog(Protocol):
+    """Where metrics over epochs are logged."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of one epoch."""
+        ...
+
+
+class Tracker(MetricsLog, Protocol):
     """Where parameters, metrics over epochs and files are logged; `leakscope.core.tracking.Run` is one."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters once."""
-        ...
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics of one epoch."""
         ...
 
     def log_artifact(self, path: Path) -> None:
@@ -58,16 +61,35 @@ class Rhythm:
             raise UsageError("checkpoint_every and evaluate_every count epochs: give at least 1.")
 
 
-def quality(method: Method, dataset: Dataset, split: Split, *, probe: bool) -> dict[str, float]:
-    """Accuracies of what `method` would publish now; leaves it in training mode."""
+def quality(method: Method, dataset: Dataset, split: Split, *, quick: bool) -> dict[str, float]:
+    """Accuracies of what `method` would publish now (see `evaluate`); leaves it in training mode."""
     encoder = Encoder(method.published(), [EMBEDDING], MEAN, STD).to(next(method.parameters()).device)
-    scores = evaluate(encoder, dataset, split, probe=probe)
+    scores = evaluate(encoder, dataset, split, quick=quick)
     method.train()
     return scores
 
 
+def interrupted(progress: Progress | None, workspace: Workspace) -> Interrupted:
+    """What to tell of a training that stopped where `progress` says."""
+    done = f" after {progress.epoch} of {progress.epochs} epochs" if progress else ""
+    return Interrupted(
+        f"Stopped on request{done}; everything is saved in {workspace.checkpoint.parent}. "
+        "To go on, give the same command with --resume."
+    )
+
+
 class Session:
-    """One run of one training, from a fresh start or a checkpoint to the last epoch."""
+    """One run of one training, from a fresh start or a checkpoint to the last epoch.
+
+    Args:
+        loop: what trains.
+        workspace: where everything is kept.
+        reporter: of progress.
+        rhythm: of checkpoints and accuracies.
+        tracker: of metrics.
+        data: the data set and the split.
+        spent: metrics of what was used up by so many steps, such as a privacy budget.
+    """
 
     def __init__(
         self,
@@ -75,8 +97,9 @@ class Session:
         workspace: Workspace,
         reporter: Reporter,
         rhythm: Rhythm,
-        tracker: Tracker | None,
+        tracker: MetricsLog | None,
         data: tuple[Dataset, Split],
+        spent: Callable[[int], Mapping[str, float]],
     ) -> None:
         self.loop = loop
         self._workspace = workspace
@@ -84,6 +107,7 @@ class Session:
         self._rhythm = rhythm
         self._tracker = tracker
         self._data = data
+        self._spent = spent
         self._saved = time.monotonic()
         self._started = (loop.position.step, loop.position.seconds)
         self._log_every = max(1, loop.settings.stop_after // _LOGGED_EPOCHS)
@@ -99,8 +123,7 @@ class Session:
             DataError: a checkpoint cannot be written.
         """
         self._report("training")
-        with Interruption() as interruption:
-            self.loop.run(lambda: self._on_step(interruption), self._on_epoch)
+        self.loop.run(self._on_step, self._on_epoch)
 
     def finish(self, knn_accuracy: float | None) -> None:
         """Tell that the bundle is written, and how good its features are."""
@@ -110,8 +133,8 @@ class Session:
     def _report(self, state: State) -> None:
         self._reporter.report(self._progress(state))
 
-    def _on_step(self, interruption: Interruption) -> None:
-        if interruption.requested:
+    def _on_step(self) -> None:
+        if self.loop.update.exchange.stop:
             self._stop()
         if self._reporter.due():
             self._report("training")
@@ -120,34 +143,36 @@ class Session:
 
     def _on_epoch(self, result: EpochResult) -> None:
         self.loss = result.loss
-        metrics = {"loss": result.loss, "learning_rate": result.learning_rate}
         last = result.epoch == self.loop.settings.stop_after
+        scores: Mapping[str, float] = {}
         if not last and result.epoch % self._rhythm.evaluation == 0:
-            scores = quality(self.loop.method, *self._data, probe=False)
+            scores = quality(self.loop.method, *self._data, quick=True)
             self._knn = scores.get("knn_accuracy")
             self.loop.position.history.append({"epoch": result.epoch, "loss": result.loss, **scores})
-            metrics |= scores
-        if self._tracker is not None and (last or result.epoch % self._log_every == 0 or len(metrics) > 2):
-            self._tracker.log_metrics(metrics, result.epoch)
+        if last or scores or result.epoch % self._log_every == 0:
+            self._log(result, scores)
         if not last and self._rhythm.checkpoint and result.epoch % self._rhythm.checkpoint == 0:
             self._save()
+
+    def _log(self, result: EpochResult, scores: Mapping[str, float]) -> None:
+        if self._tracker is None:
+            return
+        speed = self._progress("training").images_per_second
+        metrics = {"loss": result.loss, "learning_rate": result.learning_rate, "images_per_second": speed}
+        self._tracker.log_metrics({**metrics, **scores, **self._spent(self.loop.position.step)}, result.epoch)
 
     def _save(self) -> None:
         loop = self.loop
         loop.position.loss_sum = loop.finite_loss_sum()
         save_checkpoint(
-            self._workspace.checkpoint, self._workspace.identity, loop.method, loop.optimiser, loop.position
+            self._workspace.checkpoint, self._workspace.identity, loop.method, loop.update.optimiser, loop.position
         )
         self._saved = time.monotonic()
 
     def _stop(self) -> None:
         self._save()
         self._report("interrupted")
-        progress = self._progress("interrupted")
-        raise Interrupted(
-            f"Stopped on request after {progress.epoch} of {progress.epochs} epochs; everything is saved in "
-            f"{self._workspace.checkpoint.parent}. To go on, give the same command with --resume."
-        )
+        raise interrupted(self._progress("interrupted"), self._workspace)
 
     def _progress(self, state: State) -> Progress:
         position, settings = self.loop.position, self.loop.settings

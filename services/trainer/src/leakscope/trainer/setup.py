@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -13,10 +14,15 @@ from leakscope.core.errors import UsageError
 from leakscope.core.splits import Split
 from leakscope.core.versions import versions
 from leakscope.trainer.defences.base import Plan
+from leakscope.trainer.defences.dp_sgd import DECLARATION
+from leakscope.trainer.exchange import Exchange
 from leakscope.trainer.loop import LoopSettings
+from leakscope.trainer.members import steps_per_epoch
 from leakscope.trainer.plan import DefenceSpec, describe
+from leakscope.trainer.privacy import Budget
 from leakscope.trainer.recipes.base import MEAN, STD, Method
 from leakscope.trainer.streams import seeded_initialisation
+from leakscope.trainer.updates import JointUpdate, Update
 
 _CPU = torch.device("cpu")
 _LIBRARIES = ("torch", "timm", "lightly", "numpy", "leakscope-core", "leakscope-trainer")
@@ -50,9 +56,21 @@ class Setup:
         """The recipe's options, defaults included, as plain values."""
         return asdict(cast(Any, self.plan.options))
 
+    @cached_property
+    def budget(self) -> Budget | None:
+        """What a differentially private training may spend; None where it is not private."""
+        if self.plan.privacy is None:
+            return None
+        members = len(self.split.ids(member=True))
+        steps = steps_per_epoch(members, self.plan.options.batch_size)
+        return self.plan.privacy.budget(members, steps, self.plan.stop_after)
+
     @property
     def facts(self) -> dict[str, Any]:
         """What the card's training summary says before anything was trained."""
+        private = {}
+        if self.budget is not None:
+            private["privacy"] = self.budget.facts(getattr(type(self.plan.options), DECLARATION))
         return {
             "epochs": self.plan.epochs,
             "stopped_after": self.plan.stop_after,
@@ -61,6 +79,7 @@ class Setup:
             "defences": describe(self.defences),
             "device": self.device.type,
             "precision": "fp32" if self.autocast is None else "bf16",
+            **private,
         }
 
     def identity(self, kind: str) -> str:
@@ -88,6 +107,32 @@ class Setup:
         with seeded_initialisation(self.seed):
             return self.plan.options.build(height, classes).to(self.device)
 
+    def check_workers(self, workers: int) -> None:
+        """Raise `UsageError` for fewer workers than one, or for more than there are images in a step's batch."""
+        members = len(self.split.ids(member=True))
+        smallest = members // steps_per_epoch(members, self.plan.options.batch_size)
+        if not 1 <= workers <= max(1, smallest):
+            raise UsageError(
+                f"workers must be at least 1 and at most {smallest}, the images of the smallest batch, not {workers}."
+            )
+
+    def new_update(self, method: Method, exchange: Exchange) -> Update:
+        """The kind of step that the plan asks for, with a fresh optimiser.
+
+        Raises:
+            UsageError: a private training of a method that mixes records.
+        """
+        if self.budget is None or self.plan.privacy is None:
+            return JointUpdate(method, exchange, self.autocast)
+        from leakscope.trainer.private_update import PrivateUpdate, require_per_record
+
+        single = require_per_record(method, self.plan.recipe)
+        return PrivateUpdate(single, exchange, self.autocast, self.budget, self.plan.privacy.records_at_once)
+
+    def spent(self, steps: int) -> dict[str, float]:
+        """`epsilon` after `steps` steps of a private training; nothing of another."""
+        return {} if self.budget is None else {"epsilon": self.budget.epsilon(steps)}
+
     def loop_settings(self) -> LoopSettings:
         """What the loop needs of all this."""
         options = self.plan.options
@@ -98,7 +143,7 @@ class Setup:
             learning_rate=options.learning_rate,
             warmup=options.warmup,
             seed=self.seed,
-            autocast=self.autocast,
+            poisson=self.budget is not None,
         )
 
     def card(self, recipe: str, outputs: tuple[str, ...], training: Mapping[str, Any]) -> BundleCard:

@@ -7,15 +7,15 @@ from typing import Any
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets.base import DatasetSpec
 from leakscope.core.splits import Split
-from leakscope.core.threads import using_threads
-from leakscope.trainer.checkpoint import Position, load_checkpoint
-from leakscope.trainer.device import Precision, resolve_autocast, resolve_device
-from leakscope.trainer.loop import Loop
-from leakscope.trainer.members import load_members
+from leakscope.trainer.device import Precision, resolve_device
+from leakscope.trainer.exchange import Exchange
+from leakscope.trainer.interruption import Interruption
+from leakscope.trainer.job import Job, run_first
 from leakscope.trainer.plan import DefenceSpec, make_plan
-from leakscope.trainer.progress import OnProgress, Reporter
-from leakscope.trainer.session import Rhythm, Session, Tracker, quality
+from leakscope.trainer.progress import OnProgress
+from leakscope.trainer.session import Tracker, quality
 from leakscope.trainer.setup import Setup
+from leakscope.trainer.workers import ALONE
 from leakscope.trainer.workspace import Workspace
 
 UNTRAINED = "untrained"
@@ -37,6 +37,7 @@ def train(
     checkpoint_every: int | None = None,
     evaluate_every: int | None = None,
     resume: bool = False,
+    workers: int = 1,
     tracker: Tracker | None = None,
     on_progress: OnProgress | None = None,
 ) -> BundleCard:
@@ -59,8 +60,10 @@ def train(
         precision: "fp32", "bf16" (autocast), or "auto": bf16 where a GPU computes it.
         threads: torch's, for this training only; None leaves them.
         checkpoint_every: epochs between checkpoints; None: every half minute, whatever the epoch.
-        evaluate_every: epochs between k-NN evaluations; None: a fifth of the training.
+        evaluate_every: epochs between k-NN and linear-probe accuracies; None: a fifth of the training.
         resume: go on from the checkpoint where there is one.
+        workers: processes that share each batch, through Ray Train, one GPU each where `device` is a GPU; the
+            weights are those of one worker up to rounding. `folder` has to lie where all of them can write.
         tracker: where parameters and metrics go.
         on_progress: called about once a second.
 
@@ -70,46 +73,38 @@ def train(
         DataError: a split of another data set, a damaged checkpoint, a folder that cannot be written.
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is saved.
     """
-    plan = make_plan(recipe, options, epochs, defences)
     place = resolve_device(device)
-    opened = dataset.open()
-    split.check(opened)
-    setup = Setup(plan, dataset, opened, split, seed, defences, place, resolve_autocast(precision, place))
-    workspace = Workspace(folder, setup.identity("trained"))
+    job = Job(
+        recipe=recipe,
+        options=options,
+        dataset=dataset,
+        split=split,
+        folder=folder,
+        epochs=epochs,
+        seed=seed,
+        defences=defences,
+        device=place.type if workers > 1 else device,
+        precision=precision,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+        evaluate_every=evaluate_every,
+        resume=resume,
+    )
+    setup = job.setup()
+    setup.check_workers(workers)
+    workspace = job.workspace(setup)
     finished = workspace.finished()
     if finished is not None:
         return finished
-    rhythm = Rhythm(checkpoint_every, evaluate_every if evaluate_every is not None else max(1, plan.stop_after // 5))
-    reporter = Reporter(workspace.progress, on_progress)
-    with using_threads(threads):
-        loop = _new_loop(setup, workspace, resume)
-        session = Session(loop, workspace, reporter, rhythm, tracker, (opened, split))
-        if tracker is not None:
-            tracker.log_params({"recipe": recipe, "options": setup.options, **setup.facts})
-        return _train(setup, session, workspace, tracker)
-
-
-def _new_loop(setup: Setup, workspace: Workspace, resume: bool) -> Loop:
-    members = load_members(setup.dataset, setup.split, setup.device)
-    method = setup.new_method()
-    optimiser = method.optimiser()
-    position = Position()
-    if resume and workspace.checkpoint.exists():
-        position = load_checkpoint(workspace.checkpoint, workspace.identity, method, optimiser)
-    return Loop(method, optimiser, members, setup.loop_settings(), position)
-
-
-def _train(setup: Setup, session: Session, workspace: Workspace, tracker: Tracker | None) -> BundleCard:
-    session.run()
-    method, position = session.loop.method, session.loop.position
-    scores = quality(method, setup.dataset, setup.split, probe=True)
-    summary = {"loss": session.loss, "seconds": position.seconds, "history": position.history, **scores}
-    training = {**setup.facts, **summary, "identity": workspace.identity}
-    card = workspace.publish(method, setup.card(setup.plan.recipe, method.outputs, training))
     if tracker is not None:
-        tracker.log_metrics({**scores, "seconds": position.seconds}, setup.plan.stop_after)
-    session.finish(scores.get("knn_accuracy"))
-    return card
+        tracker.log_params({"recipe": recipe, "options": setup.options, **setup.facts})
+    if workers > 1:
+        from leakscope.trainer.ray_workers import train_on_ray
+
+        return train_on_ray(job, workers, workspace, tracker, on_progress)
+    with Interruption() as interruption:
+        exchange = Exchange(ALONE, lambda: interruption.requested)
+        return run_first(job, setup, exchange, tracker, on_progress)
 
 
 def untrained(
@@ -144,6 +139,6 @@ def untrained(
     if finished is not None:
         return finished
     method = setup.new_method()
-    scores = quality(method, opened, split, probe=True)
+    scores = quality(method, opened, split, quick=False)
     training = {"of": recipe, "epochs": 0, "seed": seed, **scores, "identity": workspace.identity}
     return workspace.publish(method, setup.card(UNTRAINED, method.outputs, training))

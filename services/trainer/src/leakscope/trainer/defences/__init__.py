@@ -2,6 +2,7 @@
 
 from leakscope.core.registry import Registry
 from leakscope.trainer.defences.base import Defence, Plan
+from leakscope.trainer.defences.dp_sgd import DpSgd
 from leakscope.trainer.defences.early_stop import EarlyStop
 from leakscope.trainer.defences.scsr import ShrinkCropScaleRange
 from leakscope.trainer.defences.strong_augmentation import StrongAugmentation
@@ -32,4 +33,11 @@ DEFENCES.add(
     summary="random rotation, or MoCo's variants with mixtures (MixCo) or adversarial views (RoCL)",
     source="PartCrop, CCS 2024; arXiv:2010.06300; arXiv:2006.07589",
     needs={"where": "training", "recipes": "those with rotation; moco for mixup and adversarial"},
+)
+DEFENCES.add(
+    "dp-sgd",
+    DpSgd,
+    summary="differential privacy: each record's gradient clipped, their sum blurred by noise",
+    source="Abadi et al., CCS 2016, arXiv:1607.00133",
+    needs={"where": "training", "recipes": "those whose loss is one of single records"},
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from leakscope.trainer.privacy import Privacy
 from leakscope.trainer.recipes.base import Recipe
 
 
@@ -15,12 +16,14 @@ class Plan:
         options: the recipe's options.
         epochs: length of the schedule.
         stop_after: epochs that are really trained, at most `epochs`.
+        privacy: what differentially private training is asked for, None for none.
     """
 
     recipe: str
     options: Recipe
     epochs: int
     stop_after: int
+    privacy: Privacy | None = None
 
 
 class Defence(Protocol):

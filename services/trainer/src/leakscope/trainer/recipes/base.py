@@ -89,7 +89,11 @@ class Method(nn.Module, ABC):
 
 
 class Recipe(Protocol):
-    """Options of one recipe: a frozen dataclass whose fields are what `--set` and YAML may change."""
+    """Options of one recipe: a frozen dataclass whose fields are what `--set` and YAML may change.
+
+    Where the method is a `PerRecordMethod`, the class itself may declare so for DP-SGD by a class variable
+    `held_constant`: what the loss takes as constant although earlier records shaped it, "" for nothing.
+    """
 
     @property
     def batch_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from lightly.models.utils import deactivate_requires_grad, update_momentum
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import DINO, MOCO_WEAK, Augmentation
+from leakscope.trainer.recipes.norms import Norm, vector_norm
 from leakscope.trainer.recipes.optimisers import adamw
 from leakscope.trainer.recipes.per_record import PerRecordMethod
 from leakscope.trainer.recipes.vit import VIT, plain_attention, vit_arguments
@@ -39,6 +40,7 @@ class SelfDistillation:
         momentum: of the teacher's moving average at the start; rises to 1.
         center_momentum: of the moving average that the teacher's output is centred by.
         patch_size, embed_dim, depth, heads: the ViT.
+        norm: of the head: "batch", or "group", where no image's answer depends on the others even in training.
     """
 
     batch_size: int = 50
@@ -59,6 +61,12 @@ class SelfDistillation:
     embed_dim: int = 128
     depth: int = 4
     heads: int = 4
+    norm: Norm = "batch"
+
+    held_constant: ClassVar[str] = (
+        "the centre of the teacher's answers: a moving average over the records of earlier steps, without noise, and "
+        "taken as a constant; what it carries of those records into later gradients is not in epsilon"
+    )
 
     @property
     def augmentation(self) -> Augmentation:
@@ -104,12 +112,12 @@ class PrototypeHead(nn.Module):
     Plain normalised prototypes are the same function as weight-norm hooks, and can be copied.
     """
 
-    def __init__(self, dim: int, prototypes: int) -> None:
+    def __init__(self, dim: int, prototypes: int, norm: Norm = "batch") -> None:
         super().__init__()
         wide = 2 * dim
         self.layers = nn.Sequential(
-            *(nn.Linear(dim, wide), nn.BatchNorm1d(wide), nn.GELU()),
-            *(nn.Linear(wide, wide), nn.BatchNorm1d(wide), nn.GELU()),
+            *(nn.Linear(dim, wide), vector_norm(norm, wide), nn.GELU()),
+            *(nn.Linear(wide, wide), vector_norm(norm, wide), nn.GELU()),
             nn.Linear(wide, dim),
         )
         self.prototypes = nn.Parameter(torch.randn(prototypes, dim))
@@ -141,7 +149,7 @@ class TeacherStudentMethod(PerRecordMethod):
         self.augmentation = options.augmentation
         self.local_augmentation = options.local_augmentation
         plain_attention(self)
-        self.head = PrototypeHead(options.embed_dim, options.prototypes)
+        self.head = PrototypeHead(options.embed_dim, options.prototypes, options.norm)
         self.teacher = deepcopy(self.backbone)
         self.teacher_head = deepcopy(self.head)
         deactivate_requires_grad(self.teacher)

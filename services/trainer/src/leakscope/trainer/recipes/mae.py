@@ -1,6 +1,7 @@
 """Masked autoencoder: predict the pixels of masked patches from the few that are seen."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
@@ -45,6 +46,8 @@ class MaskedAutoencoder:
     decoder_dim: int = 64
     decoder_depth: int = 1
     decoder_heads: int = 4
+
+    held_constant: ClassVar[str] = ""
 
     @property
     def augmentation(self) -> Augmentation:

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from lightly.models.modules.heads import MoCoProjectionHead
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation
+from leakscope.trainer.recipes.norms import Norm, norm_arguments
 from leakscope.trainer.recipes.optimisers import sgd
 from leakscope.trainer.recipes.per_record import PerRecordMethod
 
@@ -36,6 +37,7 @@ class MomentumContrast:
         temperature: of the softmax over similarities.
         momentum: of the key encoder's moving average.
         projection_dim: width of queries and keys.
+        norm: "batch", or "group", where no image's answer depends on the others even in training.
     """
 
     architecture: Literal["resnet18_cifar", "resnet18_cifar_narrow"] = "resnet18_cifar_narrow"
@@ -50,6 +52,12 @@ class MomentumContrast:
     temperature: float = 0.1
     momentum: float = 0.99
     projection_dim: int = 64
+    norm: Norm = "batch"
+
+    held_constant: ClassVar[str] = (
+        "the queue's keys: computed from the records of earlier steps, without noise, and taken as constants; what "
+        "they carry of those records into later gradients is not in epsilon"
+    )
 
     @property
     def augmentation(self) -> Augmentation:
@@ -110,7 +118,7 @@ class MomentumContrastMethod(PerRecordMethod):
     """MoCo v2 (Chen et al., 2020, https://arxiv.org/abs/2003.04297) on one device; publishes the query encoder."""
 
     def __init__(self, options: MomentumContrast) -> None:
-        super().__init__(options.architecture, {"num_classes": 0})
+        super().__init__(options.architecture, {"num_classes": 0, **norm_arguments(options.norm)})
         self.options = options
         self.augmentation = options.augmentation
         width = cast(int, self.backbone.num_features)

@@ -1,7 +1,7 @@
 """Supervised classifier: the victim that answers posteriors."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, Augmentation
+from leakscope.trainer.recipes.norms import Norm, norm_arguments
 from leakscope.trainer.recipes.optimisers import sgd
 from leakscope.trainer.recipes.per_record import PerRecordMethod
 
@@ -27,6 +28,7 @@ class Supervised:
         crop_scale_from: lower bound of the crop's area fraction; 1.0 means no crop.
         flip: probability of a horizontal flip.
         label_smoothing: of the cross-entropy.
+        norm: "batch", or "group", where no image's answer depends on the others even in training.
     """
 
     architecture: Literal["resnet18_cifar", "resnet18_cifar_narrow"] = "resnet18_cifar_narrow"
@@ -37,6 +39,9 @@ class Supervised:
     crop_scale_from: float = 0.8
     flip: float = 0.5
     label_smoothing: float = 0.0
+    norm: Norm = "batch"
+
+    held_constant: ClassVar[str] = ""
 
     @property
     def augmentation(self) -> Augmentation:
@@ -57,7 +62,7 @@ class SupervisedMethod(PerRecordMethod):
     outputs = (EMBEDDING, FEATURE_MAP, POSTERIOR)
 
     def __init__(self, options: Supervised, classes: int) -> None:
-        super().__init__(options.architecture, {"num_classes": classes})
+        super().__init__(options.architecture, {"num_classes": classes, **norm_arguments(options.norm)})
         self.options = options
         self.augmentation = options.augmentation
 
