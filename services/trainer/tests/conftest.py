@@ -15,6 +15,16 @@ TINY: dict[str, dict[str, Any]] = {
     "moco": {"batch_size": 8, "queue": 12},
     "dino": {"embed_dim": 32, "depth": 1, "heads": 2, "prototypes": 16, "local_views": 2, "batch_size": 8},
     "supervised": {"batch_size": 8},
+    "cae": {"embed_dim": 32, "depth": 1, "heads": 2, "batch_size": 8},
+    "ibot": {"embed_dim": 32, "depth": 1, "heads": 2, "prototypes": 16, "local_views": 2, "batch_size": 8},
+    "long-seq-mae": {"embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2, "batch_size": 8},
+    "saim": {"embed_dim": 32, "depth": 2, "heads": 2, "batch_size": 8},
+    "simclr": {"batch_size": 8},
+    "simsiam": {"batch_size": 8},
+    "swav": {"batch_size": 8, "prototypes": 6, "projection_dim": 8},
+    "vicreg": {"batch_size": 8, "expander_dim": 16},
+    "mixco": {"batch_size": 8, "queue": 12},
+    "rocl": {"batch_size": 8, "queue": 12, "attack_steps": 2},
 }
 
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "batch_size": 8}

@@ -45,6 +45,12 @@ def test_a_small_bank_has_fewer_neighbours(clouds):
     assert 0 <= knn_accuracy(clouds(5, 0.1), clouds(10, 0.1)) <= 1
 
 
+DATA = {
+    "digits": (DatasetSpec("digits"), 100),
+    "composites": (DatasetSpec("composites", {"count": 400}), 100),
+    "four kinds": (DatasetSpec("composites", {"count": 600, "classes": 4}), 300),
+}
+SMALL_VIT = {"batch_size": 25, "embed_dim": 64, "depth": 2, "heads": 2}
 SETTINGS = {
     "mae": ("composites", 60, {"batch_size": 25}),
     "moco": ("digits", 20, {"batch_size": 25}),
@@ -55,6 +61,18 @@ SETTINGS = {
         | {"learning_rate": 1e-3},
     ),
     "supervised": ("digits", 10, {"batch_size": 25}),
+    "simclr": ("digits", 10, {"batch_size": 25}),
+    "simsiam": ("digits", 10, {"batch_size": 25, "learning_rate": 0.4}),
+    "swav": ("digits", 10, {"batch_size": 25, "local_views": 0}),
+    "vicreg": ("digits", 10, {"batch_size": 25}),
+    "cae": ("four kinds", 30, SMALL_VIT | {"learning_rate": 2e-3, "alignment_weight": 1.0}),
+    "ibot": (
+        "four kinds",
+        16,
+        SMALL_VIT | {"local_views": 2, "momentum": 0.9, "learning_rate": 2e-3, "masked_images": 0.25},
+    ),
+    "long-seq-mae": ("four kinds", 20, SMALL_VIT),
+    "saim": ("four kinds", 20, SMALL_VIT | {"learning_rate": 2e-3}),
 }
 
 
@@ -66,8 +84,8 @@ def mean_accuracy(card: BundleCard) -> float:
 @pytest.mark.parametrize("recipe", SETTINGS)
 def test_training_lowers_the_loss_and_beats_an_untrained_encoder(recipe, tmp_path):
     data, epochs, options = SETTINGS[recipe]
-    dataset = DatasetSpec(data, {"count": 400} if data == "composites" else {})
-    split = draw_split(dataset.open(), members=100, non_members=300, seed=1)
+    dataset, members = DATA[data]
+    split = draw_split(dataset.open(), members=members, non_members=300, seed=1)
     card = train(
         recipe, options, dataset, split, tmp_path / "victim", epochs=epochs, threads=1, evaluate_every=epochs // 10
     )

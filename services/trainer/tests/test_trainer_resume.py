@@ -16,7 +16,22 @@ from leakscope.core.splits import Split, write_split
 from leakscope.trainer import read_progress, train, work_folder
 from leakscope.trainer.progress import Progress
 
-RECIPES = ("mae", "moco", "dino", "supervised")
+RECIPES = (
+    "mae",
+    "moco",
+    "dino",
+    "supervised",
+    "cae",
+    "ibot",
+    "long-seq-mae",
+    "saim",
+    "simclr",
+    "simsiam",
+    "swav",
+    "vicreg",
+    "mixco",
+    "rocl",
+)
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -16,7 +16,7 @@ from leakscope.core.errors import DataError, UsageError
 from leakscope.trainer import DefenceSpec, read_progress, train, untrained, work_folder
 from leakscope.trainer.recipes.base import MEAN, STD
 
-RECIPES = ("mae", "moco", "dino", "supervised")
+RECIPES = ("mae", "moco", "dino", "supervised", "cae", "ibot", "long-seq-mae", "saim")
 
 
 @dataclass

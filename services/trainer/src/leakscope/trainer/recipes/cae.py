@@ -43,7 +43,7 @@ class ContextAutoencoder:
     """
 
     batch_size: int = 50
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05
     crop_scale_from: float = 1.0
