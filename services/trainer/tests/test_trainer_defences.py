@@ -38,6 +38,50 @@ def test_scsr_is_refused_where_nothing_is_cropped():
         make_plan("mae", {}, 10, [DefenceSpec("scsr")])
 
 
+def strong(**options):
+    return [DefenceSpec("strong-augmentation", options)]
+
+
+@pytest.mark.parametrize("recipe", ["moco", "mixco", "rocl", "simclr", "simsiam", "swav", "vicreg"])
+def test_strong_augmentation_rotates_by_default(recipe):
+    plan = make_plan(recipe, {}, 10, strong())
+    assert plan == make_plan(recipe, {"rotation": 180.0}, 10)
+    assert plan.options.augmentation.rotation == 180.0
+    assert make_plan(recipe, {}, 10, strong(strength=30)).options.augmentation.rotation == 30.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipe", "option"), [("mixup", "mixco", "mix_weight"), ("adversarial", "rocl", "radius")]
+)
+def test_strong_augmentation_turns_moco_into_a_variant_and_keeps_its_options(kind, recipe, option):
+    shared = {"queue": 7, "crop_scale_from": 0.3, "rotation": 5.0}
+    plan = make_plan("moco", shared, 10, [DefenceSpec("early-stop"), *strong(kind=kind)])
+    assert plan == make_plan(recipe, shared, 10, [DefenceSpec("early-stop")])
+    assert make_plan("moco", shared, 10, strong(kind=kind, strength=3)) == make_plan(
+        recipe, {**shared, option: 3.0}, 10
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "message"),
+    [
+        ("simclr", {"kind": "mixup"}, "'mixco' is a variant of 'moco'; the recipe 'simclr' has none"),
+        ("mae", {"kind": "adversarial"}, "'rocl' is a variant of 'moco'; the recipe 'mae' has none"),
+        ("mae", {}, "the recipe 'mae' has no random rotation"),
+        ("moco", {"strength": 0.0}, "strength must be above 0"),
+        ("moco", {"kind": "blur"}, "kind"),
+    ],
+)
+def test_strong_augmentation_says_why_it_refuses(recipe, options, message):
+    with pytest.raises(UsageError, match=message):
+        make_plan(recipe, {}, 10, strong(**options))
+
+
+def test_a_rotation_that_adds_none_is_refused():
+    with pytest.raises(UsageError, match=r"30\.0 degrees are no more than the rotation that 'moco' already has"):
+        make_plan("moco", {"rotation": 45.0}, 10, strong(strength=30.0))
+
+
 def test_defences_apply_in_order():
     specs = [DefenceSpec("scsr", {"lower": 0.7}), DefenceSpec("early-stop"), DefenceSpec("early-stop")]
     plan = make_plan("dino", {}, 100, specs)
