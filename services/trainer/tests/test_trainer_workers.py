@@ -1,0 +1,59 @@
+"""Several workers through Ray Train: the bundle of one worker, also after a stop; and what cannot be had."""
+
+import os
+import signal
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from leakscope.core.errors import Interrupted, UsageError
+from leakscope.trainer import read_progress, work_folder
+from leakscope.trainer.ray_session import ray_session
+
+
+@pytest.mark.slow
+def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_path):
+    alone = train_tiny("mae", "alone", epochs=60)
+    asked = []
+
+    def stop_at_once(progress):
+        if not asked:
+            asked.append(os.kill(os.getpid(), signal.SIGINT))
+
+    class Log(dict):
+        def log_params(self, params):
+            self[0] = dict(params)
+
+        def log_metrics(self, metrics, step=0):
+            self.setdefault(step, {}).update(metrics)
+
+    log = Log()
+    with ray_session(2):  # one for both runs
+        with pytest.raises(Interrupted, match=r"after \d+ of 60 epochs.*--resume"):
+            train_tiny("mae", "shared", epochs=60, workers=2, on_progress=stop_at_once, tracker=log)
+        progress = read_progress(work_folder(tmp_path / "shared") / "progress.json")
+        assert progress.state == "interrupted"
+        assert progress.images < progress.images_total
+        shared = train_tiny("mae", "shared", epochs=60, workers=2, resume=True, tracker=log)
+    assert shared.training["loss"] == pytest.approx(alone.training["loss"], rel=1e-3)
+    assert [entry["epoch"] for entry in shared.training["history"]] == [12, 24, 36, 48]
+    assert {1, 60} <= set(log)
+    assert {"loss", "learning_rate", "images_per_second"} <= set(log[1])
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("alone", "shared")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-2, atol=1e-3)
+    assert {path.name for path in work_folder(tmp_path / "shared").iterdir()} == {"progress.json"}
+
+
+@pytest.mark.parametrize("workers", [0, 7])
+def test_a_number_of_workers_that_does_not_fit_is_refused(workers, train_tiny):
+    with pytest.raises(UsageError, match="at most 6, the images of the smallest batch"):
+        train_tiny("mae", workers=workers)
+
+
+def test_without_ray_the_package_to_install_is_named(train_tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'leakscope-trainer\[workers\]'"):
+        train_tiny("mae", workers=2)
