@@ -1,0 +1,68 @@
+"""Every attack, as it comes, against untrained encoders: over seeds, chance lies inside its interval."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leakscope.attack_engine.attacks import ATTACKS, AttackChoice
+from leakscope.attack_engine.audits.extracted import Extracted
+from leakscope.attack_engine.audits.scoring import score_partial
+from leakscope.attack_engine.endpoints import EndpointSpec
+from leakscope.attack_engine.evaluation.auc import estimate_auc
+from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.extraction import Signals
+from leakscope.core.datasets import Dataset, DatasetSpec
+from leakscope.core.splits import Split, draw_split
+from leakscope.core.views.augmentations import MOCO_WEAK
+from leakscope.trainer import untrained
+
+SEEDS, AT_LEAST = 20, 18
+CROPS = {"crops": 24}
+CHOICES = {
+    **{name: AttackChoice(name, CROPS if name == "partcrop" else {}) for name in ATTACKS.names()},
+    "cosine": AttackChoice("partcrop", CROPS | {"similarity": "cosine"}),
+    "tiles": AttackChoice("partcrop", CROPS | {"feature_map": "tiles", "tile_grid": 3}),
+    "adaptive": AttackChoice("partcrop", CROPS | {"parts": "adaptive", "scale": [0.2, 0.6]}),
+    "fresh": AttackChoice("partcrop", {"crops": 12, "fresh": 2}),
+    "known augmentation": AttackChoice("encodermi", {"augmentation": "victim"}),
+    "combination": AttackChoice("partcrop+encodermi", {"partcrop": CROPS}),
+}
+SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2}
+
+
+@pytest.fixture(scope="module")
+def estimates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Estimate]]:
+    """The AUC of every attack on a fresh split and a fresh untrained encoder for every seed; signals asked once."""
+    spec = DatasetSpec("digits")
+    data = spec.open()
+    found: dict[str, list[Estimate]] = {name: [] for name in CHOICES}
+    for seed in range(SEEDS):
+        split = draw_split(data, members=80, non_members=80, seed=seed, source=spec)
+        folder: Path = tmp_path_factory.mktemp("untrained") / "encoder"
+        untrained("mae", SMALL_VIT, spec, split, folder, seed=seed)
+        audit(data, split, EndpointSpec(f"local:{folder}", threads=1), seed, found)
+    return found
+
+
+def audit(data: Dataset, split: Split, spec: EndpointSpec, seed: int, found: dict[str, list[Estimate]]) -> None:
+    images, asked = data.images(split.sample_id), {}
+    with spec.open() as endpoint:
+        for name, choice in CHOICES.items():
+            attack = choice.build(seed).against(MOCO_WEAK)
+            for signal in attack.signals:
+                if signal not in asked:
+                    batch = signal.extract(images, split.sample_id, endpoint)
+                    asked[signal] = Signals(batch.values, batch.diagnostics)
+            extracted = Extracted(tuple(asked[signal] for signal in attack.signals))
+            rng = np.random.default_rng([seed, 7])
+            found[name].append(
+                estimate_auc(*score_partial(attack.over_draws, extracted.features(attack), split, rng).sides)
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOICES)
+def test_chance_lies_inside_the_interval_of_nearly_every_seed(name: str, estimates: dict[str, list[Estimate]]) -> None:
+    held = [estimate.interval.contains(0.5) for estimate in estimates[name]]
+    assert sum(held) >= AT_LEAST, [round(estimate.value, 2) for estimate in estimates[name]]
