@@ -5,14 +5,15 @@ from typing import Any
 
 from leakscope.core.errors import UsageError, unknown_name
 
-_SCALES = "scales"
+_SCALES, _ALL = "scales", "*"
 
 
 def at_scale(content: Mapping[str, Any], scale: str, where: str) -> dict[str, Any]:
     """`content` with one of its `scales` merged in, and that scale's name as `scale`.
 
     Mappings are merged key by key, at any depth. A list of mappings that all have a `name` is merged into such a list
-    by name; where the scale's item has the name "*", it is merged into every item. Anything else is replaced.
+    by name, or by `label` where there is one; what has the name "*" is merged into every item. Anything else is
+    replaced.
 
     Args:
         content: an experiment file's content.
@@ -50,8 +51,12 @@ def _named(value: Any) -> bool:
 
 
 def _merged_by_name(base: list[Any], change: list[Any]) -> list[Any]:
-    changes = {item["name"]: item for item in change}
-    for_all = {key: value for key, value in changes.pop("*", {}).items() if key != "name"}
-    known = {item["name"] for item in base}
-    merged = [_merged(_merged(item, for_all), changes.get(item["name"], {})) for item in base]
+    changes = {_called(item): item for item in change}
+    for_all = {key: value for key, value in changes.pop(_ALL, {}).items() if key != "name"}
+    known = {_called(item) for item in base}
+    merged = [_merged(_merged(item, for_all), changes.get(_called(item), {})) for item in base]
     return merged + [item for name, item in changes.items() if name not in known]
+
+
+def _called(item: Mapping[str, Any]) -> str:
+    return str(item.get("label") or item["name"])
