@@ -11,6 +11,7 @@ from leakscope.core.cli import main
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import draw_split, write_split
 from leakscope.core.tracking import default_uri
+from leakscope.trainer import RECIPES
 
 SMALL = ["--set", "embed_dim=32", "--set", "depth=1", "--set", "heads=2", "--set", "batch_size=8"]
 DRAWN = ["--data", "digits", "--members", "20", "--non-members", "20"]
@@ -89,7 +90,7 @@ def test_a_training_is_logged_to_a_local_mlflow_by_default(leakscope, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["mea", *DRAWN], "Unknown recipe 'mea'. Did you mean 'mae'? Known: dino, mae, moco, supervised."),
+        (["mea", *DRAWN], f"Unknown recipe 'mea'. Did you mean 'mae'? Known: {', '.join(sorted(RECIPES.names()))}."),
         (["mae", "--data", "digit", *DRAWN[2:]], "Unknown data set 'digit'. Did you mean 'digits'?"),
         (["mae", *DRAWN, "--data-option", "size=3"], "unknown key 'size'"),
         (["mae", *DRAWN, "--set", "embed_dims=3"], "unknown key 'embed_dims'. Did you mean 'embed_dim'?"),
