@@ -1,5 +1,7 @@
 """Training-time defences as functions of a plan."""
 
+from dataclasses import replace
+
 import pytest
 
 from leakscope.core.errors import UsageError
@@ -56,10 +58,17 @@ def test_strong_augmentation_rotates_by_default(recipe):
 def test_strong_augmentation_turns_moco_into_a_variant_and_keeps_its_options(kind, recipe, option):
     shared = {"queue": 7, "crop_scale_from": 0.3, "rotation": 5.0}
     plan = make_plan("moco", shared, 10, [DefenceSpec("early-stop"), *strong(kind=kind)])
-    assert plan == make_plan(recipe, shared, 10, [DefenceSpec("early-stop")])
-    assert make_plan("moco", shared, 10, strong(kind=kind, strength=3)) == make_plan(
-        recipe, {**shared, option: 3.0}, 10
-    )
+    assert plan == replace(make_plan(recipe, shared, 10, [DefenceSpec("early-stop")]), of_recipe="moco")
+    stronger = make_plan("moco", shared, 10, strong(kind=kind, strength=3))
+    assert stronger == replace(make_plan(recipe, {**shared, option: 3.0}, 10), of_recipe="moco")
+
+
+def test_the_card_tells_the_recipe_that_a_defence_turned_into_another(train_tiny):
+    card = train_tiny("moco", "mixed", epochs=1, defences=strong(kind="mixup"))
+    assert (card.recipe, card.training["of_recipe"]) == ("mixco", "moco")
+    rotated = train_tiny("moco", "rotated", epochs=1, defences=strong())
+    assert rotated.recipe == "moco"
+    assert "of_recipe" not in rotated.training
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def _conclude(setup: Setup, session: Session, workspace: Workspace, tracker: Met
     scores = quality(method, setup.dataset, setup.split, quick=False)
     spent = setup.spent(position.step)
     summary = {"loss": session.loss, "seconds": position.seconds, "history": position.history, **scores, **spent}
-    training = {**setup.facts, **summary, "identity": workspace.identity}
+    origin = {} if setup.plan.of_recipe is None else {"of_recipe": setup.plan.of_recipe}
+    training = {**setup.facts, **origin, **summary, "identity": workspace.identity}
     card = workspace.publish(method, setup.card(setup.plan.recipe, method.outputs, training))
     if tracker is not None:
         tracker.log_metrics({**scores, "seconds": position.seconds}, setup.plan.stop_after)

@@ -17,6 +17,7 @@ class Plan:
         epochs: length of the schedule.
         stop_after: epochs that are really trained, at most `epochs`.
         privacy: what differentially private training is asked for, None for none.
+        of_recipe: the recipe before a defence turned it into another, None where none did.
     """
 
     recipe: str
@@ -24,6 +25,7 @@ class Plan:
     epochs: int
     stop_after: int
     privacy: Privacy | None = None
+    of_recipe: str | None = None
 
 
 class Defence(Protocol):

@@ -50,4 +50,4 @@ def _converted(plan: Plan, recipe: str) -> Plan:
             f"defence 'strong-augmentation': {recipe!r} is a variant of {_FROM!r}; the recipe {plan.recipe!r} has none."
         )
     kept = {f.name: getattr(plan.options, f.name) for f in fields(cast(Any, plan.options))}
-    return replace(plan, recipe=recipe, options=RECIPES.get(recipe)(**kept))
+    return replace(plan, recipe=recipe, options=RECIPES.get(recipe)(**kept), of_recipe=plan.recipe)
