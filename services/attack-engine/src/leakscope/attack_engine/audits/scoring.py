@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Scores
 from leakscope.attack_engine.attacks.inference.over_draws import Draws, DrawsScorer, OverDraws
+from leakscope.attack_engine.evaluation.auc import auc
 from leakscope.core.datasets import Ids
 from leakscope.core.errors import DataError
 from leakscope.core.splits import KNOWN, Split
@@ -87,6 +88,26 @@ def conformal_p_values(
         at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
     p_values: NDArray[np.float64] = at_least / (1 + np.count_nonzero(~split.member[known]))
     return p_values
+
+
+def cross_validated_auc(inference: OverDraws, features: Draws, member: Membership, rng: np.random.Generator) -> float:
+    """AUC of an attack over the known samples alone, for selection: no evaluated sample is needed, or seen.
+
+    The mean over stratified folds; each fold's samples are ranked by one model, which was fitted to the others.
+
+    Args:
+        inference: what is fitted.
+        features: float32 [K, R, F] of the known samples.
+        member: bool [K], at least one of each side a fold.
+        rng: folds and fits.
+    """
+    fold = _stratified_folds(member, rng)
+    aucs = []
+    for held_out in range(_FOLDS):
+        rest, own = fold != held_out, fold == held_out
+        score = inference.fit(features[rest], member[rest], rng).score(features[own])
+        aucs.append(auc(score[member[own]], score[~member[own]]))
+    return float(np.mean(aucs))
 
 
 def with_less_known(split: Split, fraction: float, rng: np.random.Generator) -> Split:

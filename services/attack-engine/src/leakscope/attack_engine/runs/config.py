@@ -9,6 +9,7 @@ from leakscope.attack_engine.attacks import Attack, AttackChoice
 from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.evaluation.results import Published
 from leakscope.attack_engine.runs.scales import at_scale
+from leakscope.attack_engine.runs.search import SearchChoice, scsr
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DATASETS, DatasetSpec
 from leakscope.core.errors import UsageError, unknown_name
@@ -63,6 +64,7 @@ class Experiment:
         trainings: victims trained side by side.
         budget: images that each endpoint may be asked at most; None for no limit.
         keep_answers: keep every answer of every endpoint on disk.
+        searches: defences to be found; their first candidates and the chosen ones are audited as victims.
         sweeps: knowledge and queries that every audit is repeated with.
         shadow: also attack each victim with what was fitted on each other victim of the same recipe, options, epochs
             and defence whose data set is another: every ordered pair.
@@ -84,6 +86,7 @@ class Experiment:
     trainings: int = 2
     budget: int | None = None
     keep_answers: bool = False
+    searches: tuple[SearchChoice, ...] = ()
     sweeps: SweepChoice = field(default_factory=SweepChoice)
     shadow: bool = False
     as_published_transforms: tuple[str, ...] = ()
@@ -122,6 +125,8 @@ def load_experiment(path: Path, scale: str = "") -> Experiment:
     for choice in experiment.attacks:
         experiment.attack(choice)
     _check_controls(experiment)
+    for search in experiment.searches:
+        _check_search(search, experiment)
     _distinct("victim", [victim.name for victim in experiment.victims])
     _distinct("attack", [choice.label or choice.name for choice in experiment.attacks])
     return experiment
@@ -139,6 +144,21 @@ def _check_controls(experiment: Experiment) -> None:
         low = min(split.known_fraction for split in experiment.splits.values())
         if not 0 < fraction <= low:
             raise UsageError(f"sweeps.knowledge: {fraction:g} must lie above 0 and at most at known_fraction, {low:g}.")
+
+
+def _check_search(search: SearchChoice, experiment: Experiment) -> None:
+    """The search's victim and attack are there, and the victim's recipe can take every bound."""
+    victims = {victim.name: victim for victim in experiment.victims}
+    _known("victim of a search", search.victim, victims)
+    _known("attack of a search", search.attack, [c.label or c.name for c in experiment.attacks])
+    search.check(victims)
+    victim = victims[search.victim]
+    if victim.defence is not None:
+        raise UsageError(
+            f"The search on {victim.name!r} needs an undefended victim; this one has {victim.defence.name}."
+        )
+    for lower in search.coarse:
+        make_plan(victim.recipe, victim.options, victim.epochs, (scsr(lower),))
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from leakscope.attack_engine.runs.config import Experiment
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import fit_cells
 from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.searches import run_searches
 from leakscope.attack_engine.runs.serving import served
 from leakscope.attack_engine.runs.training import train_missing
 from leakscope.attack_engine.runs.victims import VictimJob
@@ -41,7 +42,8 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     )
     with finishing(run):
         train_missing(jobs, run, experiment, console)
-        cells = list(plan_cells(experiment, jobs))
+        searches = run_searches(experiment, jobs, layout, run, console)
+        cells = list(plan_cells(experiment, searches.jobs))
         _attack_missing(cells, experiment, layout, console)
         finished = list(_finished(cells, experiment.seed, layout))
         return finish(
@@ -50,8 +52,8 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
             layout,
             run,
             console,
-            configuration=load_yaml(source),
-            files={"experiment": source},
+            configuration={**load_yaml(source), **searches.configuration},
+            files={"experiment": source, **searches.files},
             scale=experiment.scale,
             published=experiment.published,
         )

@@ -43,6 +43,20 @@ class Layout:
         """One cell's scores."""
         return self.root / "store" / "cells" / key[:16]
 
+    def candidate(self, key: str) -> Path:
+        """What a search measured of one candidate."""
+        return self.root / "store" / "candidates" / f"{key[:16]}.json"
+
+    @property
+    def tuning(self) -> Path:
+        """Ray Tune's own results."""
+        return self.root / "store" / "tune"
+
+    @property
+    def searches(self) -> Path:
+        """The table of the experiment's searches."""
+        return self.results / "searches.csv"
+
     @property
     def mlflow(self) -> Path:
         """MLflow's artifacts, where the store is local."""

@@ -18,14 +18,15 @@ def train_missing(jobs: Sequence[VictimJob], parent: Run, experiment: Experiment
     missing = [job for job in distinct if not job.finished]
     if missing:
         with ray_session(experiment.workers), bars(console) as progress:
-            tracked = [(job, _open_record(parent, job)) for job in missing]
+            tracked = [(job, open_record(parent, job)) for job in missing]
             make_victims(tracked, progress, side_by_side=experiment.trainings)
     for job in distinct:
         if parent.finished_child(job.key) is None:
             _record_card(parent, job)
 
 
-def _open_record(parent: Run, job: VictimJob) -> Run:
+def open_record(parent: Run, job: VictimJob) -> Run:
+    """The MLflow run below `parent` that a victim's training is logged to."""
     run = parent.child(job.choice.name, job.key)
     run.set_tags({"leakscope.kind": "victim", "leakscope.bundle": str(job.folder)})
     run.log_dataset(job.dataset.name, job.split.dataset_digest, "training")
@@ -37,7 +38,7 @@ def _record_card(parent: Run, job: VictimJob) -> None:
     """Log a victim that was trained before this store knew of it, from its card."""
     card = read_card(job.folder)
     summary = dict(card.training)
-    with finishing(_open_record(parent, job)) as run:
+    with finishing(open_record(parent, job)) as run:
         run.log_params({"recipe": card.recipe, "options": card.options})
         for point in summary.pop("history", []):
             metrics = dict(point)

@@ -107,7 +107,7 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
                 running[task.remote(job, run)] = (job, bar)
             done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             for job, bar in running.values():
-                _update(progress, bar, job)
+                update_bar(progress, bar, job)
             for reference in done:
                 _, bar = running.pop(reference)
                 _outcome(reference)
@@ -119,27 +119,33 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
 
 @ray.remote(max_retries=2)
 def _make(job: VictimJob, run: Run) -> LeakscopeError | None:
-    """Train one victim and write its twin. A `LeakscopeError` is returned, so that it arrives as what it is."""
-    what = (job.choice.recipe, job.choice.options, job.dataset, read_split(job.split_path))
+    """Make one victim. A `LeakscopeError` is returned, so that it arrives as what it is."""
     try:
-        untrained(*what, job.twin_folder, seed=job.seed + _TWIN_SEED)
-        with finishing(run):
-            train(
-                *what,
-                job.folder,
-                epochs=job.choice.epochs,
-                seed=job.seed,
-                defences=job.choice.defences,
-                threads=1,
-                resume=True,
-                tracker=run,
-            )
+        make_victim(job, run)
     except LeakscopeError as error:
         return error
     return None
 
 
-def _update(progress: Progress, bar: TaskID, job: VictimJob) -> None:
+def make_victim(job: VictimJob, run: Run) -> None:
+    """Train one victim on one core, logged to `run`, and write its twin; a training that was stopped goes on."""
+    what = (job.choice.recipe, job.choice.options, job.dataset, read_split(job.split_path))
+    untrained(*what, job.twin_folder, seed=job.seed + _TWIN_SEED)
+    with finishing(run):
+        train(
+            *what,
+            job.folder,
+            epochs=job.choice.epochs,
+            seed=job.seed,
+            defences=job.choice.defences,
+            threads=1,
+            resume=True,
+            tracker=run,
+        )
+
+
+def update_bar(progress: Progress, bar: TaskID, job: VictimJob) -> None:
+    """Show how far a training in another process is."""
     state = read_progress(work_folder(job.folder) / "progress.json")
     if state is not None:
         rate = f"{state.images_per_second:,.0f} images/s"
