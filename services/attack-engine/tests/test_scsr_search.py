@@ -149,7 +149,6 @@ def test_a_search_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
         ({"searches": [{**SEARCH, "coarse": [0.2, 0.4]}]}, "lower 0.2 does not raise the crop scale of 'mae'"),
         ({"searches": [{**SEARCH, "coarse": [0.9, 1.1]}]}, "choose lower above 0.2 and at most 1"),
         ({"victims": [{**MAE, "options": {}}]}, "which starts from 1.0: set crop_scale_from lower"),
-        ({"victims": [{**MAE, "recipe": "lsmae", "options": {}}]}, "scsr"),
         ({"victims": [{**MAE, "defence": "early-stop"}]}, "needs an undefended victim; this one has early-stop"),
         ({"victims": [MAE, {**MAE, "name": "mae-scsr-0.3"}]}, "give the victim 'mae-scsr-0.3' another"),
     ],

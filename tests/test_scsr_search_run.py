@@ -1,0 +1,124 @@
+"""A search in an experiment: from its file to the report, and again."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from mlflow import MlflowClient
+from rich.console import Console
+from rich.progress import Progress
+
+from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.extraction.store import SignalStore
+from leakscope.attack_engine.runs.candidates import Candidate
+from leakscope.attack_engine.runs.config import load_experiment
+from leakscope.attack_engine.runs.experiment import plan_victims, run_experiment
+from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.tuning import measure_side_by_side
+from leakscope.core.bundles import read_card
+from leakscope.core.errors import DataError
+from leakscope.core.splits import KNOWN, read_split
+
+pytestmark = pytest.mark.slow
+EXPERIMENT = {
+    "name": "searched",
+    "datasets": {"d": {"name": "composites", "options": {"count": 120}}},
+    "splits": {"s": {"dataset": "d", "members": 40, "non_members": 60}},
+    "victims": [
+        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 2, "options": {"crop_scale_from": 0.2, "depth": 1}}
+    ],
+    "attacks": [{"name": "partcrop", "inference": "logistic", "options": {"crops": 4}}],
+    "searches": [{"victim": "mae", "attack": "partcrop", "coarse": [0.3, 0.4], "step": 0.06, "utility_loss": 1.0}],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray() -> Iterator[None]:
+    """One Ray for all that is run here."""
+    with ray_session(2):
+        yield
+
+
+def run(folder: Path) -> tuple[Path, str]:
+    path = folder / "searched.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT))
+    said = StringIO()
+    report = run_experiment(load_experiment(path), path, folder / "runs", Console(file=said, width=200))
+    return report, said.getvalue()
+
+
+def made(folder: Path) -> dict[str, int]:
+    store = folder / "runs" / "store"
+    return {str(p.relative_to(store)): p.stat().st_mtime_ns for p in store.rglob("*") if p.is_file()}
+
+
+def test_a_search_tries_audits_and_records_its_candidates_and_makes_nothing_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report, said = run(tmp_path)
+    assert capfd.readouterr().out == ""  # the report's path is the command's only output
+    findings = json.loads(report.with_name("findings.json").read_text())
+    rows = list(csv.DictReader(report.with_name("searches.csv").open()))
+    assert [(float(row["lower"]), row["stage"]) for row in rows] == [(0.3, "1"), (0.4, "1"), (0.36, "2")]
+    (chosen,) = (row for row in rows if row["chosen"] == "True")
+    assert float(chosen["cross_validated_auc"]) == min(float(row["cross_validated_auc"]) for row in rows)
+    assert f"{chosen['lower']} is chosen" in said
+
+    audited = {audit["victim"]["name"]: audit for audit in findings["audits"]}
+    assert set(audited) == {"mae", "mae-scsr-0.3", "mae-scsr-0.4", f"mae-scsr-{chosen['lower']}"}
+    training = audited[f"mae-scsr-{chosen['lower']}"]["victim"]["training"]
+    assert training["defences"] == [{"name": "scsr", "options": {"lower": float(chosen["lower"])}}]
+    assert training["probe_accuracy"] == float(chosen["probe_accuracy"])
+    summary = findings["configuration"]["search_results"]["mae under partcrop"]
+    assert summary["chosen"] == float(chosen["lower"])
+    assert summary["lower 0.36"]["auc"] == float(rows[2]["cross_validated_auc"])
+    assert f"mae-scsr-{chosen['lower']}" in report.read_text()
+
+    check_the_store(tmp_path / "runs", {row["lower"] for row in rows})
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow' / 'mlflow.db'}")
+    logged = client.search_runs([client.get_experiment_by_name("searched").experiment_id])
+    assert {one.info.status for one in logged} == {"FINISHED"}
+    assert sum(one.data.tags["leakscope.kind"] == "victim" for one in logged) == 4
+    (parent,) = (one for one in logged if one.data.tags["leakscope.kind"] == "experiment")
+    assert [item.path for item in client.list_artifacts(parent.info.run_id, "searches")] == ["searches/searches.csv"]
+
+    before = made(tmp_path)
+    again = json.loads(run(tmp_path)[0].with_name("findings.json").read_text())
+    assert made(tmp_path) == before
+    assert len(client.search_runs([client.get_experiment_by_name("searched").experiment_id])) == len(logged)
+    assert again["audits"] == findings["audits"]
+    assert again["configuration"] == findings["configuration"]
+
+
+def check_the_store(runs: Path, bounds: set[str]) -> None:
+    """All bounds have their bundles, and every search asked for the known samples alone."""
+    cards = [read_card(path.parent) for path in (runs / "store" / "victims").glob("*/leakscope.json")]
+    trained = [card.training["defences"] for card in cards if card.recipe == "mae"]
+    assert {str(one["options"]["lower"]) for defences in trained for one in defences} == bounds
+    assert len(trained) == len(bounds) + 1
+    split = read_split(next((runs / "store" / "splits").iterdir()))
+    known = set(split.ids(role=KNOWN).tolist())
+    assert 0 < len(known) < len(split.sample_id)
+    stores = {path.parent for path in (runs / "store" / "signals").glob("*/search/**/shard-*.parquet")}
+    assert len(stores) == len(bounds)
+    for store in stores:
+        assert SignalStore(store).sample_ids() == known
+    assert not np.intersect1d(sorted(known), split.ids(role="evaluation")).size
+
+
+def test_a_candidates_error_arrives_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "searched.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT))
+    experiment, layout = load_experiment(path), Layout(tmp_path / "runs", "searched")
+    (job,) = plan_victims(experiment, layout)
+    untrained = replace(job, store=tmp_path / "nowhere")
+    candidate = Candidate(0.3, untrained, experiment.attack(experiment.attacks[0]), 0, layout)
+    with pytest.raises(DataError, match="nowhere"):
+        measure_side_by_side({0.3: (candidate, None)}, tmp_path / "tune" / "stage", Progress(), side_by_side=1)
+    assert candidate.measured is None
