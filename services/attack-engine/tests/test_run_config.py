@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from leakscope.attack_engine.runs.config import load_experiment
-from leakscope.core.errors import LeakscopeError
+from leakscope.core.config import load_yaml
+from leakscope.core.errors import DataError, LeakscopeError
 
 VALID: dict[str, Any] = {
     "name": "trial",
@@ -58,7 +59,17 @@ def test_every_bad_name_or_key_is_found_before_anything_runs(
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml")), ids=lambda p: p.stem)
-def test_every_experiment_of_the_repository_is_valid_and_says_what_it_needs(path: Path) -> None:
-    experiment = load_experiment(path)
+EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))
+SCALED = [(path, scale) for path in EXPERIMENTS for scale in load_yaml(path).get("scales", {"": None})]
+
+
+@pytest.mark.parametrize(("path", "scale"), SCALED, ids=lambda value: getattr(value, "stem", value))
+def test_every_experiment_of_the_repository_is_valid_at_every_scale_and_says_what_it_needs(
+    path: Path, scale: str
+) -> None:
+    experiment = load_experiment(path, scale)
     assert {"data", "hardware", "time"} <= set(experiment.needs)
+    for dataset in experiment.datasets.values():
+        if "path" in dataset.options:
+            with pytest.raises(DataError, match="data"):  # the archive is not here; the options are in order
+                dataset.open()

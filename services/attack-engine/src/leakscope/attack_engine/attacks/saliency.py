@@ -58,7 +58,7 @@ def normalised_maps(energy: Reals) -> Reals:
     return maps
 
 
-def object_boxes(saliency: Reals, share: float = 0.8) -> NDArray[np.int64]:
+def object_boxes(saliency: Reals, share: float = 0.6) -> NDArray[np.int64]:
     """The box of each image's object: along each axis, the middle that holds `share` of the saliency.
 
     Args:
@@ -76,8 +76,8 @@ def object_boxes(saliency: Reals, share: float = 0.8) -> NDArray[np.int64]:
 def _span(mass: Reals, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and length of the middle `share` of mass [B, L]."""
     cumulative = np.cumsum(mass, axis=1)
-    start = (cumulative <= (1 - share) / 2).sum(axis=1)
-    stop = (cumulative < (1 + share) / 2).sum(axis=1) + 1
+    start = (cumulative <= (1 - share) / 2 + _TINY).sum(axis=1)
+    stop = (cumulative < (1 + share) / 2 - _TINY).sum(axis=1) + 1
     start = np.minimum(start, mass.shape[1] - 1)
     return start, np.maximum(np.minimum(stop, mass.shape[1]) - start, 1)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from leakscope.attack_engine.attacks import AttackChoice
 from leakscope.attack_engine.audits.gather import Effort
 from leakscope.attack_engine.audits.samples import samples_of_folders, samples_of_split
+from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.runs.live import LiveAudit, run_audit
 from leakscope.core.errors import UsageError
@@ -31,7 +32,9 @@ def audit(
     attack_option: Annotated[
         list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
     ] = None,
-    inference: Annotated[str, typer.Option(help="mlp or logistic; default: the attack's own.")] = "",
+    inference: Annotated[
+        str, typer.Option(help="mlp, logistic, deep-sets or threshold; default: the attack's own.")
+    ] = "",
     split: Annotated[
         Path | None, typer.Option(help="A split's file: who is a member.", rich_help_panel=_SAMPLES)
     ] = None,
@@ -48,6 +51,13 @@ def audit(
     known_fraction: Annotated[
         float, typer.Option(help="Share of the folders' images known to the adversary.", rich_help_panel=_SAMPLES)
     ] = 0.5,
+    knowledge: Annotated[
+        list[float] | None, typer.Option(help="Repeat with this share of the samples known.", rich_help_panel=_SAMPLES)
+    ] = None,
+    queries: Annotated[
+        list[int] | None,
+        typer.Option(help="Repeat as if so many images a sample had been asked; costs none.", rich_help_panel=_SAMPLES),
+    ] = None,
     budget: Annotated[
         int | None, typer.Option(help="Images the endpoint may be asked at most.", rich_help_panel=_ENDPOINT)
     ] = None,
@@ -107,7 +117,8 @@ def audit(
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
     effort = Effort(workers, budget, keep_answers)
-    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort)
+    sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps)
     report = run_audit(live, root, Console(stderr=True))
     sys.stdout.write(f"{report}\n")
 

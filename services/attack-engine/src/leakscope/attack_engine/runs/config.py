@@ -62,6 +62,7 @@ class Experiment:
         seed: of everything that sets none of its own.
         workers: extraction workers.
         trainings: victims trained side by side.
+        training_workers: workers that train one victim together, each with a core, or with a GPU where there are any.
         budget: images that each endpoint may be asked at most; None for no limit.
         keep_answers: keep every answer of every endpoint on disk.
         searches: defences to be found; their first candidates and the chosen ones are audited as victims.
@@ -84,6 +85,7 @@ class Experiment:
     seed: int = 0
     workers: int = 2
     trainings: int = 2
+    training_workers: int = 1
     budget: int | None = None
     keep_answers: bool = False
     searches: tuple[SearchChoice, ...] = ()

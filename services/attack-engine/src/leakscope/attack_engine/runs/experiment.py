@@ -71,7 +71,7 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[VictimJob]:
             write_split(split, path)
         seed = experiment.seed if choice.seed is None else choice.seed
         spec = experiment.datasets[experiment.splits[choice.split].dataset]
-        jobs.append(VictimJob(choice, spec, split, path, seed, layout.victims))
+        jobs.append(VictimJob(choice, spec, split, path, seed, layout.victims, experiment.training_workers))
     return jobs
 
 
@@ -107,7 +107,7 @@ def _ask(
     """Serve one victim and its twin, and extract from both what `cells` need."""
     name = job.choice.name
     console.rule(name)
-    attacks = list(dict.fromkeys(cell.attack_on(job) for cell in cells))
+    attacks = [cell.attack_on(job) for cell in cells]
     treated = _treated(job, seed) if any(cell.treated and cell.job.key == job.key for cell in cells) else None
     bundles = {name: str(job.folder), f"{name}-untrained": str(job.twin_folder)}
     with served(bundles, options=["--deterministic"] if job.choice.deterministic else []) as (victim, twin):

@@ -11,9 +11,9 @@ _SCALES, _ALL = "scales", "*"
 def at_scale(content: Mapping[str, Any], scale: str, where: str) -> dict[str, Any]:
     """`content` with one of its `scales` merged in, and that scale's name as `scale`.
 
-    Mappings are merged key by key, at any depth. A list of mappings that all have a `name` is merged into such a list
-    by name, or by `label` where there is one; what has the name "*" is merged into every item. Anything else is
-    replaced.
+    Mappings are merged key by key, at any depth, unless both have a `name` and the names differ. A list of mappings
+    that all have a `name` is merged into such a list by name, or by `label` where there is one; what has the name "*"
+    is merged into every item. Anything else is replaced.
 
     Args:
         content: an experiment file's content.
@@ -39,11 +39,16 @@ def at_scale(content: Mapping[str, Any], scale: str, where: str) -> dict[str, An
 
 
 def _merged(base: Any, change: Any) -> Any:
-    if isinstance(base, Mapping) and isinstance(change, Mapping):
+    if isinstance(base, Mapping) and isinstance(change, Mapping) and not _another(base, change):
         return {**base, **{key: _merged(base.get(key), value) for key, value in change.items()}}
     if _named(base) and _named(change):
         return _merged_by_name(base, change)
     return change
+
+
+def _another(base: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    """Whether both are named and differ: one data set's options say nothing of another's."""
+    return "name" in base and "name" in change and base["name"] != change["name"] and change["name"] != _ALL
 
 
 def _named(value: Any) -> bool:

@@ -26,7 +26,7 @@ _TWIN_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class VictimJob:
-    """A victim to be, with everything that its weights depend on."""
+    """A victim to be, with everything that its weights depend on, and how many workers train it together."""
 
     choice: VictimChoice
     dataset: DatasetSpec
@@ -34,6 +34,7 @@ class VictimJob:
     split_path: Path
     seed: int
     store: Path
+    workers: int = 1
 
     @property
     def key(self) -> str:
@@ -96,7 +97,6 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
         LeakscopeError: a training's own error.
     """
     gpus = ray.cluster_resources().get("GPU", 0.0)
-    task = _make.options(num_cpus=1, num_gpus=min(1.0, gpus / side_by_side))
     waiting = list(jobs)
     running: dict[Any, tuple[VictimJob, TaskID]] = {}
     try:
@@ -104,7 +104,7 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
             while waiting and len(running) < side_by_side:
                 job, run = waiting.pop(0)
                 bar = progress.add_task(f"train {job.choice.name}", total=None, rate="")
-                running[task.remote(job, run)] = (job, bar)
+                running[_resources(job, gpus / side_by_side).remote(job, run)] = (job, bar)
             done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             for job, bar in running.values():
                 update_bar(progress, bar, job)
@@ -115,6 +115,13 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
     except KeyboardInterrupt:
         _stop(list(running))
         raise Interrupted("Stopped with every training's checkpoint saved: run the same command to go on.") from None
+
+
+def _resources(job: VictimJob, gpus: float) -> Any:
+    """The task that makes a victim: with workers of its own it needs nothing itself."""
+    if job.workers > 1:
+        return _make.options(num_cpus=0, num_gpus=0)
+    return _make.options(num_cpus=1, num_gpus=min(1.0, gpus))
 
 
 @ray.remote(max_retries=2)
@@ -128,7 +135,7 @@ def _make(job: VictimJob, run: Run) -> LeakscopeError | None:
 
 
 def make_victim(job: VictimJob, run: Run) -> None:
-    """Train one victim on one core, logged to `run`, and write its twin; a training that was stopped goes on."""
+    """Train one victim, logged to `run`, and write its twin; a training that was stopped goes on."""
     what = (job.choice.recipe, job.choice.options, job.dataset, read_split(job.split_path))
     untrained(*what, job.twin_folder, seed=job.seed + _TWIN_SEED)
     with finishing(run):
@@ -139,6 +146,7 @@ def make_victim(job: VictimJob, run: Run) -> None:
             seed=job.seed,
             defences=job.choice.defences,
             threads=1,
+            workers=job.workers,
             resume=True,
             tracker=run,
         )
