@@ -1,9 +1,13 @@
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets import DatasetSpec
@@ -39,6 +43,26 @@ def tiny_options() -> Callable[[str], dict[str, Any]]:
         return TINY.get(recipe, {name: value for name, value in SMALL.items() if name in known})
 
     return options
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Does tasks of `joint_worker` in two processes over gloo ("joint") and in one ("alone")."""
+
+    def run(tasks: dict[str, Any]) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("workers")
+        (folder / "tasks.json").write_text(json.dumps(tasks))
+        script = str(Path(__file__).with_name("joint_worker.py"))
+        workers = [subprocess.Popen([sys.executable, script, str(rank), "2", str(folder)]) for rank in (0, 1)]
+        try:
+            assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+        finally:
+            for worker in workers:
+                worker.kill()
+        results: dict[str, Any] = torch.load(folder / "results.pt")
+        return results
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Generator, nn
+from torch.optim import SGD
 
+from leakscope.trainer import DefenceSpec, make_plan
 from leakscope.trainer.batch_norm import join_batch_norms
+from leakscope.trainer.exchange import Exchange, never
+from leakscope.trainer.private_update import PrivateUpdate
 from leakscope.trainer.recipes import RECIPES
 from leakscope.trainer.streams import seeded_initialisation
 from leakscope.trainer.workers import ALONE, Workers
@@ -38,6 +42,21 @@ def recipe_step(name: str, options: dict, count: int, workers: Workers) -> dict[
     workers.sum(gradients.values())
     buffers = {name: value.clone() for name, value in method.named_buffers()}
     return {"loss": loss.detach()} | {f"gradient/{k}": v for k, v in gradients.items()} | buffers
+
+
+def private_step(name: str, options: dict, count: int, workers: Workers) -> dict[str, torch.Tensor]:
+    """Loss and state after one step of DP-SGD on `count` images, with plain gradient descent."""
+    plan = make_plan(name, options, 1, [DefenceSpec("dp-sgd", {"noise_multiplier": 1.0})])
+    with seeded_initialisation(3):
+        method = plan.options.build(SIDE, CLASSES)
+    method.workers = workers
+    method.train()
+    trained = [p for group in method.optimiser().param_groups for p in group["params"]]
+    method.optimiser = lambda: SGD(trained, lr=0.1)  # Adam would turn rounding of a gradient near 0 into a whole step
+    update = PrivateUpdate(method, Exchange(workers, never), None, plan.privacy.budget(20, 4, 2), 2)
+    labels = torch.arange(count) % CLASSES
+    loss = update(drawn_images(count), labels, Generator().manual_seed(11), 0.25)
+    return {"loss": loss} | {name: value.clone() for name, value in method.state_dict().items()}
 
 
 def norm_step(kind: str, count: int, workers: Workers) -> dict[str, torch.Tensor]:
@@ -70,7 +89,8 @@ def norm_step(kind: str, count: int, workers: Workers) -> dict[str, torch.Tensor
 def answer(task: dict, workers: Workers) -> dict[str, torch.Tensor]:
     if task["what"] == "norm":
         return norm_step(task["kind"], task["count"], workers)
-    return recipe_step(task["recipe"], task["options"], task["count"], workers)
+    step = private_step if task["what"] == "private" else recipe_step
+    return step(task["recipe"], task["options"], task["count"], workers)
 
 
 def main(rank: int, size: int, folder: Path) -> None:

@@ -17,7 +17,15 @@ from leakscope.trainer.members import poisson_batches
 from leakscope.trainer.privacy import Privacy
 from leakscope.trainer.private_update import PrivateUpdate, record_gradients
 
-ABLE = ("mae", "moco", "dino", "supervised")
+ABLE = ("mae", "moco", "dino", "supervised", "cae", "long-seq-mae", "saim", "rocl")
+UNABLE = {
+    "simclr": "every view is compared",
+    "simsiam": "batch norm",
+    "swav": "clusters are made equally large",
+    "vicreg": "variances and covariances",
+    "mixco": "each image is mixed with another",
+    "ibot": "a fixed share of the whole batch's views is masked",
+}
 LARGE = 1e6
 
 
@@ -150,13 +158,32 @@ def test_a_delta_that_protects_nobody_is_refused():
         Privacy(delta=0.01).budget(100, 2, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES.names() if name not in ABLE])
-def test_a_recipe_that_declares_no_loss_of_single_records_is_refused(name):
-    if "held_constant" in vars(RECIPES.get(name)):
+@pytest.mark.parametrize(("name", "reason"), UNABLE.items())
+def test_a_recipe_without_a_loss_of_single_records_is_refused_with_its_own_reason(name, reason):
+    with pytest.raises(UsageError, match=rf"{name}.*{reason}.*cae.*dino.*mae.*moco.*supervised"):
         make_plan(name, {}, 1, [DefenceSpec("dp-sgd")])
-        return
-    with pytest.raises(UsageError, match=r"declares no loss of single records.*dino.*mae.*moco.*supervised"):
-        make_plan(name, {}, 1, [DefenceSpec("dp-sgd")])
+
+
+def test_every_recipe_says_either_what_it_holds_constant_or_how_it_mixes_records():
+    for name in RECIPES.names():
+        declared = {"held_constant", "mixes_records"} & vars(RECIPES.get(name)).keys()
+        assert len(declared) == 1, name
+        assert (name in ABLE) == (declared == {"held_constant"})
+
+
+@pytest.mark.slow
+def test_a_step_on_fewer_records_than_workers_is_the_step_of_one_worker(two_workers, tiny_options):
+    tasks = {
+        f"{name}-{count}": {"what": "private", "recipe": name, "options": tiny_options(name), "count": count}
+        for name in ABLE
+        for count in (0, 1)
+    }
+    results = two_workers(tasks)
+    for key in tasks:
+        joint, alone = results["joint"][key], results["alone"][key]
+        assert joint.keys() == alone.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(joint[name], value, rtol=1e-4, atol=1e-5, msg=f"{key}: {name}")
 
 
 def test_poisson_batches_take_each_member_at_the_stated_rate():

@@ -1,10 +1,5 @@
 """Two workers on a joint batch give what one worker gives: every recipe, and batch norm by itself."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -21,9 +16,8 @@ NORM_COUNTS = (2, 5)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, tiny_options):
+def results(two_workers, tiny_options):
     """What two processes over gloo, and one alone, made of every task."""
-    folder = tmp_path_factory.mktemp("workers")
     tasks = {
         f"{name}-{count}": {"what": "recipe", "recipe": name, "options": tiny_options(name), "count": count}
         for name in RECIPES.names()
@@ -32,16 +26,7 @@ def results(tmp_path_factory, tiny_options):
     tasks |= {
         f"{kind}-{count}": {"what": "norm", "kind": kind, "count": count} for kind in NORMS for count in NORM_COUNTS
     }
-    (folder / "tasks.json").write_text(json.dumps(tasks))
-    script = str(Path(__file__).with_name("joint_worker.py"))
-    commands = [[sys.executable, script, str(rank), "2", str(folder)] for rank in (0, 1)]
-    workers = [subprocess.Popen(command) for command in commands]
-    try:
-        assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
-    finally:
-        for worker in workers:
-            worker.kill()
-    return torch.load(folder / "results.pt")
+    return two_workers(tasks)
 
 
 @pytest.mark.parametrize("count", RECIPE_COUNTS)

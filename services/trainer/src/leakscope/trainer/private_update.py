@@ -13,6 +13,7 @@ from leakscope.trainer.exchange import Exchange
 from leakscope.trainer.privacy import Budget
 from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.per_record import PerRecordMethod
+from leakscope.trainer.workers import ALONE
 
 
 def require_per_record(method: Method, recipe: str) -> PerRecordMethod:
@@ -87,15 +88,28 @@ class PrivateUpdate:
         self._trained = {name: p for name, p in method.named_parameters() if id(p) in ours}
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
-        """See `Update`; the batch may be empty, the step then is noise alone."""
-        losses = self._clip(images, labels, generator, progress)
+        """See `Update`; the batch may be empty, the step then is noise alone.
+
+        Of a batch with fewer records than workers every worker computes all, and the first's gradients count.
+        """
+        workers = self._method.workers
+        repeated = len(images) < workers.size  # some would have no row, which not every layer takes
+        if repeated:
+            self._method.workers = ALONE
+        try:
+            losses = self._method.workers.joint(self._clip(images, labels, generator, progress), len(images))
+        finally:
+            self._method.workers = workers
+        if repeated and not workers.first:
+            for parameter in self._trained.values():
+                cast(Any, parameter).summed_grad.zero_()
         self.exchange.sum(cast(Any, p).summed_grad for p in self._trained.values())
         self._private.generator = generator
         self._private.add_noise()
         self._private.scale_grad()
         self.optimiser.step()
         self._private.zero_grad(set_to_none=True)
-        return self._method.workers.joint(losses, len(images)).sum() / max(1, len(images))
+        return losses.sum() / max(1, len(images))
 
     def _clip(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Leave the sum of this worker's clipped gradients in `summed_grad`; returns its records' losses [b]."""

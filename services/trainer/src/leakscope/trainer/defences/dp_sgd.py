@@ -6,10 +6,11 @@ from typing import Any, cast
 from leakscope.core.errors import UsageError
 from leakscope.trainer.defences.base import Plan
 from leakscope.trainer.privacy import Privacy
-from leakscope.trainer.recipes import RECIPES
+from leakscope.trainer.recipes import RECIPES, Recipe
 
 _NORM = "norm"
 DECLARATION = "held_constant"
+_REASON = "mixes_records"
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class DpSgd(Privacy):
         if not declares_single_records(type(plan.options)):
             able = ", ".join(sorted(entry.name for entry in RECIPES if declares_single_records(entry.value)))
             raise UsageError(
-                f"defence 'dp-sgd': the recipe {plan.recipe!r} declares no loss of single records: where a loss "
-                "compares or mixes records, no gradient belongs to one record, and clipping bounds nobody's "
-                f"influence. Recipes that can have it: {able}."
+                f"defence 'dp-sgd': the recipe {plan.recipe!r} has no loss of single records: {_reason(plan.options)}. "
+                "No gradient belongs to one record then, and clipping bounds nobody's influence. Recipes that can "
+                f"have it: {able}."
             )
         options = cast(Any, plan.options)
         if _NORM in {field.name for field in fields(options)}:
@@ -37,3 +38,7 @@ class DpSgd(Privacy):
 def declares_single_records(recipe: type) -> bool:
     """Whether a recipe's options declare, themselves and not by inheritance, that its loss is one of single records."""
     return DECLARATION in vars(recipe)
+
+
+def _reason(options: Recipe) -> str:
+    return str(getattr(options, _REASON, "it does not declare one"))

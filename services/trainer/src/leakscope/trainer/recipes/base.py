@@ -92,7 +92,8 @@ class Recipe(Protocol):
     """Options of one recipe: a frozen dataclass whose fields are what `--set` and YAML may change.
 
     Where the method is a `PerRecordMethod`, the class itself may declare so for DP-SGD by a class variable
-    `held_constant`: what the loss takes as constant although earlier records shaped it, "" for nothing.
+    `held_constant`: what the loss takes as constant although earlier records shaped it, "" for nothing. Any other says
+    why it cannot by `mixes_records`: how one record's gradient comes to depend on the others of its batch.
     """
 
     @property

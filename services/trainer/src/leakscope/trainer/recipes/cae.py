@@ -1,6 +1,7 @@
 """Context autoencoder: predict what the encoder would say of masked patches from what it says of the seen ones."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
@@ -56,6 +57,8 @@ class ContextAutoencoder:
     heads: int = 4
     regressor_depth: int = 1
     decoder_depth: int = 1
+
+    held_constant: ClassVar[str] = ""
 
     @property
     def augmentation(self) -> Augmentation:

@@ -1,7 +1,7 @@
 """iBOT: DINO on whole images, and the same between patches that the student does not see and the teacher does."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -31,6 +31,10 @@ class MaskedSelfDistillation(SelfDistillation):
     mask_ratio_from: float = 0.1
     mask_ratio_to: float = 0.5
     patch_weight: float = 1.0
+
+    mixes_records: ClassVar[str] = (
+        "a fixed share of the whole batch's views is masked, so a record's masks hang on how many others there are"
+    )
 
     @property
     def augmentation(self) -> Augmentation:

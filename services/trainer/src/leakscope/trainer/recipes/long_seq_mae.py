@@ -1,6 +1,7 @@
 """Long-sequence masked autoencoder: small patches, so many tokens, masked in blocks of neighbours."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -19,6 +20,8 @@ class LongSequenceMaskedAutoencoder(MaskedAutoencoder):
 
     patch_size: int = 4
     mask_block: int = 2
+
+    held_constant: ClassVar[str] = ""
 
     def build(self, side: int, classes: int) -> "LongSequenceMethod":
         """See `Recipe.build`; needs no classes."""

@@ -1,6 +1,7 @@
 """MixCo: MoCo that also says of a mixture of two images how much of each it shows."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -21,6 +22,8 @@ class MixUpContrast(MomentumContrast):
 
     mix_weight: float = 1.0
     mix_temperature: float = 0.1
+
+    mixes_records: ClassVar[str] = "each image is mixed with another record's, and compared with that one's key"
 
     def build(self, side: int, classes: int) -> "MixUpContrastMethod":
         """See `Recipe.build`; needs no classes."""

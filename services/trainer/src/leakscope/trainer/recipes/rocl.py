@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -29,6 +30,8 @@ class AdversarialContrast(MomentumContrast):
     attack_steps: int = 3
     attack_step_size: float = 0.5
     adversarial_weight: float = 1.0
+
+    held_constant: ClassVar[str] = MomentumContrast.held_constant
 
     def build(self, side: int, classes: int) -> "AdversarialContrastMethod":
         """See `Recipe.build`; needs no classes."""

@@ -1,6 +1,7 @@
 """Stochastic autoregressive image modelling: predict each patch from those before it in a random order."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
@@ -46,6 +47,8 @@ class StochasticAutoregression:
     depth: int = 4
     heads: int = 4
     decoder_depth: int = 2
+
+    held_constant: ClassVar[str] = ""
 
     @property
     def augmentation(self) -> Augmentation:

@@ -1,6 +1,7 @@
 """SimCLR: tell an image's other view from all other views of the batch."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from lightly.loss import NTXentLoss
@@ -22,6 +23,10 @@ class SimpleContrast(TwoViews):
 
     temperature: float = 0.2
     projection_dim: int = 64
+
+    mixes_records: ClassVar[str] = (
+        "every view is compared with those of the batch's other records, and batch norm averages over them"
+    )
 
     def build(self, side: int, classes: int) -> "SimpleContrastMethod":
         """See `Recipe.build`; needs no classes."""

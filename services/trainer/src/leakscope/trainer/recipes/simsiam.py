@@ -1,6 +1,7 @@
 """SimSiam: predict the projection of an image's other view, with no negatives and no gradient to the target."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Generator, Tensor
@@ -21,6 +22,8 @@ class SimpleSiamese(TwoViews):
 
     projection_dim: int = 128
     prediction_dim: int = 32
+
+    mixes_records: ClassVar[str] = "its heads' batch norm, without which it collapses, averages over the whole batch"
 
     def build(self, side: int, classes: int) -> "SimpleSiameseMethod":
         """See `Recipe.build`; needs no classes."""

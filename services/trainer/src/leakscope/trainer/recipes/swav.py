@@ -1,6 +1,7 @@
 """SwAV: predict the cluster of an image's other views, with clusters of equal size in every batch."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from lightly.loss import SwaVLoss
@@ -38,6 +39,10 @@ class SwappedAssignments(TwoViews):
     temperature: float = 0.1
     epsilon: float = 0.02
     sinkhorn_iterations: int = 3
+
+    mixes_records: ClassVar[str] = (
+        "clusters are made equally large over the whole batch, and batch norm averages over it"
+    )
 
     @property
     def local_augmentation(self) -> Augmentation:

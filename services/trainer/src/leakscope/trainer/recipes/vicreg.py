@@ -1,6 +1,7 @@
 """VICReg: make an image's views agree, keep every dimension varied, and the dimensions uncorrelated."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lightly.loss import VICRegLoss
 from lightly.models.modules.heads import VICRegProjectionHead
@@ -25,6 +26,10 @@ class VarianceInvarianceCovariance(TwoViews):
     variance: float = 25.0
     covariance: float = 1.0
     expander_dim: int = 256
+
+    mixes_records: ClassVar[str] = (
+        "variances and covariances are those of the whole batch, and batch norm averages over it"
+    )
 
     def build(self, side: int, classes: int) -> "VarianceInvarianceCovarianceMethod":
         """See `Recipe.build`; needs no classes."""

@@ -1,0 +1,95 @@
+"""The settings of one experiment: knowledge, queries, shadow encoders, tiles, and the control on treatment."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+PIXELS = {"patch_size": 8, "embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2}
+LOGISTIC = {"inference": "logistic"}
+EXPERIMENT: dict[str, Any] = {
+    "name": "settings",
+    "datasets": {"one": {"name": "composites", "options": {"count": 200}}, "other": {"name": "digits"}},
+    "splits": {
+        "one": {"dataset": "one", "members": 60, "non_members": 80},
+        "other": {"dataset": "other", "members": 60, "non_members": 80},
+    },
+    "victims": [
+        {"name": "mae-one", "recipe": "mae", "split": "one", "epochs": 2, "options": PIXELS},
+        {"name": "mae-other", "recipe": "mae", "split": "other", "epochs": 2, "options": PIXELS},
+        {"name": "supervised", "recipe": "supervised", "split": "one", "epochs": 1},
+    ],
+    "attacks": [
+        {"name": "partcrop", "options": {"crops": 8}} | LOGISTIC,
+        {"name": "partcrop", "label": "pooled only", "options": {"crops": 8, "feature_map": "tiles", "tile_grid": 2}}
+        | LOGISTIC,
+        {"name": "encodermi", "label": "known", "options": {"augmentation": "victim"}} | LOGISTIC,
+    ],
+    "sweeps": {"knowledge": [0.25, 0.5], "queries": [5, 9, 10]},
+    "shadow": True,
+    "as_published_transforms": ["mae-one"],
+    "published": [
+        {"source": "a paper", "victim": "mae-one", "attack": "partcrop", "metrics": {"accuracy": 0.58}},
+        {
+            "source": "a paper",
+            "victim": "mae-one",
+            "attack": "partcrop",
+            "shadow": "mae-other",
+            "metrics": {"accuracy": 0.55},
+        },
+    ],
+    "scales": {"small": {}, "large": {"victims": [{"name": "*", "epochs": 1600}]}},
+}
+Command = Callable[..., Any]
+
+
+def run(leakscope: Command, folder: Path) -> dict[str, Any]:
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    outcome = leakscope("run", path, "--root", folder / "runs")
+    assert outcome.code == 0, outcome.err
+    report = Path(outcome.out.strip().splitlines()[-1])
+    assert report.parent.name == "settings-small"
+    findings: dict[str, Any] = json.loads(report.with_name("findings.json").read_text())
+    return findings | {"page": report.read_text()}
+
+
+def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(leakscope: Command, tmp_path: Path) -> None:
+    first = run(leakscope, tmp_path)
+    audits = {(a["victim"]["name"], a["attack"], a["shadow"]): a for a in first["audits"]}
+    attacks = ("partcrop", "pooled only", "known")
+    partial = {(victim, attack, "") for victim in ("mae-one", "mae-other", "supervised") for attack in attacks}
+    by_shadow = {("mae-one", attack, "mae-other") for attack in attacks}
+    by_shadow |= {("mae-other", attack, "mae-one") for attack in attacks}
+    assert set(audits) == partial | by_shadow
+
+    sweeps = {sweep["name"]: sweep["points"] for sweep in audits["mae-one", "partcrop", ""]["sweeps"]}
+    assert [point["x"] for point in sweeps["knowledge"]] == [0.25, 0.5]
+    assert [point["x"] for point in sweeps["queries"]] == [5, 9]
+    known = audits["mae-one", "known", ""]["sweeps"]
+    assert [point["x"] for point in known[1]["points"]] == [5, 9, 10]
+    for key, audit in audits.items():
+        whole = audit["evaluation"]["auc"]["value"]
+        ends = [s["points"][-1]["auc"]["value"] for s in audit["sweeps"] if s["name"] == "knowledge"]
+        assert ends == ([] if key in by_shadow else [pytest.approx(whole)])
+        assert (audit["discoveries"] is None) == (key in by_shadow)
+        assert len(audit["validity"]["null_controls"]) == 2
+
+    treated = {(item["attack"], item["trained"]) for item in first["artefacts"]}
+    assert treated == {(attack, trained) for attack in attacks for trained in (True, False)}
+    for text in ("Shadow setting", "a paper", "mae-other", "as published"):
+        assert text.lower() in first["page"].lower()
+
+    assert run(leakscope, tmp_path)["audits"] == first["audits"]
+
+
+def test_a_scale_that_the_file_lacks_is_named_with_the_nearest(leakscope: Command, tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    outcome = leakscope("run", path, "--scale", "smal", "--root", tmp_path / "runs")
+    assert outcome.code == 2
+    assert "Did you mean 'small'" in outcome.err
