@@ -54,6 +54,8 @@ SMALL_VIT = {"batch_size": 25, "embed_dim": 64, "depth": 2, "heads": 2}
 SETTINGS = {
     "mae": ("composites", 60, {"batch_size": 25}),
     "moco": ("digits", 20, {"batch_size": 25}),
+    "mixco": ("digits", 20, {"batch_size": 25, "queue": 25, "learning_rate": 0.03}),
+    "rocl": ("digits", 20, {"batch_size": 25, "queue": 25, "learning_rate": 0.03, "attack_steps": 1}),
     "dino": (
         "composites",
         60,
@@ -76,6 +78,12 @@ SETTINGS = {
 }
 
 
+def early_loss(card: BundleCard, members: int) -> float:
+    """The first logged loss; with a queue, of an epoch that never met its random first keys, which are easy to beat."""
+    filled = card.options.get("queue", 0) / members
+    return next(entry["loss"] for entry in card.training["history"] if entry["epoch"] - 1 >= filled)
+
+
 def mean_accuracy(card: BundleCard) -> float:
     return (card.training["knn_accuracy"] + card.training["probe_accuracy"]) / 2
 
@@ -92,5 +100,5 @@ def test_training_lowers_the_loss_and_beats_an_untrained_encoder(recipe, tmp_pat
     controls = [
         untrained(recipe, options, dataset, split, tmp_path / f"control{seed}", seed=seed) for seed in (1, 2, 3)
     ]
-    assert card.training["loss"] < card.training["history"][0]["loss"]
+    assert card.training["loss"] < early_loss(card, members)
     assert mean_accuracy(card) > max(map(mean_accuracy, controls))

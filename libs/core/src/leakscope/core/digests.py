@@ -1,5 +1,6 @@
 """Content digests: what makes a cached thing the same thing."""
 
+import ast
 import hashlib
 import json
 from importlib.util import find_spec
@@ -43,4 +44,20 @@ def digest_code(*packages: str) -> str:
         for location in (spec and spec.submodule_search_locations) or ():
             for path in Path(location).rglob("*.py"):
                 files[f"{package}/{path.relative_to(location)}"] = digest_file(path)
+    return digest_json(files)
+
+
+def digest_imports(module: str, package: str) -> str:
+    """SHA-256 (hex) of the source of `module` and of every module below `package` that it imports, however far."""
+    files: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = find_spec(name)
+        if name in files or spec is None or spec.origin is None:
+            continue
+        source = Path(spec.origin).read_bytes()
+        files[name] = hashlib.sha256(source).hexdigest()
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+        waiting += [node.module for node in nodes if node.module and node.module.startswith(f"{package}.")]
     return digest_json(files)

@@ -1,6 +1,5 @@
 """Victims and their untrained twins, made side by side by Ray; what exists is not made again."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.progress import Progress, TaskID
 from leakscope.attack_engine.runs.config import VictimChoice
 from leakscope.core.bundles import CARD
 from leakscope.core.datasets import DatasetSpec
-from leakscope.core.digests import digest_file, digest_json
+from leakscope.core.digests import digest_imports, digest_json
 from leakscope.core.errors import Interrupted, LeakscopeError
 from leakscope.core.splits import Split, read_split
 from leakscope.core.tracking import Run, finishing
@@ -22,6 +21,7 @@ from leakscope.trainer import RECIPES, make_plan, read_progress, train, untraine
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _TWIN_SEED = 1_000_003
+_RECIPE_CODE = "leakscope.trainer.recipes"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class VictimJob:
         return digest_json(
             {
                 **self._training,
-                "code": digest_file(Path(inspect.getfile(RECIPES.get(self.choice.recipe)))),
+                "code": digest_imports(RECIPES.get(self.choice.recipe).__module__, _RECIPE_CODE),
                 "split": self.split.digest,
                 "seed": self.seed,
             }
