@@ -26,7 +26,8 @@ def bench(folder, *names):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "benchmarks").mkdir()
-    shutil.copy(ROOT / "benchmarks" / "__main__.py", tmp_path / "benchmarks")
+    for name in ("__init__", "__main__"):
+        shutil.copy(ROOT / "benchmarks" / f"{name}.py", tmp_path / "benchmarks")
     for name, (text, _, _) in BENCHMARKS.items():
         (tmp_path / "benchmarks" / f"{name}.py").write_text(text + "\n")
     return tmp_path
