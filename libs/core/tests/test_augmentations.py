@@ -149,7 +149,9 @@ def test_copies_of_one_image_are_augmented_differently(name: str) -> None:
 
 def test_no_crop_from_scale_one_and_nothing_at_all_by_default() -> None:
     images = pixels(50)
-    assert augment(images, Augmentation(), Generator(), 32) is images
+    untouched = augment(images, Augmentation(), Generator(), 32)
+    assert untouched.data_ptr() == images.data_ptr()
+    assert torch.equal(untouched, images)
     flipped = augment(images, replace(MAE, crop_scale=(1.0, 1.0)), Generator().manual_seed(0), 32)
     mirrored = (flipped == images.flip(2)).flatten(1).all(1)
     assert ((flipped == images).flatten(1).all(1) ^ mirrored).all()
@@ -227,7 +229,7 @@ def test_parts_that_are_off_leave_the_other_draws_alone() -> None:
 def test_no_transform_can_know_who_is_a_member(function) -> None:
     """Members and non-members pass the same transform: there is nothing to tell them apart by."""
     known = {"images", "sample_ids", "image_size", "crops", "scale", "ratio", "flip_probability", "seed"}
-    known |= {"parameters", "side", "augmentation", "views", "generator"}
+    known |= {"parameters", "side", "augmentation", "views", "generator", "rows"}
     assert set(inspect.signature(function).parameters) <= known
 
 
@@ -263,3 +265,10 @@ def test_a_batch_of_no_crops_costs_nearly_nothing() -> None:
 
     seconds(full)
     assert min(seconds(plain) for _ in range(3)) < 0.5 * min(seconds(full) for _ in range(3))
+
+
+def test_the_rows_wanted_change_nothing_of_what_is_drawn() -> None:
+    images = pixels(10)
+    whole = augment(images, MOCO, Generator().manual_seed(3), 32)
+    for rows in (slice(0, 4), slice(4, 10), slice(5, 5)):
+        assert torch.equal(augment(images, MOCO, Generator().manual_seed(3), 32, rows), whole[rows])
