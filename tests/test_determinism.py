@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.audits.cell import joined, make_cell
+from leakscope.attack_engine.audits.cell import make_cell
+from leakscope.attack_engine.audits.gather import read_extracted
 from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.extraction import extract, plan_extraction, ray_session, read_signals
+from leakscope.attack_engine.extraction import extract, plan_extraction, ray_session
 from leakscope.attack_engine.runs.serving import served
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import draw_split
@@ -30,8 +31,8 @@ def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(bun
                 attack.signals, spec, split.sample_id, EndpointSpec(url), folder, keep=True, **division
             )
             (extractions,) = extract([plan], workers=workers)
-            read = joined([read_signals(e.plan.folder, split.sample_id) for e in extractions])
-            signals.append(read.values)
+            read = read_extracted([e.plan.folder for e in extractions], split.sample_id)
+            signals.append(read.features(attack))
             scores.append(make_cell(attack, split, read, None, seed=5).scored.score)
     np.testing.assert_array_equal(signals[0], signals[1])
     np.testing.assert_array_equal(scores[0], scores[1])
