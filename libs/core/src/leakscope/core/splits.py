@@ -1,7 +1,8 @@
 """Splits: who is a member, and what each sample is for. Written once, named by digest ever after."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from leakscope.core.errors import DataError, UsageError
 
 KNOWN = "known"
 EVALUATION = "evaluation"
+VALIDATION = "validation"
+DISTILLATION = "distillation"
+_FURTHER = (VALIDATION, DISTILLATION)
 _META = b"leakscope"
 _COLUMNS = ("sample_id", "member", "role")
 
@@ -30,6 +34,8 @@ class Split:
         dataset_digest: digest of the data set that the ids belong to.
         seed: seed of the draw.
         source: how to open that data set again, where it is known; no part of the digest.
+        further: ids int64 of samples that are neither members nor non-members of the table, by what they are for:
+            "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with).
     """
 
     sample_id: Ids
@@ -38,16 +44,28 @@ class Split:
     dataset_digest: str
     seed: int
     source: DatasetSpec | None = None
+    further: Mapping[str, Ids] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the table, the data set's digest included."""
+        """SHA-256 (hex) of the table, the further samples and the data set's digest included."""
         return digest_arrays(
             sample_id=self.sample_id,
             member=self.member,
             known=self.role == KNOWN,
             dataset=np.frombuffer(self.dataset_digest.encode(), dtype=np.uint8),
+            **{f"further_{purpose}": ids for purpose, ids in self.further.items()},
         )
+
+    @property
+    def validation(self) -> Ids:
+        """The owner's own held-out samples, int64 [V]; empty where there are none."""
+        return self.further.get(VALIDATION, np.zeros(0, dtype=np.int64))
+
+    @property
+    def distillation(self) -> Ids:
+        """The samples that an adversary imitates a model with, int64 [Q]; empty where there are none."""
+        return self.further.get(DISTILLATION, np.zeros(0, dtype=np.int64))
 
     def ids(self, *, member: bool | None = None, role: str | None = None) -> Ids:
         """Sample ids of one membership and role (`None`: any), in table order."""
@@ -145,8 +163,13 @@ def _with_roles(
 def write_split(split: Split, path: Path) -> None:
     """Write `split` as Parquet with its seed and digests in the file's metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    further = [(ids, np.full(len(ids), purpose)) for purpose, ids in split.further.items()]
     table = pa.Table.from_pydict(
-        {"sample_id": split.sample_id, "member": split.member, "role": [str(r) for r in split.role]}
+        {
+            "sample_id": np.concatenate([split.sample_id, *(ids for ids, _ in further)]),
+            "member": np.concatenate([split.member, *(np.zeros(len(ids), dtype=bool) for ids, _ in further)]),
+            "role": [str(role) for role in np.concatenate([split.role, *(role for _, role in further)])],
+        }
     )
     meta = {
         "seed": split.seed,
@@ -169,13 +192,17 @@ def read_split(path: Path) -> Split:
     if meta is None or set(_COLUMNS) - set(table.column_names):
         raise DataError(f"{path} is not a split written by leakscope: it needs the columns {', '.join(_COLUMNS)}.")
     values = json.loads(meta)
+    sample_id = table["sample_id"].to_numpy().astype(np.int64)
+    role = np.asarray(table["role"].to_pylist(), dtype=np.str_)
+    own = ~np.isin(role, _FURTHER)
     split = Split(
-        table["sample_id"].to_numpy().astype(np.int64),
-        table["member"].to_numpy(zero_copy_only=False).astype(bool),
-        np.asarray(table["role"].to_pylist(), dtype=np.str_),
+        sample_id[own],
+        table["member"].to_numpy(zero_copy_only=False).astype(bool)[own],
+        role[own],
         str(values["dataset_digest"]),
         int(values["seed"]),
         DatasetSpec(**values["source"]) if values["source"] else None,
+        {purpose: sample_id[role == purpose] for purpose in _FURTHER if (role == purpose).any()},
     )
     if split.digest != values["digest"]:
         raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")

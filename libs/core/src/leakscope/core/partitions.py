@@ -1,0 +1,145 @@
+"""Partitions: one data set, or two, cut into what the owner of a victim has and what its adversary has."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakscope.core.datasets.base import Dataset, DatasetSpec, Ids
+from leakscope.core.errors import UsageError
+from leakscope.core.splits import DISTILLATION, EVALUATION, KNOWN, VALIDATION, Split
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many samples each part has.
+
+    Attributes:
+        members, non_members: of the victim.
+        shadow_members, shadow_non_members: of the adversary's shadow model.
+        distillation: samples to imitate a model with; None takes all that are left.
+        validation: the owner's own held-out samples.
+    """
+
+    members: int
+    non_members: int
+    shadow_members: int
+    shadow_non_members: int
+    distillation: int | None = None
+    validation: int = 0
+
+    @property
+    def owner(self) -> tuple[int, int, int]:
+        """Members, non-members and validation samples."""
+        return self.members, self.non_members, self.validation
+
+    def adversary(self, left: int) -> tuple[int, int, int]:
+        """Shadow members, shadow non-members and distillation samples, of `left` that are left."""
+        shadow = self.shadow_members, self.shadow_non_members
+        return *shadow, max(1, left - sum(shadow)) if self.distillation is None else self.distillation
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the owner has and what the adversary has, disjoint.
+
+    Attributes:
+        target: the victim's members and non-members, with the owner's validation samples.
+        shadow: the shadow model's members and non-members, all of them known, with the distillation samples.
+    """
+
+    target: Split
+    shadow: Split
+
+
+def draw_partition(
+    dataset: Dataset,
+    sizes: Sizes,
+    *,
+    seed: int = 0,
+    known_fraction: float = 0.0,
+    source: DatasetSpec | None = None,
+    auxiliary: Dataset | None = None,
+    auxiliary_source: DatasetSpec | None = None,
+) -> Partition:
+    """Draw all parts at random, each with the classes in the data set's own proportions (SeqMIA, Sec. 4.1).
+
+    Args:
+        dataset: where the owner's samples come from.
+        sizes: of the parts.
+        seed: of the draw.
+        known_fraction: fraction of the victim's members and non-members that the adversary knows.
+        source: how to open `dataset` again.
+        auxiliary: where the adversary's samples come from; None takes them from `dataset` too.
+        auxiliary_source: how to open `auxiliary` again.
+
+    Raises:
+        UsageError: more samples than there are, or a part that has to have samples is empty.
+    """
+    order = stratified_order(dataset, np.random.default_rng(seed))
+    owner = sizes.owner
+    if auxiliary is None:
+        adversary = sizes.adversary(len(order) - sum(owner))
+        _check(dataset, order, (*owner, *adversary))
+        rest, other, other_source = order[sum(owner) :], dataset, source
+    else:
+        rest, other, other_source = (
+            stratified_order(auxiliary, np.random.default_rng(seed)),
+            auxiliary,
+            auxiliary_source,
+        )
+        adversary = sizes.adversary(len(rest))
+        _check(dataset, order, owner)
+        _check(auxiliary, rest, adversary)
+    members, non_members, validation = _cut(order, owner)
+    shadow_members, shadow_non_members, distillation = _cut(rest, adversary)
+    target = _split(members, non_members, known_fraction, dataset, seed, source, {VALIDATION: validation})
+    shadow = _split(shadow_members, shadow_non_members, 1.0, other, seed, other_source, {DISTILLATION: distillation})
+    return Partition(target, shadow)
+
+
+def stratified_order(dataset: Dataset, rng: np.random.Generator) -> Ids:
+    """All sample ids, int64 [len], in a random order whose every stretch has the classes in their proportions."""
+    label = dataset.labels["class"]
+    order = rng.permutation(len(dataset))
+    place = np.empty(len(order))
+    for value in np.unique(label):
+        rows = np.flatnonzero(label[order] == value)
+        place[rows] = (np.arange(len(rows)) + rng.random(len(rows))) / len(rows)
+    return order[np.argsort(place, kind="stable")].astype(np.int64)
+
+
+def _check(dataset: Dataset, order: Ids, sizes: tuple[int, ...]) -> None:
+    if sum(sizes) > len(order):
+        raise UsageError(
+            f"The partition needs {sum(sizes)} samples of {dataset.name!r}, which has {len(order)}: make its parts "
+            "smaller or the data set larger."
+        )
+
+
+def _cut(order: Ids, sizes: tuple[int, ...]) -> list[Ids]:
+    return np.split(order[: sum(sizes)], np.cumsum(sizes)[:-1])
+
+
+def _split(
+    members: Ids,
+    non_members: Ids,
+    known_fraction: float,
+    dataset: Dataset,
+    seed: int,
+    source: DatasetSpec | None,
+    further: dict[str, Ids],
+) -> Split:
+    if not 0 <= known_fraction <= 1 or min(len(members), len(non_members)) < 1:
+        raise UsageError("A partition needs members and non-members on both sides, and a known_fraction in [0, 1].")
+    ids = np.concatenate([members, non_members])
+    member = np.arange(len(ids)) < len(members)
+    role = np.concatenate([_roles(len(side), known_fraction) for side in (members, non_members)])
+    kept = {purpose: np.sort(samples) for purpose, samples in further.items() if len(samples)}
+    place = np.argsort(ids)
+    return Split(ids[place], member[place], role[place], dataset.digest, seed, source, kept)
+
+
+def _roles(count: int, known_fraction: float) -> NDArray[np.str_]:
+    known = round(count * known_fraction)
+    return np.where(np.arange(count) < known, KNOWN, EVALUATION).astype(np.str_)

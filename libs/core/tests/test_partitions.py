@@ -1,0 +1,107 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from leakscope.core.datasets import DatasetSpec
+from leakscope.core.errors import UsageError
+from leakscope.core.partitions import Sizes, draw_partition, stratified_order
+from leakscope.core.splits import EVALUATION, KNOWN, read_split, write_split
+
+SPEC = DatasetSpec("digits", {"side": 8})
+SIZES = Sizes(100, 300, 100, 200, distillation=400, validation=50)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return SPEC.open()
+
+
+def parts(partition):
+    target, shadow = partition.target, partition.shadow
+    return {
+        "members": target.ids(member=True),
+        "non-members": target.ids(member=False),
+        "validation": target.validation,
+        "shadow members": shadow.ids(member=True),
+        "shadow non-members": shadow.ids(member=False),
+        "distillation": shadow.distillation,
+    }
+
+
+def test_parts_are_disjoint_and_of_the_sizes_asked_for(digits):
+    found = parts(draw_partition(digits, SIZES, seed=3))
+    assert {name: len(ids) for name, ids in found.items()} == {
+        "members": 100,
+        "non-members": 300,
+        "validation": 50,
+        "shadow members": 100,
+        "shadow non-members": 200,
+        "distillation": 400,
+    }
+    for one, other in itertools.combinations(found.values(), 2):
+        assert not set(one.tolist()) & set(other.tolist())
+
+
+def test_every_part_has_the_classes_in_their_proportions(digits):
+    label = digits.labels["class"]
+    share = np.bincount(label) / len(label)
+    for ids in parts(draw_partition(digits, SIZES, seed=3)).values():
+        count = np.bincount(label[ids], minlength=10)
+        assert np.abs(count - share * len(ids)).max() <= 2
+
+
+def test_distillation_takes_the_rest_where_no_size_is_given(digits):
+    found = parts(draw_partition(digits, Sizes(100, 100, 100, 100), seed=0))
+    assert sum(map(len, found.values())) == len(digits)
+
+
+def test_the_adversary_knows_all_of_its_own_samples_and_a_fraction_of_the_victims(digits):
+    partition = draw_partition(digits, SIZES, known_fraction=0.25)
+    assert set(partition.shadow.role) == {KNOWN}
+    assert len(partition.target.ids(member=True, role=KNOWN)) == 25
+    assert len(partition.target.ids(member=False, role=KNOWN)) == 75
+    assert set(draw_partition(digits, SIZES).target.role) == {EVALUATION}
+
+
+def test_an_adversary_may_hold_another_data_set(digits):
+    other = DatasetSpec("composites", {"count": 300, "side": 8}).open()
+    partition = draw_partition(digits, Sizes(100, 100, 80, 80), auxiliary=other)
+    assert partition.target.dataset_digest == digits.digest
+    assert partition.shadow.dataset_digest == other.digest
+    assert len(partition.shadow.distillation) == 300 - 160
+
+
+def test_a_seed_gives_one_partition_and_another_seed_another(digits):
+    again = [draw_partition(digits, SIZES, seed=seed) for seed in (5, 5, 6)]
+    assert again[0].target.digest == again[1].target.digest != again[2].target.digest
+    assert again[0].shadow.digest == again[1].shadow.digest != again[2].shadow.digest
+
+
+def test_the_order_is_random_within_a_class(digits):
+    first, second = (stratified_order(digits, np.random.default_rng(seed)) for seed in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(len(digits)))
+    assert (first != second).mean() > 0.9
+
+
+def test_further_samples_survive_the_file_and_count_in_the_digest(digits, tmp_path):
+    partition = draw_partition(digits, SIZES, source=SPEC)
+    for split in (partition.target, partition.shadow):
+        write_split(split, tmp_path / "split.parquet")
+        back = read_split(tmp_path / "split.parquet")
+        assert back.digest == split.digest
+        assert np.array_equal(back.distillation, split.distillation)
+        assert np.array_equal(back.validation, split.validation)
+    without = draw_partition(digits, Sizes(100, 300, 100, 200, distillation=400), source=SPEC)
+    assert without.target.digest != partition.target.digest
+
+
+@pytest.mark.parametrize("sizes", [Sizes(1000, 500, 200, 200, 0), Sizes(900, 500, 200, 200)])
+def test_too_many_samples_are_refused_by_number(digits, sizes):
+    with pytest.raises(UsageError, match="which has 1797"):
+        draw_partition(digits, sizes)
+
+
+def test_an_empty_side_is_refused(digits):
+    with pytest.raises(UsageError, match="members and non-members on both sides"):
+        draw_partition(digits, Sizes(10, 0, 10, 10, 10))
