@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Scores, Signals, Standardiser
-from leakscope.attack_engine.attacks.inference.mlp import balanced_batches
-from leakscope.core.threads import using_threads
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Schedule, drawn_generator, train
 
 
 class SetNetwork(nn.Module):
@@ -30,21 +29,6 @@ class SetNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class SetScorer:
-    """Scores are logits."""
-
-    standardise: Standardiser
-    network: SetNetwork
-    threshold: float = 0.0
-
-    @torch.inference_mode()
-    def score(self, signals: Signals) -> Scores:
-        """Logits float64 [S] of membership."""
-        logits: Scores = self.network(self.standardise.tensor(signals)).double().numpy()
-        return logits
-
-
-@dataclass(frozen=True)
 class DeepSets:
     """Set-based inference (EncoderMI, CCS 2021): binary cross-entropy and Adam on balanced batches.
 
@@ -61,21 +45,9 @@ class DeepSets:
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> SetScorer:
+    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
-        with using_threads(1):
-            return self._fit(signals, member, rng)
-
-    def _fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> SetScorer:
         standardise = Standardiser.of_all(signals)
-        inputs, targets = standardise.tensor(signals), torch.from_numpy(member.astype(np.float32))
-        network = SetNetwork(self.width, torch.Generator().manual_seed(int(rng.integers(2**62))))
-        optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-        for _ in range(self.epochs):
-            for rows in balanced_batches(member, self.batch, rng):
-                chosen = torch.from_numpy(rows)
-                loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[chosen]), targets[chosen])
-                optimiser.zero_grad()
-                torch.autograd.backward(loss)
-                optimiser.step()
-        return SetScorer(standardise, network.eval())
+        network = SetNetwork(self.width, drawn_generator(rng))
+        schedule = Schedule(self.epochs, self.batch, self.learning_rate, self.weight_decay)
+        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, schedule))

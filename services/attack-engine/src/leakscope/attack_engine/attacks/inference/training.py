@@ -1,0 +1,100 @@
+"""What every neural inference model shares: one training loop, and a scorer of logits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from leakscope.attack_engine.attacks.inference.base import Membership, Scores, Signals, Standardiser
+from leakscope.core.threads import using_threads
+
+
+@dataclass(frozen=True)
+class NetworkScorer:
+    """Scores are logits of a network that reads standardised signals.
+
+    Attributes:
+        standardise: of the fitted samples.
+        network: standardised signals float32 [B, K] to logits [B].
+        threshold: its own decision.
+        rows: samples in memory at once; None for all.
+    """
+
+    standardise: Standardiser
+    network: nn.Module
+    threshold: float = 0.0
+    rows: int | None = None
+
+    @torch.inference_mode()
+    def score(self, signals: Signals) -> Scores:
+        """Logits float64 [S] of membership."""
+        inputs, step = self.standardise.tensor(signals), self.rows or max(1, len(signals))
+        logits = [self.network(inputs[start : start + step]) for start in range(0, max(1, len(inputs)), step)]
+        scores: Scores = torch.cat(logits).double().numpy()
+        return scores
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Adam with binary cross-entropy on balanced batches.
+
+    Attributes:
+        epochs: passes over the larger side.
+        batch: samples a batch, half of them members.
+        learning_rate, weight_decay: of Adam.
+        decay, decay_every: the learning rate's factor after every so many epochs.
+    """
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    decay: float = 1.0
+    decay_every: int = 1
+
+
+def train(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    member: Membership,
+    rng: np.random.Generator,
+    schedule: Schedule,
+) -> nn.Module:
+    """Train `network` ([B, K] to logits [B]) on inputs float32 [S, K]; batches from `rng`; in eval mode when done."""
+    targets = torch.from_numpy(member.astype(np.float32))
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    with using_threads(1):  # more threads cost such small layers more than they give, and change the rounding
+        for epoch in range(schedule.epochs):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.learning_rate * schedule.decay ** (epoch // schedule.decay_every)
+            for rows in balanced_batches(member, schedule.batch, rng):
+                chosen = torch.from_numpy(rows)
+                loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[chosen]), targets[chosen])
+                optimiser.zero_grad()
+                torch.autograd.backward(loss)
+                optimiser.step()
+    return network.eval()
+
+
+def drawn_generator(rng: np.random.Generator) -> torch.Generator:
+    """A torch generator, for initial weights, whose seed is drawn from `rng`."""
+    return torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def balanced_batches(member: Membership, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """One epoch of row indices with as many members as non-members in every batch.
+
+    The larger side is passed over once; the smaller is repeated, in a new order each time.
+    """
+    sides = [np.flatnonzero(member), np.flatnonzero(~member)]
+    length = max(len(side) for side in sides)
+    orders = []
+    for side in sides:
+        rounds = -(-length // len(side))
+        orders.append(np.concatenate([rng.permutation(side) for _ in range(rounds)])[:length])
+    half = max(1, batch // 2)
+    for start in range(0, length, half):
+        yield np.concatenate([order[start : start + half] for order in orders])
