@@ -16,6 +16,7 @@ from leakscope.core.config import from_mapping
 from leakscope.core.digests import digest_file
 from leakscope.core.encoders import Encoder
 from leakscope.core.errors import DataError
+from leakscope.core.samples import is_vector
 
 CARD = "leakscope.json"
 CONFIG = "config.json"
@@ -31,18 +32,19 @@ class BundleCard:
         recipe: registered recipe name, or "untrained".
         options: the recipe's options, as given.
         outputs: public outputs, of "embedding", "feature_map", "posterior".
-        image_size: side of the training images, pixels.
-        mean, std: per-channel normalisation of images scaled to [0, 1].
+        image_size: side of the training images, pixels; None for a model of vectors.
+        mean, std: per-channel normalisation of images scaled to [0, 1]; of vectors, one value or one a feature.
         dataset: {"name": ..., "options": ...} of the training data set.
         dataset_digest, split_digest: what it was trained on.
         training: summary (epochs, seconds, final loss, knn_accuracy, probe_accuracy, ...).
         versions: versions of the libraries that trained it, and the git commit.
         weights_digest: SHA-256 of model.safetensors; filled in by `save_bundle`.
+        features: length of the vectors that the model takes; None for a model of images.
     """
 
     recipe: str
     outputs: tuple[str, ...]
-    image_size: int
+    image_size: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -52,16 +54,39 @@ class BundleCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     weights_digest: str = ""
+    features: int | None = None
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(side, side, 3) of the training images, or (features,) of the vectors."""
+        if self.features is not None:
+            return (self.features,)
+        if self.image_size is None:
+            raise DataError("The card of a victim says neither the side of its images nor the length of its vectors.")
+        return self.image_size, self.image_size, 3
 
 
 def save_bundle(model: nn.Module, folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:
     """Write `model` (a timm model made with `model_args`) and its card to `folder`; returns the card as written."""
     folder.mkdir(parents=True, exist_ok=True)
-    preprocessing = {"mean": card.mean, "std": card.std, "input_size": (3, card.image_size, card.image_size)}
+    shape = card.sample_shape
+    preprocessing: dict[str, Any] = {"mean": card.mean, "std": card.std}
+    if not is_vector(shape):
+        preprocessing["input_size"] = (shape[2], shape[0], shape[1])
     save_for_hf(model, str(folder), model_args=dict(model_args), safe_serialization=True, data_config=preprocessing)
+    if is_vector(shape):
+        _forget_input_size(folder / CONFIG)
     written = asdict(card) | {"weights_digest": digest_file(folder / WEIGHTS)}
     (folder / CARD).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return from_mapping(BundleCard, written, str(folder / CARD))
+
+
+def _forget_input_size(config: Path) -> None:
+    """Take out the size of images that timm notes of every model; the length of vectors is in `model_args`."""
+    content = json.loads(config.read_text(encoding="utf-8"))
+    for key in ("input_size", "pool_size"):
+        content["pretrained_cfg"].pop(key, None)
+    config.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_card(folder: Path) -> BundleCard:
@@ -91,7 +116,7 @@ def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Enc
     """Open a bundle as an encoder that answers `outputs` (default: all that the card makes public).
 
     Raises:
-        DataError: see `read_card`; also weights that do not fit the architecture.
+        DataError: see `read_card`; also weights that do not fit the architecture, or a card that says other samples.
     """
     card = read_card(folder)
     architectures.register()
@@ -99,4 +124,7 @@ def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Enc
         model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     except (RuntimeError, SafetensorError, KeyError, TypeError) as error:
         raise DataError(f"The bundle {folder} does not open: {' '.join(str(error).split())[:300]}") from None
-    return Encoder(model, outputs or card.outputs, card.mean, card.std), card
+    encoder = Encoder(model, outputs or card.outputs, card.mean, card.std)
+    if encoder.features != card.features:
+        raise DataError(f"The bundle {folder} is damaged: card and weights are of models with other inputs.")
+    return encoder, card

@@ -12,7 +12,7 @@ from leakscope.core.datasets import (
     imagenet,
     tiny_imagenet,
 )
-from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
+from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images, Samples, Vectors
 from leakscope.core.datasets.folders import folders_spec, paired_folders
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "DatasetSpec",
     "Ids",
     "Images",
+    "Samples",
+    "Vectors",
     "as_published",
     "cifar",
     "coco",

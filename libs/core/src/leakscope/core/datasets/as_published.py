@@ -46,6 +46,11 @@ class AsPublished:
     name: str = field(default=NAME)
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of every image."""
+        return self.of.sample_shape
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of every image, pixels."""
         return self.of.image_size
@@ -78,7 +83,7 @@ def as_published(options: Mapping[str, Any]) -> Dataset:
     """Open `as-published`.
 
     Raises:
-        UsageError: a wrong option, an id that is no sample, or images that are not square.
+        UsageError: a wrong option, an id that is no sample, vectors, or images that are not square.
     """
     given = from_mapping(AsPublishedOptions, options, f"data set {NAME!r}")
     of, treated = given.of.open(), np.array(given.treated, dtype=np.int64)

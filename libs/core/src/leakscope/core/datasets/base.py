@@ -1,4 +1,4 @@
-"""What a data set is: uint8 images by sample id, the labels it has, and a digest. It knows nothing of membership."""
+"""What a data set is: samples by id, the labels they have, and a digest. It knows nothing of membership."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.core.registry import Registry
+from leakscope.core.samples import Images, Samples, Vectors
 
-Images = NDArray[np.uint8]
+__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Ids", "Images", "Samples", "Vectors"]
+
 Ids = NDArray[np.int64]
 
 
 class Dataset(Protocol):
-    """Images of one size, addressed by sample ids 0 .. len - 1.
+    """Images of one size, or vectors of one length, addressed by sample ids 0 .. len - 1.
 
     Attributes:
         name: registered name, e.g. "digits".
-        image_size: (height, width) of every image, pixels.
+        sample_shape: (height, width, 3) of every image, or (features,) of every vector.
+        image_size: (height, width) of every image, pixels; a data set of vectors has none.
         labels: label name to int64 [len]; "class" always, "user" and attributes where known.
-        digest: SHA-256 (hex) of everything the images and labels depend on.
+        digest: SHA-256 (hex) of everything the samples and labels depend on.
     """
 
     @property
@@ -29,8 +32,13 @@ class Dataset(Protocol):
         ...
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of every image, or (features,) of every vector."""
+        ...
+
+    @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of every image, pixels."""
+        """(height, width) of every image, pixels. Raises `UsageError` for a data set of vectors."""
         ...
 
     @property
@@ -45,8 +53,8 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def images(self, ids: Ids) -> Images:
-        """The images of `ids` (int64 [B]) as uint8 [B, H, W, 3], RGB."""
+    def images(self, ids: Ids) -> Samples:
+        """The samples of `ids` (int64 [B]): images, uint8 [B, H, W, 3], RGB, or vectors, float32 [B, F]."""
         ...
 
 

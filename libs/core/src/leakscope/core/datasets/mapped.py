@@ -38,6 +38,11 @@ class MappedDataset:
     verified: NDArray[np.bool_]
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of every image."""
+        return (*self.image_size, 3)
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of every image, pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]

@@ -1,6 +1,7 @@
 """Names that leakscope's server publishes and its client reads."""
 
 IMAGES = "images"  # the one input tensor: uint8 [B, H, W, 3], RGB
+VECTORS = "vectors"  # in its place for a model of vectors: float32 [B, F]
 DATATYPE = "datatype"  # parameter of a requested output: "FP32" (default) or "FP16"
 
 AUTHORIZATION = "authorization"  # call metadata: "Bearer KEY"
@@ -10,6 +11,7 @@ DOMAIN = "leakscope"  # of google.rpc.ErrorInfo
 
 # Properties of ModelMetadata.
 ARCHITECTURE = "architecture"
+FEATURES = "features"  # length of the vectors; published in place of the three sides
 IMAGE_SIZE = "image_size"
 MAX_IMAGES = "max_images_per_request"
 MAX_MESSAGE_BYTES = "max_message_bytes"
