@@ -40,7 +40,7 @@ def test_every_ticket_leaves_once_in_order_with_its_kind(asked, max_batch, data)
     while (batch := queue.take()) is not None:
         assert batch[1] == []
         assert len({each.kind for each in batch[0]}) == 1
-        assert len(batch[0]) == 1 or sum(len(each.images) for each in batch[0]) <= max_batch
+        assert len(batch[0]) == 1 or sum(len(each.samples) for each in batch[0]) <= max_batch
         taken += batch[0]
     assert {id(each) for each in taken} | {id(each) for each in withdrawn} == {id(each) for each in tickets}
     assert len(taken) + len(withdrawn) == len(tickets)
@@ -55,7 +55,7 @@ def test_the_oldest_kind_goes_first():
     for side in (16, 8, 16):
         queue.put(ticket(side))
     first, _ = queue.take()
-    assert [each.images.shape[1] for each in first] == [16, 16]
+    assert [each.samples.shape[1] for each in first] == [16, 16]
 
 
 def test_a_full_queue_refuses_and_takes_again_once_emptied():

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from leakscope.core.samples import Samples
 from leakscope.encoder_server.forward import Forward
 from leakscope.encoder_server.queue import Answers, BatchQueue, Ticket
 from leakscope.encoder_server.refusals import Refusal, expired, internal
@@ -41,15 +41,15 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, images: NDArray[np.uint8], outputs: tuple[str, ...], expires: float) -> Ticket:
-        """Queue images [B, H, W, 3]; await the ticket's `answer`. Raises `Refusal` on overload."""
-        ticket = Ticket(images, outputs, self._loop.create_future(), expires)
+    def submit(self, samples: Samples, outputs: tuple[str, ...], expires: float) -> Ticket:
+        """Queue images [B, H, W, 3] or vectors [B, F]; await the ticket's `answer`. Raises `Refusal` on overload."""
+        ticket = Ticket(samples, outputs, self._loop.create_future(), expires)
         self.queue.put(ticket)
         return ticket
 
-    async def answer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], expires: float) -> Answers:
+    async def answer(self, samples: Samples, outputs: tuple[str, ...], expires: float) -> Answers:
         """Submit and await; a cancelled caller's images leave the queue."""
-        ticket = self.submit(images, outputs, expires)
+        ticket = self.submit(samples, outputs, expires)
         try:
             return await ticket.answer
         finally:
@@ -72,7 +72,7 @@ class Batcher:
                 self._loop.call_soon_threadsafe(self._deliver, batch, outcomes)
 
     def _deliver(self, batch: list[Ticket], outcomes: list[Outcome]) -> None:
-        self._observe(sum(len(ticket.images) for ticket in batch))
+        self._observe(sum(len(ticket.samples) for ticket in batch))
         for ticket, outcome in zip(batch, outcomes, strict=True):
             _resolve(ticket, outcome)
 
@@ -80,8 +80,8 @@ class Batcher:
 def _outcomes(forward: Forward, batch: list[Ticket]) -> list[Outcome]:
     """Each ticket's own rows, or the same failure for all tickets of this batch."""
     try:
-        answers = forward(np.concatenate([ticket.images for ticket in batch]), batch[0].outputs)
-        return [*_rows(answers, [len(ticket.images) for ticket in batch])]
+        answers = forward(np.concatenate([ticket.samples for ticket in batch]), batch[0].outputs)
+        return [*_rows(answers, [len(ticket.samples) for ticket in batch])]
     except Exception as error:
         _log.exception("A batch of %d requests failed", len(batch))
         reason = (str(error).splitlines() or [""])[0][:200]

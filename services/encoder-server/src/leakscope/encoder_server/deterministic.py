@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leakscope.core.encoders import Encoder
+from leakscope.core.samples import Samples, blank_samples, is_vector
 from leakscope.encoder_server.forward import Arrays, Forward
 from leakscope.encoder_server.settings import Compute
 
@@ -13,22 +13,22 @@ FIXED_BATCH = 16
 
 
 class FixedForward(Forward):
-    """A forward that always sees the same number of images of a size, the last batch padded with zeros.
+    """A forward that always sees the same number of samples of a size, the last batch padded with zeros.
 
-    Kernels may treat a row by its place in the batch, so the number of images is the largest power of two, up to
-    `FIXED_BATCH`, at which a probe image gets the same bits in every place; at 1 there is only one place.
+    Kernels may treat a row by its place in the batch, so their number is the largest power of two, up to
+    `FIXED_BATCH`, at which a probe gets the same bits in every place; at 1 there is only one place.
     """
 
     def __init__(self, encoder: Encoder, device: str, compute: Compute, max_batch: int) -> None:
         super().__init__(encoder, device, compute, max_batch)
         self._sizes: dict[tuple[tuple[int, ...], tuple[str, ...]], int] = {}
 
-    def batch(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
-        """At most `max_batch` images, in forwards of the fixed shape."""
-        size = self._fixed_batch(images.shape[1:], tuple(outputs))
+    def batch(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
+        """At most `max_batch` samples, in forwards of the fixed shape."""
+        size = self._fixed_batch(samples.shape[1:], tuple(outputs))
         parts = []
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
+        for start in range(0, len(samples), size):
+            part = samples[start : start + size]
             answers = super().batch(_padded(part, size), outputs)
             parts.append({name: array[: len(part)] for name, array in answers.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
@@ -40,7 +40,8 @@ class FixedForward(Forward):
 
     def _calibrate(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> int:
         size = FIXED_BATCH
-        probe = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
+        levels = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
+        probe = levels / np.float32(255) if is_vector(shape) else levels
         while size > 1:
             answers = super().batch(np.repeat(probe, size, axis=0), outputs)
             if all((array == array[:1]).all() for array in answers.values()):
@@ -49,6 +50,5 @@ class FixedForward(Forward):
         return size
 
 
-def _padded(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    padding = np.zeros((size - len(images), *images.shape[1:]), dtype=np.uint8)
-    return np.concatenate([images, padding])
+def _padded(samples: Samples, size: int) -> Samples:
+    return np.concatenate([samples, blank_samples(size - len(samples), samples.shape[1:])])

@@ -1,4 +1,4 @@
-"""The forward on one device: any number of uint8 images in, float32 arrays out."""
+"""The forward on one device: any number of samples in, float32 arrays out."""
 
 import copy
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from leakscope.core.encoders import Encoder
 from leakscope.core.errors import UsageError
+from leakscope.core.samples import Samples
 from leakscope.encoder_server.settings import Compute
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 class Forward:
-    """An encoder on one device, asked in chunks of at most `max_batch` images.
+    """An encoder on one device, asked in chunks of at most `max_batch` samples.
 
     Raises:
         UsageError: a device that this machine does not have.
@@ -37,17 +38,17 @@ class Forward:
         if self._threads:
             torch.set_num_threads(self._threads)
 
-    def __call__(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
-        """Answer `outputs` for writable uint8 images [B, H, W, 3], B at least 1, in float32."""
-        parts = [self.batch(part, outputs) for part in _chunks(images, self.max_batch)]
+    def __call__(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
+        """Answer `outputs` for a writable array of uint8 images or float32 vectors, at least one, in float32."""
+        parts = [self.batch(part, outputs) for part in _chunks(samples, self.max_batch)]
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
 
-    def batch(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> Arrays:
-        """One forward of at most `max_batch` images."""
+    def batch(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
+        """One forward of at most `max_batch` samples."""
         with self._precision():
-            return self._encoder.answer(images, outputs)
+            return self._encoder.answer(samples, outputs)
 
     def _precision(self) -> AbstractContextManager[object]:
         if not self._bf16:
@@ -55,5 +56,5 @@ class Forward:
         return torch.autocast(self._device.type, dtype=torch.bfloat16)
 
 
-def _chunks(images: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
-    return [images[start : start + size] for start in range(0, len(images), size)]
+def _chunks(samples: Samples, size: int) -> list[Samples]:
+    return [samples[start : start + size] for start in range(0, len(samples), size)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from leakscope.core.oip import METHODS, to_response
 from leakscope.core.oip import inference_pb2 as pb
-from leakscope.core.oip.names import AUTHORIZATION, CLIENT
+from leakscope.core.oip.names import AUTHORIZATION, CLIENT, VECTORS
 from leakscope.encoder_server.batcher import Batcher
 from leakscope.encoder_server.metadata import VERSION
 from leakscope.encoder_server.metrics import Metrics
@@ -26,7 +26,7 @@ class InferenceService:
     Args:
         metadata: the model's, as published.
         batcher: computes answers.
-        sizes: knows which image sizes the model takes.
+        sizes: knows which sizes of samples the model takes.
         limits: of a request.
         metrics: told what was answered and replayed.
     """
@@ -37,6 +37,7 @@ class InferenceService:
         self.ready = True
         self._metadata = metadata
         self._public = tuple(output.name for output in metadata.outputs)
+        self._features = metadata.inputs[0].shape[1] if metadata.inputs[0].name == VECTORS else None
         self._batcher = batcher
         self._sizes = sizes
         self._limits = limits
@@ -77,11 +78,10 @@ class InferenceService:
         return self._metadata
 
     async def model_infer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
-        """Answer images; a request with an id is computed once, however often it comes."""
+        """Answer samples; a request with an id is computed once, however often it comes."""
         self._check_model(request.model_name, request.model_version)
-        question = read_question(request, self._public, self._limits)
-        _batch, height, width, _channels = question.images.shape
-        check_answer_size(question, await self._sizes.shapes(height, width), self._limits)
+        question = read_question(request, self._public, self._limits, self._features)
+        check_answer_size(question, await self._sizes.shapes(question.samples.shape[1:]), self._limits)
         expires = expiry(context.time_remaining())
         if request.id:
             return await self._once(request, question, expires, _client(context))
@@ -97,7 +97,7 @@ class InferenceService:
         key = request_key(client, request)
         kept = self._replay.kept(key)
         if kept is not None:
-            self._metrics.replayed(question.images.shape, self._kind(question))
+            self._metrics.replayed(question.samples.shape, self._kind(question))
             return kept
         flight = self._replay.under_way(key)
         if flight is None:
@@ -107,17 +107,17 @@ class InferenceService:
             return await self._replay.wait(key, flight)
         flight.ticket.expires = max(flight.ticket.expires, expires)
         response = await self._replay.wait(key, flight)
-        self._metrics.replayed(question.images.shape, self._kind(question))
+        self._metrics.replayed(question.samples.shape, self._kind(question))
         return response
 
     def _submit(self, question: Question, expires: float) -> Ticket:
-        return self._batcher.submit(question.images, self._kind(question), expires)
+        return self._batcher.submit(question.samples, self._kind(question), expires)
 
     async def _respond(
         self, request: pb.ModelInferRequest, question: Question, ticket: Ticket
     ) -> pb.ModelInferResponse:
         answers = await ticket.answer
-        self._metrics.answered(question.images.shape, ticket.outputs)
+        self._metrics.answered(question.samples.shape, ticket.outputs)
         arrays = {name: answers[name].astype(dtype, copy=False) for name, dtype in question.outputs.items()}
         return to_response(self._metadata.name, arrays, request_id=request.id, version=VERSION)
 

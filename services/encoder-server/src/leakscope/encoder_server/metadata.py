@@ -7,7 +7,8 @@ from math import prod
 from leakscope.core.encoders import FEATURE_MAP
 from leakscope.core.oip import inference_pb2 as pb
 from leakscope.core.oip import names
-from leakscope.encoder_server.settings import Settings
+from leakscope.core.samples import is_vector, sample_bytes
+from leakscope.encoder_server.settings import Limits, Settings
 from leakscope.encoder_server.victims import Victim
 
 PLATFORM = "leakscope_pytorch"
@@ -23,12 +24,13 @@ def model_metadata(
 
     Args:
         victim: what is served.
-        shapes: of each output for one image of the victim's own size.
+        shapes: of each output for one sample of the victim's own shape.
         settings: limits to publish.
     """
-    side = victim.image_size if victim.fixed_size else -1
     response = pb.ModelMetadataResponse(name=victim.name, versions=[VERSION], platform=PLATFORM)
-    response.inputs.add(name=names.IMAGES, datatype="UINT8", shape=[-1, side, side, 3])
+    sample = victim.sample_shape if victim.fixed_size else (-1, -1, 3)
+    name = names.VECTORS if is_vector(sample) else names.IMAGES
+    response.inputs.add(name=name, datatype="FP32" if is_vector(sample) else "UINT8", shape=[-1, *sample])
     for name in victim.encoder.outputs:
         shape = shapes[name]
         variable = name == FEATURE_MAP and not victim.fixed_size
@@ -41,22 +43,29 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
     limits = settings.limits
     return {
         names.ARCHITECTURE: victim.architecture,
-        names.IMAGE_SIZE: str(victim.image_size),
         names.MAX_IMAGES: str(limits.max_images_per_request),
         names.MAX_MESSAGE_BYTES: str(limits.max_message_bytes),
-        names.MAX_SIDE: str(victim.image_size if victim.fixed_size else limits.max_side),
         names.MODEL_ARGS: json.dumps(dict(victim.model_args)),
-        names.MIN_SIDE: str(victim.image_size if victim.fixed_size else 1),
         names.OUTPUTS: ",".join(victim.encoder.outputs),
         names.PRECISION: settings.compute.precision,
         names.PREFERRED_IMAGES: str(_preferred(victim, shapes, settings)),
         names.WEIGHTS_DIGEST: victim.weights_digest,
+        **_sizes(victim, limits),
     }
+
+
+def _sizes(victim: Victim, limits: Limits) -> dict[str, str]:
+    """The length of the vectors, or the sides of the images, that the victim takes."""
+    size = victim.sample_shape[0]
+    if is_vector(victim.sample_shape):
+        return {names.FEATURES: str(size)}
+    smallest, largest = (size, size) if victim.fixed_size else (1, limits.max_side)
+    return {names.IMAGE_SIZE: str(size), names.MIN_SIDE: str(smallest), names.MAX_SIDE: str(largest)}
 
 
 def _preferred(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> int:
     """A full batch, or what fits a message both ways with every output asked for."""
     limits = settings.limits
     answer = _FLOAT_BYTES * sum(prod(shape) for shape in shapes.values())
-    fits = (limits.max_message_bytes - _ENVELOPE_BYTES) // max(answer, 3 * victim.image_size**2)
+    fits = (limits.max_message_bytes - _ENVELOPE_BYTES) // max(answer, sample_bytes(victim.sample_shape))
     return max(1, min(settings.batching.max_batch, limits.max_images_per_request, fits))

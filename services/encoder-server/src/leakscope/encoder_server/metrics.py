@@ -53,11 +53,11 @@ class Metrics:
         self._batches.observe(images)
 
     def answered(self, shape: Sequence[int], outputs: Sequence[str]) -> None:
-        """Count the images of a request of `shape` [B, H, W, 3] that the model answered."""
+        """Count the samples of a request of `shape` [B, H, W, 3] or [B, F] that the model answered."""
         self._answered.labels(*_labels(shape, outputs)).inc(shape[0])
 
     def replayed(self, shape: Sequence[int], outputs: Sequence[str]) -> None:
-        """Count the images of a request of `shape` that needed no forward of their own."""
+        """Count the samples of a request of `shape` that needed no forward of their own."""
         self._replayed.labels(*_labels(shape, outputs)).inc(shape[0])
 
 
@@ -88,4 +88,4 @@ class MetricsEndpoint:
 
 
 def _labels(shape: Sequence[int], outputs: Sequence[str]) -> tuple[str, str]:
-    return "+".join(outputs), f"{shape[1]}x{shape[2]}"
+    return "+".join(outputs), "x".join(str(size) for size in shape[1:3])

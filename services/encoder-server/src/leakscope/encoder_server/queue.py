@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leakscope.core.samples import Samples
 from leakscope.encoder_server.refusals import overloaded
 
 Answers = Mapping[str, NDArray[np.float32]]
@@ -31,13 +32,13 @@ class Ticket:
     """One request's place in the queue.
 
     Attributes:
-        images: uint8 [B, H, W, 3].
+        samples: uint8 images [B, H, W, 3] or float32 vectors [B, F].
         outputs: names of the outputs asked for.
         answer: resolves, on its event loop, to the outputs' arrays, B rows each.
         expires: `time.monotonic()` after which nobody waits for the answer.
     """
 
-    images: NDArray[np.uint8]
+    samples: Samples
     outputs: tuple[str, ...]
     answer: "asyncio.Future[Answers]"
     expires: float
@@ -46,8 +47,8 @@ class Ticket:
 
     @property
     def kind(self) -> Kind:
-        """Tickets of one kind may share a forward: the same image size and outputs."""
-        return self.images.shape[1:], self.outputs
+        """Tickets of one kind may share a forward: the same shape of a sample and outputs."""
+        return self.samples.shape[1:], self.outputs
 
 
 class BatchQueue:
@@ -76,10 +77,10 @@ class BatchQueue:
     def put(self, ticket: Ticket) -> None:
         """Queue a ticket. Raises `Refusal` (overload) where its images do not fit beside those that wait."""
         with self._changed:
-            if self._images + len(ticket.images) > self._max_images:
+            if self._images + len(ticket.samples) > self._max_images:
                 raise overloaded(self._images, self._max_images)
             self._kinds.setdefault(ticket.kind, deque()).append(ticket)
-            self._images += len(ticket.images)
+            self._images += len(ticket.samples)
             self._changed.notify()
 
     def withdraw(self, ticket: Ticket) -> bool:
@@ -113,7 +114,7 @@ class BatchQueue:
         """Seconds until these should go: 0 where they fill a batch or have waited long enough."""
         if self._max_delay == 0 or self._closed:
             return 0.0
-        if sum(len(ticket.images) for ticket in tickets) >= self._max_batch:
+        if sum(len(ticket.samples) for ticket in tickets) >= self._max_batch:
             return 0.0
         return max(0.0, tickets[0].arrived + self._max_delay - time.monotonic())
 
@@ -123,10 +124,10 @@ class BatchQueue:
     def _collect(self, kind: Kind) -> list[Ticket]:
         tickets = self._kinds[kind]
         batch = [tickets.popleft()]
-        images = len(batch[0].images)
-        while tickets and images + len(tickets[0].images) <= self._max_batch:
+        images = len(batch[0].samples)
+        while tickets and images + len(tickets[0].samples) <= self._max_batch:
             batch.append(tickets.popleft())
-            images += len(batch[-1].images)
+            images += len(batch[-1].samples)
         if not tickets:
             del self._kinds[kind]
         for ticket in batch:
@@ -147,7 +148,7 @@ class BatchQueue:
         tickets.remove(ticket)
         if not tickets:
             del self._kinds[ticket.kind]
-        self._images -= len(ticket.images)
+        self._images -= len(ticket.samples)
 
 
 def expiry(remaining: Any) -> float:

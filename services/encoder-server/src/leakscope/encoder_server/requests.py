@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from leakscope.core.oip import TensorError, from_request
 from leakscope.core.oip import inference_pb2 as pb
-from leakscope.core.oip.names import DATATYPE, IMAGES
+from leakscope.core.oip.names import DATATYPE, IMAGES, VECTORS
+from leakscope.core.samples import Images, Samples, Vectors
 from leakscope.encoder_server.refusals import invalid, oversize
 from leakscope.encoder_server.settings import Limits
 from leakscope.encoder_server.sizes import Shapes
@@ -23,28 +24,36 @@ class Question:
     """What is asked.
 
     Attributes:
-        images: uint8 [B, H, W, 3], B at least 1.
+        samples: uint8 images [B, H, W, 3] or float32 vectors [B, F], B at least 1.
         outputs: the outputs asked for and the dtype of each answer, in the request's order.
     """
 
-    images: NDArray[np.uint8]
+    samples: Samples
     outputs: dict[str, _Floats]
 
 
-def read_question(request: pb.ModelInferRequest, public: tuple[str, ...], limits: Limits) -> Question:
-    """Read a request's images and outputs.
+def read_question(
+    request: pb.ModelInferRequest, public: tuple[str, ...], limits: Limits, features: int | None = None
+) -> Question:
+    """Read a request's samples and outputs.
+
+    Args:
+        request: as it came.
+        public: outputs that may be asked for.
+        limits: of a request.
+        features: length of the vectors that the model takes; None for a model of images.
 
     Raises:
         Refusal: INVALID_ARGUMENT for wrong tensors, outputs or parameters; RESOURCE_EXHAUSTED for too many images.
     """
-    images = _images(request)
-    if len(images) > limits.max_images_per_request:
+    samples = _images(request) if features is None else _vectors(request, features)
+    if len(samples) > limits.max_images_per_request:
         raise oversize(
             "TOO_MANY_IMAGES",
-            f"{len(images)} images in one request; this server takes {limits.max_images_per_request}.",
+            f"{len(samples)} samples in one request; this server takes {limits.max_images_per_request}.",
             limits.max_images_per_request,
         )
-    return Question(images, _outputs(request, public))
+    return Question(samples, _outputs(request, public))
 
 
 def check_answer_size(question: Question, shapes: Shapes, limits: Limits) -> None:
@@ -54,23 +63,28 @@ def check_answer_size(question: Question, shapes: Shapes, limits: Limits) -> Non
         Refusal: RESOURCE_EXHAUSTED.
     """
     each = sum(dtype.itemsize * prod(shapes[name]) for name, dtype in question.outputs.items())
-    if each * len(question.images) > limits.max_message_bytes:
+    needed = each * len(question.samples)
+    if needed > limits.max_message_bytes:
         raise oversize(
             "ANSWER_TOO_LARGE",
-            f"The answer would have {each * len(question.images)} bytes; this server sends {limits.max_message_bytes}. "
-            "Send fewer images, ask for fewer outputs, or for FP16.",
+            f"The answer would have {needed} bytes; this server sends {limits.max_message_bytes}. "
+            "Send fewer samples, ask for fewer outputs, or for FP16.",
             limits.max_message_bytes,
         )
 
 
-def _images(request: pb.ModelInferRequest) -> NDArray[np.uint8]:
+def _only_input(request: pb.ModelInferRequest, name: str) -> NDArray[Any]:
     try:
         arrays = from_request(request)
     except TensorError as error:
         raise invalid(str(error)) from None
-    if list(arrays) != [IMAGES]:
-        raise invalid(f"Send one input tensor, {IMAGES!r}; this request has {', '.join(map(repr, arrays)) or 'none'}.")
-    images = arrays[IMAGES]
+    if list(arrays) != [name]:
+        raise invalid(f"Send one input tensor, {name!r}; this request has {', '.join(map(repr, arrays)) or 'none'}.")
+    return arrays[name]
+
+
+def _images(request: pb.ModelInferRequest) -> Images:
+    images = _only_input(request, IMAGES)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise invalid(
             f"{IMAGES!r} must be UINT8 [B, H, W, 3], RGB; this is {request.inputs[0].datatype} {list(images.shape)}."
@@ -78,6 +92,20 @@ def _images(request: pb.ModelInferRequest) -> NDArray[np.uint8]:
     if len(images) == 0:
         raise invalid(f"{IMAGES!r} holds no image.")
     return images
+
+
+def _vectors(request: pb.ModelInferRequest, features: int) -> Vectors:
+    vectors = _only_input(request, VECTORS)
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.shape[1] != features:
+        raise invalid(
+            f"{VECTORS!r} must be FP32 [B, {features}]; this is {request.inputs[0].datatype} {list(vectors.shape)}."
+        )
+    if len(vectors) == 0:
+        raise invalid(f"{VECTORS!r} holds no vector.")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise invalid(f"{VECTORS!r} holds a value that is not finite, in row {int(np.argmin(finite))}.")
+    return vectors
 
 
 def _outputs(request: pb.ModelInferRequest, public: tuple[str, ...]) -> dict[str, _Floats]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from leakscope.core.errors import UsageError
 from leakscope.core.oip import METHODS
+from leakscope.core.samples import blank_samples
 from leakscope.encoder_server.batcher import Batcher
 from leakscope.encoder_server.calls import observed
 from leakscope.encoder_server.deterministic import FixedForward
@@ -60,7 +60,7 @@ class Server:
         self.metrics = Metrics(lambda: self._batcher.queue.images)
         self._batcher = Batcher(forwards, self._settings.batching, limits.max_queued_images, self.metrics.batch)
         sizes = Sizes(self._batcher, self.victim.encoder.outputs, limits.max_side)
-        shapes = await sizes.shapes(self.victim.image_size, self.victim.image_size)
+        shapes = await sizes.shapes(self.victim.sample_shape)
         metadata = model_metadata(self.victim, shapes, self._settings)
         self._service = InferenceService(metadata, self._batcher, sizes, limits, self.metrics)
         await self._listen(keys)
@@ -131,7 +131,7 @@ def _forwards(victim: Victim, settings: Settings) -> list[Forward]:
 
 
 def _warm_up(forwards: Sequence[Forward], victim: Victim) -> None:
-    probe = np.zeros((2, victim.image_size, victim.image_size, 3), dtype=np.uint8)
+    probe = blank_samples(2, victim.sample_shape)
     for forward in forwards:
         forward.prepare_thread()
         forward(probe, victim.encoder.outputs)

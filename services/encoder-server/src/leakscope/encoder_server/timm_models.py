@@ -11,7 +11,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 
 from leakscope.core import architectures
 from leakscope.core.digests import digest_arrays, digest_file
-from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
+from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder, vector_features
 from leakscope.core.errors import DataError, EndpointError, UsageError, unknown_name
 from leakscope.encoder_server.victims import Victim, has_fixed_size, restricted
 
@@ -48,9 +48,10 @@ def from_timm(
         model, digest = _from_hub(architecture, options)
     else:
         model, digest = _untrained(architecture, seed, options)
-    public = (EMBEDDING, FEATURE_MAP, POSTERIOR) if getattr(model, "num_classes", 0) else (EMBEDDING, FEATURE_MAP)
+    of_images = vector_features(model) is None
+    public = (EMBEDDING, *([FEATURE_MAP] if of_images else []), *([POSTERIOR] if model.num_classes else []))
     encoder = restricted(Encoder(model, public), outputs)
-    side = int(options.get("img_size", model.pretrained_cfg["input_size"][-1]))
+    side = int(options.get("img_size", model.pretrained_cfg["input_size"][-1])) if of_images else None
     return Victim(name or architecture, encoder, architecture, side, has_fixed_size(model), digest, options)
 
 

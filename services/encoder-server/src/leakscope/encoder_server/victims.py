@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from leakscope.core.bundles import CONFIG, open_bundle
-from leakscope.core.encoders import Encoder
-from leakscope.core.errors import unknown_name
+from leakscope.core.encoders import Encoder, vector_features
+from leakscope.core.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Victim:
         name: the model name that clients ask for.
         encoder: answers the public outputs.
         architecture: timm's name of it.
-        image_size: side of the images it was made for, pixels.
-        fixed_size: it takes images of no other size.
+        image_size: side of the images it was made for, pixels; None where it takes vectors.
+        fixed_size: it takes samples of no other size.
         weights_digest: SHA-256 (hex) of its weights.
         model_args: keyword arguments that the architecture was made with.
     """
@@ -28,10 +28,19 @@ class Victim:
     name: str
     encoder: Encoder
     architecture: str
-    image_size: int
+    image_size: int | None
     fixed_size: bool
     weights_digest: str
     model_args: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of the samples that it was made for: (side, side, 3) of images, (features,) of vectors."""
+        if self.encoder.features is not None:
+            return (self.encoder.features,)
+        if self.image_size is None:
+            raise UsageError(f"The model {self.name!r} takes images, of which no size is known.")
+        return self.image_size, self.image_size, 3
 
 
 def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victim:
@@ -64,5 +73,7 @@ def restricted(encoder: Encoder, outputs: Sequence[str]) -> Encoder:
 
 
 def has_fixed_size(model: Any) -> bool:
-    """Whether a timm model takes images of its own size only (a ViT without dynamic_img_size, say)."""
+    """Whether a timm model takes samples of its own size only (a ViT without dynamic_img_size, say, or vectors)."""
+    if vector_features(model) is not None:
+        return True
     return bool(model.pretrained_cfg.get("fixed_input_size")) and not getattr(model, "dynamic_img_size", False)
