@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
-from leakscope.core.datasets import Ids, Images
+from leakscope.core.datasets import Ids, Samples
 from leakscope.core.encoders import EMBEDDING
 
 
@@ -15,12 +15,12 @@ class EmbeddingSignal:
     name = "supervisedmi"
     outputs = (EMBEDDING,)
 
-    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
-        """The whole image once."""
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
+        """The whole sample once."""
         return 1
 
-    def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
-        """Embeddings of uint8 images [B, H, W, 3]: float32 [B, D]."""
+    def extract(self, images: Samples, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
+        """Embeddings of uint8 images [B, H, W, 3] or float32 vectors [B, F]: float32 [B, D]."""
         return SignalBatch(endpoint.query(images, (EMBEDDING,))[EMBEDDING])
 
     def features(self, values: Values, queries: int | None = None) -> Values | None:

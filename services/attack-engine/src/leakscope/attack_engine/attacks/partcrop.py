@@ -15,7 +15,7 @@ from leakscope.attack_engine.attacks.energies import (
     uniform_energy,
 )
 from leakscope.attack_engine.attacks.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
-from leakscope.attack_engine.attacks.signal import SignalBatch, Values
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values, require_images
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
@@ -69,8 +69,9 @@ class PartCropSignal:
         """The feature map unless tiles stand for it, and the embedding."""
         return (FEATURE_MAP, EMBEDDING) if self.feature_map == "endpoint" else (EMBEDDING,)
 
-    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """The whole image once, or every tile; then every part."""
+        require_images(self.name, sample_shape)
         return self._whole + self.crops * self.fresh
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.endpoints.base import Endpoint
-from leakscope.core.datasets import Ids, Images
+from leakscope.core.datasets import Ids, Samples
+from leakscope.core.errors import UsageError
+from leakscope.core.samples import is_vector
 
 Values = NDArray[np.float32]
 
@@ -39,12 +41,12 @@ class Signal(Protocol):
         """Outputs that the endpoint must offer."""
         ...
 
-    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
-        """Images asked for one sample of `image_size` (height, width)."""
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
+        """Queries for one image (H, W, 3) or vector (F,). Raises `UsageError` where such samples have no signal."""
         ...
 
-    def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
-        """Signals of `images` (uint8 [B, H, W, 3]); one sample's never depends on the others in the batch."""
+    def extract(self, images: Samples, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
+        """Signals of `images` (uint8 [B, H, W, 3], or float32 vectors [B, F]), each of its own sample alone."""
         ...
 
     def features(self, values: Values, queries: int | None = None) -> Values | None:
@@ -54,6 +56,14 @@ class Signal(Protocol):
         with so few, or would not use so many.
         """
         ...
+
+
+def require_images(name: str, sample_shape: tuple[int, ...]) -> None:
+    """Raise `UsageError` unless samples of `sample_shape` are images, of which the attack `name` makes views."""
+    if is_vector(sample_shape):
+        raise UsageError(
+            f"The attack {name!r} asks about views of images; this data set holds vectors of {sample_shape[0]} numbers."
+        )
 
 
 def whole(values: Values, queries: int | None) -> Values | None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values, require_images, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING
@@ -36,8 +36,9 @@ class EncoderMISignal:
     name = "encodermi"
     outputs = (EMBEDDING,)
 
-    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """Every view once."""
+        require_images(self.name, sample_shape)
         return self.views
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
@@ -84,8 +85,9 @@ class VarianceSignal:
     name = "variance"
     outputs = (EMBEDDING,)
 
-    def queries_per_sample(self, image_size: tuple[int, int]) -> int:
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """Every view once."""
+        require_images(self.name, sample_shape)
         return self.views
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:

@@ -8,9 +8,9 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.core.datasets.base import Images
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import EndpointError, unknown_name
+from leakscope.core.samples import Samples, is_vector
 
 Answers = dict[str, NDArray[np.float32]]
 
@@ -22,7 +22,7 @@ class EndpointCard:
     Attributes:
         url: where it was found.
         model: name of the model that answers.
-        outputs: public name to the shape of one image's answer; -1 where it varies with the image.
+        outputs: public name to the shape of one sample's answer; -1 where it varies with the image.
         image_side: side of the images it was made for, pixels, where known.
         min_side, max_side: smallest and largest side it takes, pixels, where known.
         max_images: images in one request at most.
@@ -31,9 +31,10 @@ class EndpointCard:
         weights_digest: SHA-256 of the weights, or "" where it is not published.
         architecture: name of the architecture, or "".
         precision: of the answers on the wire, "fp32" or "fp16".
-        bytes_per_value: of an image on the wire.
+        bytes_per_value: of a sample on the wire.
         idempotent: whether a repeated request id is answered again without counting as a new question.
         properties: everything else that it publishes.
+        features: length of the vectors that it takes; None where it takes images.
     """
 
     url: str
@@ -51,6 +52,7 @@ class EndpointCard:
     bytes_per_value: int = 1
     idempotent: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
+    features: int | None = None
 
     @property
     def identity(self) -> str:
@@ -70,8 +72,31 @@ class EndpointCard:
             if name not in self.outputs:
                 raise unknown_name("output", name, self.outputs)
 
+    def check_kind(self, sample_shape: tuple[int, ...]) -> None:
+        """Raise `EndpointError` for an image (H, W, 3) where the endpoint takes vectors, or the reverse.
+
+        Vectors (F,) must have the length that it takes; images of any size pass.
+        """
+        if self.features is None and is_vector(sample_shape):
+            raise EndpointError(
+                f"{self.url} takes images, not vectors of {sample_shape[0]} features: give a data set of images, or an "
+                "endpoint that takes vectors."
+            )
+        if self.features is not None and sample_shape != (self.features,):
+            given = f"vectors of {sample_shape[0]}" if is_vector(sample_shape) else "images"
+            raise EndpointError(
+                f"{self.url} takes vectors of {self.features} features, not {given}: give the data set, with the "
+                "options, that its model was made for."
+            )
+
     def check_images(self, shape: tuple[int, ...]) -> None:
-        """Raise `EndpointError` for images [B, H, W, 3] outside the sides that the endpoint takes."""
+        """Raise `EndpointError` for samples, [B, H, W, 3] or [B, F], that the endpoint does not take.
+
+        Images must lie within the sides that it takes, vectors must have their length.
+        """
+        self.check_kind(shape[1:])
+        if is_vector(shape[1:]):
+            return
         low, high = self.min_side or 1, self.max_side or max(shape[1:3])
         if not low <= min(shape[1:3]) <= max(shape[1:3]) <= high:
             raise EndpointError(
@@ -82,7 +107,7 @@ class EndpointCard:
 
 @dataclass(frozen=True)
 class Counts:
-    """Images, not requests: sent, answered, taken from kept answers, sent again after a failure."""
+    """Samples, not requests: sent, answered, taken from kept answers, sent again after a failure."""
 
     sent: int = 0
     answered: int = 0
@@ -99,7 +124,7 @@ class Counts:
 
 
 class Endpoint(Protocol):
-    """A black box: `query(images, outputs) -> arrays`, and a card."""
+    """A black box: `query(samples, outputs) -> arrays`, and a card."""
 
     @property
     def card(self) -> EndpointCard:
@@ -111,8 +136,11 @@ class Endpoint(Protocol):
         """Images sent, answered, cached and retried through this object."""
         ...
 
-    def query(self, images: Images, outputs: Sequence[str]) -> Answers:
-        """Answers of `outputs` for uint8 images [B, H, W, 3]: float32 [B, ...] each, in the order of the images."""
+    def query(self, images: Samples, outputs: Sequence[str]) -> Answers:
+        """Answers of `outputs` for uint8 images [B, H, W, 3] or float32 vectors [B, F]: float32 [B, ...] each.
+
+        They are in the order of the samples.
+        """
         ...
 
     def close(self) -> None:
@@ -138,7 +166,7 @@ class Driver(Protocol):
         """Threads that may ask at once."""
         ...
 
-    def ask(self, images: Images, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
+    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         """Answer one request; `resend` is called before every further attempt and may raise to forbid it."""
         ...
 

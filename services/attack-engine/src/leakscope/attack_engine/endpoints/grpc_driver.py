@@ -12,10 +12,10 @@ from leakscope.attack_engine.endpoints.base import Answers, EndpointCard
 from leakscope.attack_engine.endpoints.failures import explain, is_deadline, may_repeat, retry_delay
 from leakscope.attack_engine.endpoints.metadata import InputTensor, read_card, read_input
 from leakscope.attack_engine.endpoints.spec import Address
-from leakscope.core.datasets.base import Images
 from leakscope.core.errors import EndpointError
 from leakscope.core.oip import METHODS, SERVICE, TensorError, from_response, to_request
 from leakscope.core.oip.names import AUTHORIZATION, CLIENT
+from leakscope.core.samples import Samples
 
 _OPTIONS = (
     ("grpc.enable_retries", 0),  # gRPC's own silently does nothing above 256 KiB a request
@@ -88,7 +88,7 @@ class GrpcDriver:
         except grpc.RpcError as error:
             raise explain(error, self._url, model=model, key=bool(self._key)) from None
 
-    def ask(self, images: Images, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
+    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         """Answer one request, asking again what is safe to ask again.
 
         A server that was away is asked again with full jitter, an overloaded one when it says so; a request that ran
@@ -102,7 +102,7 @@ class GrpcDriver:
         except grpc.RpcError as error:
             raise explain(error, self._url, model=self.card.model, key=bool(self._key), images=len(images)) from None
 
-    def _halved(self, images: Images, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
+    def _halved(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         try:
             return self._repeated(images, outputs, request_id, resend)
         except grpc.RpcError as error:
@@ -116,7 +116,9 @@ class GrpcDriver:
         ]
         return {name: np.concatenate([half[name] for half in halves]) for name in outputs}
 
-    def _repeated(self, images: Images, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
+    def _repeated(
+        self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]
+    ) -> Answers:
         request = to_request(
             self.card.model,
             {self._input.name: self._input.tensor(images)},

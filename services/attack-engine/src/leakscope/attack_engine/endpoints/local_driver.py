@@ -7,8 +7,8 @@ import torch
 
 from leakscope.attack_engine.endpoints.base import Answers, EndpointCard
 from leakscope.core.bundles import open_bundle
-from leakscope.core.datasets.base import Images
 from leakscope.core.digests import digest_json
+from leakscope.core.samples import Samples, sample_dtype
 
 
 class LocalDriver:
@@ -31,14 +31,16 @@ class LocalDriver:
         self.card = EndpointCard(
             url=url,
             model=folder.name,
-            outputs=dict(self._encoder.shapes(card.image_size)),
+            outputs=dict(self._encoder.shapes(card.sample_shape)),
             image_side=card.image_size,
             weights_digest=digest,
             max_message_bytes=2**31 - 1,
+            bytes_per_value=sample_dtype(card.sample_shape).itemsize,
             idempotent=True,
+            features=card.features,
         )
 
-    def ask(self, images: Images, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
+    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         """Answer one request; nothing here is ever sent again."""
         return self._encoder.answer(images, outputs)
 

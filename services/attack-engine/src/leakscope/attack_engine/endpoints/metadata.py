@@ -8,24 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.endpoints.base import EndpointCard
-from leakscope.core.datasets.base import Images
 from leakscope.core.errors import EndpointError
 from leakscope.core.oip import names
+from leakscope.core.samples import Samples
 
 _REPLAYING = frozenset({"leakscope"})  # names of servers that answer a repeated request id from memory
 _DTYPES: Mapping[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32, "FP16": np.float16}
+_FLOATING = ("FP32", "FP16")
 
 
 @dataclass(frozen=True)
 class InputTensor:
-    """The one input of an image model. Floating inputs are given in [0, 1]; the model normalises."""
+    """The one input of a model. Images for floating inputs are given in [0, 1]; the model normalises.
+
+    Attributes:
+        name: the tensor's.
+        datatype: the protocol's name of its dtype.
+        channels_first: whether images are [B, 3, H, W].
+        features: length of the vectors that it takes; None for images.
+    """
 
     name: str
     datatype: str
-    channels_first: bool
+    channels_first: bool = False
+    features: int | None = None
 
-    def tensor(self, images: Images) -> NDArray[Any]:
-        """uint8 [B, H, W, 3] as the model wants it: its dtype, [B, H, W, 3] or [B, 3, H, W]."""
+    def tensor(self, images: Samples) -> NDArray[Any]:
+        """Samples as the model wants them, in its dtype: images as [B, H, W, 3] or [B, 3, H, W], vectors as [B, F]."""
+        if self.features is not None:
+            return np.ascontiguousarray(images, dtype=_DTYPES[self.datatype])
         array: NDArray[Any] = images.transpose(0, 3, 1, 2) if self.channels_first else images
         if self.datatype == "UINT8":
             return np.ascontiguousarray(array)
@@ -33,16 +44,20 @@ class InputTensor:
 
 
 def read_input(url: str, metadata: Any) -> InputTensor:
-    """What to send. Raises `EndpointError` for a model that takes anything but one batch of RGB images."""
+    """What to send. Raises `EndpointError` for a model that takes anything but one batch of images or of vectors."""
     if len(metadata.inputs) != 1:
         found = ", ".join(tensor.name for tensor in metadata.inputs) or "none"
-        raise EndpointError(f"{url}: {metadata.name!r} must take one tensor of images, but its inputs are: {found}.")
+        raise EndpointError(
+            f"{url}: {metadata.name!r} must take one tensor of images or of vectors, but its inputs are: {found}."
+        )
     tensor = metadata.inputs[0]
     shape = list(tensor.shape)
+    if tensor.datatype in _FLOATING and len(shape) == 2 and shape[1] > 0:
+        return InputTensor(tensor.name, tensor.datatype, features=int(shape[1]))
     if tensor.datatype not in _DTYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise EndpointError(
             f"{url}: {metadata.name!r} takes {tensor.datatype} {shape}; leakscope sends RGB images as "
-            f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W]."
+            f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W], and vectors as {' or '.join(_FLOATING)} of [B, F]."
         )
     return InputTensor(tensor.name, tensor.datatype, channels_first=shape[3] != 3)
 
@@ -84,4 +99,5 @@ def read_card(
         bytes_per_value=np.dtype(_DTYPES[tensor.datatype]).itemsize,
         idempotent=server.name in _REPLAYING,
         properties=properties,
+        features=tensor.features,
     )

@@ -13,8 +13,8 @@ from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import Lease, Ledger
 from leakscope.attack_engine.endpoints.requests import Request, images_per_request, split
 from leakscope.attack_engine.endpoints.throttle import Throttle
-from leakscope.core.datasets.base import Images
 from leakscope.core.errors import EndpointError
+from leakscope.core.samples import Samples
 
 
 class MeteredEndpoint:
@@ -59,12 +59,13 @@ class MeteredEndpoint:
         """Images sent, answered, cached and retried by this object."""
         return self._counts
 
-    def query(self, images: Images, outputs: Sequence[str]) -> Answers:
-        """Answers of `outputs` for uint8 images [B, H, W, 3]: float32 [B, ...] each, in the order of the images.
+    def query(self, images: Samples, outputs: Sequence[str]) -> Answers:
+        """Answers of `outputs` for uint8 images [B, H, W, 3] or vectors float32 [B, F]: float32 [B, ...] each.
 
         Raises:
             UsageError: an output that is not public.
-            EndpointError: the endpoint failed for good, or answered zero or non-finite vectors.
+            EndpointError: samples of another kind or size than it takes, of which nothing was sent; the endpoint failed
+                for good, or answered zero or non-finite vectors.
             BudgetError: the budget does not cover what is missing; nothing was sent.
         """
         self.card.check_outputs(outputs)

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from math import prod
 
 from leakscope.attack_engine.endpoints.base import EndpointCard
-from leakscope.core.datasets.base import Images
 from leakscope.core.digests import digest_arrays, digest_json
 from leakscope.core.errors import EndpointError
+from leakscope.core.samples import Samples, is_vector
 
 _OVERHEAD = 4096
 
 
 @dataclass(frozen=True)
 class Request:
-    """Images that travel together, and the digest of everything that their answer depends on."""
+    """Samples that travel together, and the digest of everything that their answer depends on."""
 
     id: str
     start: int
-    images: Images
+    images: Samples
 
     @property
     def stop(self) -> int:
@@ -27,12 +27,12 @@ class Request:
 
 
 def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequence[str], asked: int | None) -> int:
-    """Images of uint8 `shape` [B, H, W, 3] that one request carries.
+    """Images of `shape` [B, H, W, 3], or vectors of [B, F], that one request carries.
 
-    The number asked for, or the one the endpoint prefers, and never more than its limits on images and on bytes allow.
+    The number asked for, or the one the endpoint prefers, and never more than its limits on samples and on bytes allow.
 
     Raises:
-        EndpointError: a single image is larger than the endpoint's messages.
+        EndpointError: a single sample is larger than the endpoint's messages.
     """
     wanted = asked or card.preferred_images
     answer = sum(4 * prod(card.outputs[name]) for name in outputs if min(card.outputs[name], default=1) > 0)
@@ -40,13 +40,17 @@ def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequ
     by_bytes = (card.max_message_bytes - _OVERHEAD) // one
     if by_bytes < 1:
         raise EndpointError(
-            f"One image of {shape[1]}x{shape[2]} and its answer need messages of {one + _OVERHEAD} bytes, but "
-            f"{card.url} takes {card.max_message_bytes}: ask it for smaller images, or raise its message limit."
+            f"One {_described(shape[1:])} and its answer need messages of {one + _OVERHEAD} bytes, but "
+            f"{card.url} takes {card.max_message_bytes}: ask it for smaller ones, or raise its message limit."
         )
     return max(1, min(wanted, card.max_images, by_bytes))
 
 
-def split(card: EndpointCard, images: Images, outputs: Sequence[str], size: int) -> list[Request]:
+def _described(sample_shape: tuple[int, ...]) -> str:
+    return f"vector of {sample_shape[0]}" if is_vector(sample_shape) else "image of {}x{}".format(*sample_shape)
+
+
+def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[Request]:
     """The requests that ask `outputs` for `images`, `size` images each, in order."""
     context = digest_json({"endpoint": card.identity, "outputs": sorted(outputs)})
     parts = [(start, images[start : start + size]) for start in range(0, len(images), size)]

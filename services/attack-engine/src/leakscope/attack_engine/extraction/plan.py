@@ -17,6 +17,7 @@ from leakscope.attack_engine.extraction.store import SignalStore
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
 from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import UsageError
+from leakscope.core.samples import sample_bytes
 
 _BATCH_BYTES = 64 * 2**20
 LEDGER = "ledger.sqlite"
@@ -126,12 +127,13 @@ def plan_extraction(
 
     Raises:
         UsageError: an output the endpoint does not offer, a sample the data set does not have, no sample.
-        EndpointError: see `EndpointSpec.open`.
+        EndpointError: see `EndpointSpec.open`; also images for an endpoint that takes vectors, or the reverse.
         BudgetError: the budget does not cover what is left to ask.
     """
     data = dataset.open()
     _check_ids(data, sample_ids)
     card = card or _card(endpoint)
+    card.check_kind(data.sample_shape)
     for signal in signals:
         card.check_outputs(signal.outputs)
     root = folder / card.identity[:16]
@@ -164,10 +166,10 @@ def _plan_signal(
     wanted = {int(i) for i in ids}
     extracted = wanted & store.sample_ids()
     shards = make_shards(wanted - extracted, shard_size)
-    queries = signal.queries_per_sample(data.image_size)
-    batch = max(1, min(shard_size, _BATCH_BYTES // (queries * 3 * data.image_size[0] * data.image_size[1])))
+    queries = signal.queries_per_sample(data.sample_shape)
+    batch = max(1, min(shard_size, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
     kept = sum(store.unfinished_answers(shard).images() for shard in shards)
-    size = images_per_request(card, (1, *data.image_size, 3), signal.outputs, spec.images_per_request)
+    size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
     return SignalPlan(signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests)
 
