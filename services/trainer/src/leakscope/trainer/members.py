@@ -1,4 +1,4 @@
-"""The images that a victim is trained on: the split's members, all of them, and nobody else."""
+"""The samples that a victim is trained on: the split's members, all of them, and nobody else."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from leakscope.trainer.streams import numpy_stream
 
 @dataclass(frozen=True)
 class Members:
-    """Training images on the device.
+    """Training samples on the device.
 
     Attributes:
-        images: uint8 [S, H, W, 3].
+        images: uint8 [S, H, W, 3], or float32 vectors [S, F].
         labels: int64 [S], class.
     """
 

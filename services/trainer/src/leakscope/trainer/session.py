@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from leakscope.core.datasets.base import Dataset
-from leakscope.core.encoders import EMBEDDING, Encoder
+from leakscope.core.encoders import EMBEDDING, POSTERIOR, Encoder
 from leakscope.core.errors import Interrupted, UsageError
 from leakscope.core.splits import Split
 from leakscope.trainer.checkpoint import save_checkpoint
 from leakscope.trainer.evaluation import evaluate
 from leakscope.trainer.loop import EpochResult, Loop
 from leakscope.trainer.progress import Progress, Reporter, State
-from leakscope.trainer.recipes.base import MEAN, STD, Method
+from leakscope.trainer.recipes.base import Method, normalisation
 from leakscope.trainer.workspace import Workspace
 
 _CHECKPOINT_SECONDS = 30.0
@@ -63,7 +63,9 @@ class Rhythm:
 
 def quality(method: Method, dataset: Dataset, split: Split, *, quick: bool) -> dict[str, float]:
     """Accuracies of what `method` would publish now (see `evaluate`); leaves it in training mode."""
-    encoder = Encoder(method.published(), [EMBEDDING], MEAN, STD).to(next(method.parameters()).device)
+    mean, std = normalisation(dataset.sample_shape)
+    outputs = [output for output in method.outputs if output in (EMBEDDING, POSTERIOR)]
+    encoder = Encoder(method.published(), outputs, mean, std).to(next(method.parameters()).device)
     scores = evaluate(encoder, dataset, split, quick=quick)
     method.train()
     return scores

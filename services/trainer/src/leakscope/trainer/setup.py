@@ -11,6 +11,7 @@ from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets.base import Dataset, DatasetSpec
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import UsageError
+from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split
 from leakscope.core.versions import versions
 from leakscope.trainer.defences.base import Plan
@@ -20,7 +21,8 @@ from leakscope.trainer.loop import LoopSettings
 from leakscope.trainer.members import steps_per_epoch
 from leakscope.trainer.plan import DefenceSpec, describe
 from leakscope.trainer.privacy import Budget
-from leakscope.trainer.recipes.base import MEAN, STD, Method
+from leakscope.trainer.recipes.base import Method, Recipe, VectorRecipe, normalisation
+from leakscope.trainer.schedule import Scheduled, WarmupCosine
 from leakscope.trainer.streams import seeded_initialisation
 from leakscope.trainer.updates import JointUpdate, Update
 
@@ -98,14 +100,27 @@ class Setup:
         """The method with its initial weights, on the device.
 
         Raises:
-            UsageError: images that are not square, or do not fit the options.
+            UsageError: images that are not square, or samples that do not fit the recipe or its options.
         """
-        height, width = self.dataset.image_size
-        if height != width:
-            raise UsageError(f"Training needs square images; {self.dataset.name!r} has {height} x {width}.")
+        options, side = self._fitted()
         classes = int(self.dataset.labels["class"].max()) + 1
         with seeded_initialisation(self.seed):
-            return self.plan.options.build(height, classes).to(self.device)
+            return options.build(side, classes).to(self.device)
+
+    def _fitted(self) -> tuple[Recipe, int]:
+        """The options as the data set's samples need them, and the side of its images (0: vectors)."""
+        shape = self.dataset.sample_shape
+        if is_vector(shape):
+            if not isinstance(self.plan.options, VectorRecipe):
+                raise UsageError(
+                    f"The recipe {self.plan.recipe!r} trains on images, and {self.dataset.name!r} holds vectors: take "
+                    "the recipe 'supervised'."
+                )
+            return self.plan.options.for_vectors(shape[0]), 0
+        height, width = shape[:2]
+        if height != width:
+            raise UsageError(f"Training needs square images; {self.dataset.name!r} has {height} x {width}.")
+        return self.plan.options, height
 
     def check_workers(self, workers: int) -> None:
         """Raise `UsageError` for fewer workers than one, or for more than there are images in a step's batch."""
@@ -141,23 +156,26 @@ class Setup:
             stop_after=self.plan.stop_after,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
-            warmup=options.warmup,
+            schedule=options.rates if isinstance(options, Scheduled) else WarmupCosine(options.warmup),
             seed=self.seed,
             poisson=self.budget is not None,
         )
 
     def card(self, recipe: str, outputs: tuple[str, ...], training: Mapping[str, Any]) -> BundleCard:
         """The card of a bundle from this setup, named after `recipe`."""
+        size, vectors = self.dataset.sample_shape[0], is_vector(self.dataset.sample_shape)
+        mean, std = normalisation(self.dataset.sample_shape)
         return BundleCard(
             recipe=recipe,
             outputs=outputs,
-            image_size=self.dataset.image_size[0],
-            mean=MEAN,
-            std=STD,
+            image_size=None if vectors else size,
+            mean=mean,
+            std=std,
             options=self.options,
             dataset={"name": self.spec.name, "options": dict(self.spec.options)},
             dataset_digest=self.dataset.digest,
             split_digest=self.split.digest,
             training=dict(training),
             versions=versions(*_LIBRARIES),
+            features=size if vectors else None,
         )

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, runtime_checkable
 
 import timm
 import torch
@@ -10,12 +10,18 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from leakscope.core import architectures
-from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
+from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, vector_features
+from leakscope.core.samples import is_vector
 from leakscope.core.views.augmentations import Augmentation, augment
 from leakscope.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
+
+
+def normalisation(sample_shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation that samples are normalised with: of images in [0, 1]; vectors stay as they are."""
+    return ((0.0,), (1.0,)) if is_vector(sample_shape) else (MEAN, STD)
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -50,6 +56,8 @@ class Method(nn.Module, ABC):
         self.architecture = architecture
         self.model_args = dict(model_args)
         self.backbone = self.new_backbone()
+        if vector_features(self.backbone) is not None:
+            self.outputs = tuple(output for output in self.outputs if output != FEATURE_MAP)
 
     def new_backbone(self) -> nn.Module:
         """A freshly initialised backbone, channels last: small convolutions then take two thirds of the time."""
@@ -69,15 +77,20 @@ class Method(nn.Module, ABC):
         `workers.joint` puts rows together before they are averaged or compared with one another.
 
         Args:
-            images: uint8 [B, H, W, 3] on the device, the joint batch.
+            images: uint8 [B, H, W, 3], or float32 vectors [B, F], on the device, the joint batch.
             labels: int64 [B], class.
             generator: torch generator of this step; every random draw comes from it.
             progress: fraction of the schedule that is done, in [0, 1).
         """
 
     def view(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int) -> Tensor:
-        """The rows of this worker of an augmented view of the joint batch, as a backbone takes them."""
+        """The rows of this worker of an augmented view of the joint batch, as a backbone takes them.
+
+        Vectors [B, F] are never augmented: their view is themselves.
+        """
         rows = self.workers.rows(len(images))
+        if is_vector(images.shape[1:]):
+            return images[rows]
         return backbone_input(augment(images, augmentation, generator, side, rows))
 
     def after_step(self, progress: float) -> None:
@@ -121,5 +134,18 @@ class Recipe(Protocol):
 
         Raises:
             UsageError: options that do not fit the images.
+        """
+        ...
+
+
+@runtime_checkable
+class VectorRecipe(Recipe, Protocol):
+    """A recipe that can train on vectors too."""
+
+    def for_vectors(self, features: int) -> Self:
+        """These options, completed for vectors of `features` numbers; `build` is then called with a side of 0.
+
+        Raises:
+            UsageError: an architecture that takes images, or an augmentation, which vectors have none of.
         """
         ...
