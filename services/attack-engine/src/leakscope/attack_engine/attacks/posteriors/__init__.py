@@ -1,0 +1,1 @@
+"""The maths of the attacks on posteriors: pure functions of arrays."""
