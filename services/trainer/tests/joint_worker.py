@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Generator, nn
 from torch.optim import SGD
 
@@ -62,10 +63,10 @@ def private_step(name: str, options: dict, count: int, workers: Workers) -> dict
 def norm_step(kind: str, count: int, workers: Workers) -> dict[str, torch.Tensor]:
     """A batch norm between two layers: values, gradients and statistics over two batches, the second without grad."""
     generator = Generator().manual_seed(5)
-    shape = {"1d": (4,), "1d-long": (4, 3), "2d": (4, 3, 2), "plain": (4, 3, 2), "cumulative": (4, 3, 2)}[kind]
+    shape = {"1d": (4,), "1d-long": (4, 3)}.get(kind, (4, 3, 2))
     features = 3 + 2 * torch.randn(count, *shape, generator=generator)
     weights = torch.randn(count, *shape, generator=generator)
-    make = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    make = BatchNormAct2d if kind == "activated" else nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     momentum = None if kind == "cumulative" else 0.1
     block = nn.Sequential(make(4, affine=kind != "plain", momentum=momentum))
     if kind != "plain":

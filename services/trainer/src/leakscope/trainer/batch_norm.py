@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from leakscope.trainer.workers import Workers
 
-_PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
+_PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, BatchNormAct2d)
 
 
 def join_batch_norms(module: nn.Module, workers: Workers) -> None:
@@ -34,7 +35,7 @@ class JointBatchNorm(nn.BatchNorm2d):
     Every worker has to call it, also one without rows.
 
     Args:
-        plain: the batch norm whose place it takes, of one or two dimensions.
+        plain: the batch norm whose place it takes, of one or two dimensions; what timm's lets follow it, follows.
         workers: those that share a batch.
     """
 
@@ -44,6 +45,7 @@ class JointBatchNorm(nn.BatchNorm2d):
             setattr(self, name, tensor)
         self.training = plain.training
         self.workers = workers
+        self.after = nn.Sequential(plain.drop, plain.act) if isinstance(plain, BatchNormAct2d) else nn.Identity()
 
     def _check_input_dim(self, features: Tensor) -> None:
         del features
@@ -51,14 +53,14 @@ class JointBatchNorm(nn.BatchNorm2d):
     def forward(self, features: Tensor) -> Tensor:
         """The same shape and dtype as `features`; statistics are float32 at least."""
         if not self.training and self.track_running_stats:
-            return super().forward(features)
+            return cast(Tensor, self.after(super().forward(features)))
         normed, mean, variance = cast(
             tuple[Tensor, Tensor, Tensor],
             _JointNorm.apply(features, self.weight, self.bias, self.eps, self.workers),
         )
         if self.training and self.track_running_stats:
             self._track(mean, variance)
-        return normed
+        return cast(Tensor, self.after(normed))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from leakscope.trainer.request import Request
 
 _DATA, _HOW = "Data", "How"
+_ACCURACIES = {
+    "knn_accuracy": "k-NN accuracy",
+    "probe_accuracy": "linear-probe accuracy",
+    "train_accuracy": "training accuracy",
+    "test_accuracy": "test accuracy",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -87,7 +93,7 @@ def train_command(
         "evaluate_every": evaluate_every,
     }
     card = _run(read_request(config, given), out, mlflow, resume=resume)
-    for name, key in (("k-NN accuracy", "knn_accuracy"), ("linear-probe accuracy", "probe_accuracy")):
+    for key, name in _ACCURACIES.items():
         if key in card.training:
             typer.echo(f"{name}: {100 * card.training[key]:.1f} %")
     typer.echo(f"bundle: {out}")

@@ -1,4 +1,4 @@
-"""How good an encoder's features are: k-NN and linear-probe accuracy, members as bank, non-members as queries."""
+"""How good an encoder's features and answers are: members as bank, non-members as queries."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leakscope.core.datasets.base import Dataset, Ids
-from leakscope.core.encoders import EMBEDDING, Encoder
+from leakscope.core.encoders import EMBEDDING, POSTERIOR, Encoder
 from leakscope.core.splits import Split
 
 Vectors = NDArray[np.float32]
@@ -22,10 +22,11 @@ _PROBE_LIMIT = 2_000
 
 @dataclass(frozen=True)
 class LabelledVectors:
-    """Embeddings [S, D] and their classes [S]."""
+    """Embeddings [S, D], their classes [S], and the classes that a classifier gives them [S], None without one."""
 
     vectors: Vectors
     labels: Labels
+    answered: Labels | None = None
 
 
 def knn_accuracy(bank: LabelledVectors, queries: LabelledVectors, neighbours: int = 20) -> float:
@@ -48,10 +49,23 @@ def embed(encoder: Encoder, dataset: Dataset, ids: Ids) -> LabelledVectors:
     """Embeddings of whole images, and their classes; at most 10,000 samples, evenly spaced."""
     chosen = ids[_spaced(len(ids), _LIMIT)]
     parts = [
-        encoder.answer(dataset.images(chosen[start : start + _BATCH]), [EMBEDDING])[EMBEDDING]
+        encoder.answer(dataset.images(chosen[start : start + _BATCH]), encoder.outputs)
         for start in range(0, len(chosen), _BATCH)
     ]
-    return LabelledVectors(np.concatenate(parts), dataset.labels["class"][chosen])
+    vectors, labels = np.concatenate([part[EMBEDDING] for part in parts]), dataset.labels["class"][chosen]
+    if POSTERIOR not in encoder.outputs:
+        return LabelledVectors(vectors, labels)
+    return LabelledVectors(vectors, labels, np.concatenate([part[POSTERIOR].argmax(axis=1) for part in parts]))
+
+
+def classifier_accuracies(bank: LabelledVectors, queries: LabelledVectors) -> dict[str, float]:
+    """`train_accuracy` and `test_accuracy` of the classifier itself; empty where there is none."""
+    named = {"train_accuracy": bank, "test_accuracy": queries}
+    return {
+        name: float((samples.answered == samples.labels).mean())
+        for name, samples in named.items()
+        if samples.answered is not None
+    }
 
 
 def _spaced(count: int, limit: int) -> NDArray[np.int64]:
@@ -59,7 +73,9 @@ def _spaced(count: int, limit: int) -> NDArray[np.int64]:
 
 
 def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, quick: bool) -> dict[str, float]:
-    """`knn_accuracy` and `probe_accuracy`; empty where there is nobody to ask or one class only.
+    """`knn_accuracy` and `probe_accuracy`, and where the encoder has a posterior its `train_` and `test_accuracy`.
+
+    Empty where there is nobody to ask or one class only. At most 10,000 members and as many non-members are asked.
 
     Where `quick`, the probe is fitted to at most 2,000 members, so that it can follow a training.
     Nothing here feeds back into training, which never reads a non-member.
@@ -70,4 +86,5 @@ def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, quick: bool) -
     bank, queries = embed(encoder, dataset, members), embed(encoder, dataset, others)
     fitted = _spaced(len(bank.vectors), _PROBE_LIMIT if quick else _LIMIT)
     probed = LabelledVectors(bank.vectors[fitted], bank.labels[fitted])
-    return {"knn_accuracy": knn_accuracy(bank, queries), "probe_accuracy": probe_accuracy(probed, queries)}
+    features = {"knn_accuracy": knn_accuracy(bank, queries), "probe_accuracy": probe_accuracy(probed, queries)}
+    return {**features, **classifier_accuracies(bank, queries)}

@@ -12,7 +12,7 @@ from leakscope.core.errors import UsageError
 from leakscope.trainer.checkpoint import Position
 from leakscope.trainer.members import Members, epoch_batches, poisson_batches, steps_per_epoch
 from leakscope.trainer.recipes.base import Method
-from leakscope.trainer.schedule import warmup_cosine
+from leakscope.trainer.schedule import Schedule
 from leakscope.trainer.streams import stream_seed
 from leakscope.trainer.updates import Update
 
@@ -26,7 +26,7 @@ class LoopSettings:
         stop_after: epochs to train.
         batch_size: images a step, at most.
         learning_rate: peak.
-        warmup: fraction of the schedule with a rising learning rate.
+        schedule: of the learning rate.
         seed: of every draw.
         poisson: whether each step takes each member by itself with the same probability, rather than every member
             once an epoch.
@@ -36,7 +36,7 @@ class LoopSettings:
     stop_after: int
     batch_size: int
     learning_rate: float
-    warmup: float
+    schedule: Schedule
     seed: int
     poisson: bool = False
 
@@ -67,7 +67,6 @@ class Loop:
         self.position = position
         self.steps_per_epoch = steps_per_epoch(len(members), settings.batch_size)
         self._total = settings.epochs * self.steps_per_epoch
-        self._warmup = round(settings.warmup * self._total)
         self._generator = Generator(members.images.device)
         self._loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=members.images.device)
 
@@ -97,10 +96,11 @@ class Loop:
     def _step(self, batch: Tensor) -> float:
         step = self.position.step
         progress = step / self._total
-        rate = self.settings.learning_rate * warmup_cosine(step, self._total, self._warmup)
+        settings = self.settings
+        rate = settings.learning_rate * settings.schedule.factor(step, self._total, self.steps_per_epoch)
         for group in self.update.optimiser.param_groups:
             group["lr"] = rate
-        self._generator.manual_seed(stream_seed(self.settings.seed, "step", step))
+        self._generator.manual_seed(stream_seed(settings.seed, "step", step))
         images, labels = self.members.images[batch], self.members.labels[batch]
         loss = self.update(images, labels, self._generator, progress)
         self.method.after_step(progress)

@@ -1,5 +1,6 @@
 """ResNets with the CIFAR stem."""
 
+from math import gcd
 from typing import Any
 
 from timm.models import generate_default_cfgs
@@ -25,7 +26,8 @@ class CifarResNet(ResNet):
     Args:
         width: channels of the first stage; each next stage has twice as many.
         blocks: of each of three or four stages; a ResNet-18 by default.
-        norm_groups: groups of a group norm in place of batch norm; 0 for batch norm.
+        norm_groups: groups of a group norm in place of batch norm, fewer where they do not divide half of the width;
+            0 for batch norm.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class CifarResNet(ResNet):
             channels=tuple(width * 2**stage for stage in range(len(blocks))),
             stem_type="deep",
             stem_width=width // 2,
-            norm_layer=norm_layer(norm_groups),
+            norm_layer=norm_layer(gcd(norm_groups, width // 2) if norm_groups else 0),
             **options,
         )
         self.conv1 = nn.Conv2d(in_chans, width, kernel_size=3, padding=1, bias=False)
