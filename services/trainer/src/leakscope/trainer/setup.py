@@ -23,7 +23,6 @@ from leakscope.trainer.plan import DefenceSpec, describe
 from leakscope.trainer.privacy import Budget
 from leakscope.trainer.recipes.base import Method, Recipe, VectorRecipe, normalisation
 from leakscope.trainer.schedule import Scheduled, WarmupCosine
-from leakscope.trainer.schedule import Scheduled, WarmupCosine
 from leakscope.trainer.streams import seeded_initialisation
 from leakscope.trainer.updates import JointUpdate, Update
 
