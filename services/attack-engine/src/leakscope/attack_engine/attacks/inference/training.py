@@ -31,10 +31,14 @@ class NetworkScorer:
     @torch.inference_mode()
     def score(self, signals: Signals) -> Scores:
         """Logits float64 [S] of membership."""
-        inputs, step = self.standardise.tensor(signals), self.rows or max(1, len(signals))
-        logits = [self.network(inputs[start : start + step]) for start in range(0, max(1, len(inputs)), step)]
-        scores: Scores = torch.cat(logits).double().numpy()
+        scores: Scores = torch.cat([self.network(rows) for rows in self.inputs(signals)]).double().numpy()
         return scores
+
+    def inputs(self, signals: Signals) -> Iterator[torch.Tensor]:
+        """Standardised signals, `rows` at a time; at least one part."""
+        inputs, step = self.standardise.tensor(signals), self.rows or max(1, len(signals))
+        for start in range(0, max(1, len(inputs)), step):
+            yield inputs[start : start + step]
 
 
 @dataclass(frozen=True)
