@@ -1,7 +1,7 @@
 """What an inference model is, and the standardisation that every one of them starts with."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,15 @@ class Scorer(Protocol):
 
     def score(self, signals: Signals) -> Scores:
         """Scores float64 [S] of signals float32 [S, K]."""
+        ...
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """A scorer whose decision is not one threshold on its score."""
+
+    def decide(self, signals: Signals) -> Membership:
+        """Who is called a member, bool [S], of signals float32 [S, K]."""
         ...
 
 

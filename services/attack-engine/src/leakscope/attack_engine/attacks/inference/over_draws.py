@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.inference.base import InferenceModel, Membership, Scorer, Scores, Signals
+from leakscope.attack_engine.attacks.inference.base import (
+    Decider,
+    InferenceModel,
+    Membership,
+    Scorer,
+    Scores,
+    Signals,
+)
 from leakscope.attack_engine.attacks.inference.mlp import Mlp
 
 Draws = NDArray[np.float32]
@@ -27,6 +34,14 @@ class DrawsScorer:
         samples, rounds, _ = draws.shape
         mean: Scores = self.scorer.score(_stacked(draws)).reshape(rounds, samples).mean(axis=0)
         return mean
+
+    def decide(self, draws: Draws) -> Membership:
+        """The scorer's decision, bool [S]: on the mean score, or where it is not one threshold, by at least half."""
+        if not isinstance(self.scorer, Decider):
+            return self.score(draws) >= self.threshold
+        samples, rounds, _ = draws.shape
+        called: Membership = self.scorer.decide(_stacked(draws)).reshape(rounds, samples).mean(axis=0) >= 0.5
+        return called
 
 
 @dataclass(frozen=True)
