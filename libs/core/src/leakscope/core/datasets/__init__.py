@@ -2,6 +2,7 @@
 
 from leakscope.core.datasets import (
     as_published,
+    baskets,
     cifar,
     coco,
     composites,
@@ -10,6 +11,9 @@ from leakscope.core.datasets import (
     folders,
     ham10000,
     imagenet,
+    location,
+    news,
+    purchase,
     tiny_imagenet,
 )
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images, Samples, Vectors
@@ -24,6 +28,7 @@ __all__ = [
     "Samples",
     "Vectors",
     "as_published",
+    "baskets",
     "cifar",
     "coco",
     "composites",
@@ -33,6 +38,9 @@ __all__ = [
     "folders_spec",
     "ham10000",
     "imagenet",
+    "location",
+    "news",
     "paired_folders",
+    "purchase",
     "tiny_imagenet",
 ]
