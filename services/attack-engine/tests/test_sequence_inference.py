@@ -116,4 +116,4 @@ def test_a_signal_that_is_no_whole_number_of_steps_is_refused() -> None:
         with pytest.raises(UsageError, match="16 entries is no sequence of 5 channels"):
             model.fit(signals, member, np.random.default_rng(0))
     with pytest.raises(UsageError, match="width 30 must be even and a multiple of heads 4"):
-        SequenceTransformer(width=30)
+        SequenceTransformer(width=30, heads=4)

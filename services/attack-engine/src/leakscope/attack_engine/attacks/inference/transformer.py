@@ -63,9 +63,9 @@ class SequenceTransformer:
 
     channels: int = 5
     width: int = 32
-    heads: int = 4
-    layers: int = 2
-    epochs: int = 150
+    heads: int = 2
+    layers: int = 1
+    epochs: int = 100
     batch: int = 100
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
