@@ -125,7 +125,7 @@ def test_many_images_are_sampled_down():
 def test_too_few_images_are_refused():
     images = np.zeros((5, 8, 8, 3), dtype=np.uint8)
     for judge in (blind_baseline, split_test):
-        with pytest.raises(DataError, match="two images"):
+        with pytest.raises(DataError, match="two samples"):
             judge(images[:1], images, rng=np.random.default_rng(0))
 
 

@@ -1,4 +1,4 @@
-"""Which samples an attack exposes most and least, with thumbnails for a person to look at."""
+"""Which samples an attack exposes most and least, with thumbnails of images for a person to look at."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ from PIL import Image
 from leakscope.attack_engine.audits.scoring import Scored
 from leakscope.attack_engine.evaluation.results import Exposed
 from leakscope.core.datasets import Dataset
+from leakscope.core.samples import Images, is_vector
 
 _LARGEST_SIDE = 96
 
@@ -28,7 +29,7 @@ def exposed(scored: Scored, dataset: Dataset, count: int = 8) -> tuple[tuple[Exp
                 member=bool(scored.member[row]),
                 score=float(scored.score[row]),
                 percentile=float(percentile[row]),
-                image=_thumbnail(image),
+                image="" if is_vector(dataset.sample_shape) else _thumbnail(image),
             )
             for row, image in zip(rows, images, strict=True)
         )
@@ -36,7 +37,7 @@ def exposed(scored: Scored, dataset: Dataset, count: int = 8) -> tuple[tuple[Exp
     return describe(order[:count]), describe(order[::-1][:count])
 
 
-def _thumbnail(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
+def _thumbnail(image: Images) -> str:
     picture = Image.fromarray(image)
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     stream = io.BytesIO()

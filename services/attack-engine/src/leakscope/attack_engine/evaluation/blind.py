@@ -1,4 +1,4 @@
-"""The blind baseline: members against non-members from the images alone, without asking the endpoint anything."""
+"""The blind baseline: members against non-members from the samples alone, without asking the endpoint anything."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,12 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
-from leakscope.attack_engine.evaluation.image_features import (
-    DESCRIPTION,
-    Features,
-    Images,
-    image_features,
-    standardised,
-)
+from leakscope.attack_engine.evaluation.image_features import Features, standardised
 from leakscope.attack_engine.evaluation.results import BlindBaseline, Estimate, Interval
+from leakscope.attack_engine.evaluation.sample_features import described, sample_features
 from leakscope.attack_engine.evaluation.scores import Rates, Scores
 from leakscope.core.errors import DataError
+from leakscope.core.samples import Samples
 
 PERMUTATION = "permutation"
 _RANDOM_FEATURES = 256
@@ -26,7 +22,7 @@ _PAIRS_FOR_MEDIAN = 500
 
 @dataclass(frozen=True)
 class Blind:
-    """The baseline's result with each image's out-of-fold score, in the order given.
+    """The baseline's result with each sample's out-of-fold score, in the order given.
 
     Scores are ranks within a fold, in (0, 1), higher = member: comparable over folds, for `excess_over_blind`.
     """
@@ -37,8 +33,8 @@ class Blind:
 
 
 def blind_baseline(
-    member_images: Images,
-    non_member_images: Images,
+    member_images: Samples,
+    non_member_images: Samples,
     *,
     rng: np.random.Generator,
     folds: int = 5,
@@ -46,17 +42,17 @@ def blind_baseline(
     ridge: float = 1.0,
     level: float = 0.95,
 ) -> Blind:
-    """Tell members from non-members by a cross-fitted classifier on the images.
+    """Tell members from non-members by a cross-fitted classifier on the samples.
 
-    Ridge regression of membership on coarse pixels, simple statistics and random Fourier features of both (a linear
-    and a radial kernel in one), fitted on all folds but the one it scores. The AUC is over pairs within a fold: pooled
-    over folds it is biased below 0.5 where there is nothing to find. Scores of different folds depend on one another,
-    so the interval comes from permuted membership under the same folds: where images tell nothing it leaves out 0.5
-    with a probability of at most 1 - level, at any sample size.
+    Ridge regression of membership on coarse pixels (or a vector's features), simple statistics and random Fourier
+    features of both (a linear and a radial kernel in one), fitted on all folds but the one it scores. The AUC is over
+    pairs within a fold: pooled over folds it is biased below 0.5 where there is nothing to find. Scores of different
+    folds depend on one another, so the interval comes from permuted membership under the same folds: where samples tell
+    nothing it leaves out 0.5 with a probability of at most 1 - level, at any sample size.
 
     Args:
-        member_images: uint8 [M, H, W, 3].
-        non_member_images: uint8 [N, H, W, 3].
+        member_images: uint8 [M, H, W, 3], or float32 vectors [M, F].
+        non_member_images: uint8 [N, H, W, 3], or float32 vectors [N, F].
         rng: draws folds, random features and permutations.
         folds: how often the classifier is fitted; fewer where there are not as many samples on a side.
         permutations: of membership, for the interval.
@@ -64,27 +60,27 @@ def blind_baseline(
         level: of the interval, as a fraction.
 
     Raises:
-        DataError: fewer than two images on a side.
+        DataError: fewer than two samples on a side.
     """
     sizes = len(member_images), len(non_member_images)
     if min(sizes) < 2:
-        raise DataError(f"The blind baseline needs two images on each side; there are {sizes[0]} and {sizes[1]}.")
+        raise DataError(f"The blind baseline needs two samples on each side; there are {sizes[0]} and {sizes[1]}.")
     features = blind_features(np.concatenate([member_images, non_member_images]), rng)
     fold = rng.permutation(np.arange(sum(sizes)) % min(folds, *sizes))
     truth = np.arange(sum(sizes)) < sizes[0]
     labels = np.stack([truth, *(rng.permutation(truth) for _ in range(permutations))], axis=1)  # [S, 1 + P]
     ranks, aucs = _cross_fit(features, labels, fold, ridge)
     auc = _permutation_estimate(aucs, level)
-    baseline = BlindBaseline(auc=auc, above_chance=auc.interval.low > 0.5, features=DESCRIPTION)
+    baseline = BlindBaseline(auc=auc, above_chance=auc.interval.low > 0.5, features=described(member_images))
     return Blind(baseline, ranks[truth], ranks[~truth])
 
 
-def blind_features(images: Images, rng: np.random.Generator) -> Features:
-    """Features [S, F] of uint8 images [S, H, W, 3]: pixels, statistics, and random Fourier features of the two.
+def blind_features(images: Samples, rng: np.random.Generator) -> Features:
+    """Features [S, P] of images [S, H, W, 3] or vectors [S, F]: those of `sample_features`, and random Fourier ones.
 
     Random Fourier features (Rahimi and Recht 2007) stand for a radial kernel with the median distance as its width.
     """
-    linear = np.concatenate([standardised(block) for block in image_features(images)], axis=1)
+    linear = np.concatenate([standardised(block) for block in sample_features(images)], axis=1)
     sample = rng.permutation(len(linear))[:_PAIRS_FOR_MEDIAN]
     width = float(np.median(pdist(linear[sample]))) or 1.0
     directions = rng.standard_normal((linear.shape[1], _RANDOM_FEATURES)) / width
