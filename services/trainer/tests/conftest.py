@@ -2,16 +2,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import Split, draw_split
+from leakscope.core.splits import VALIDATION, Split, draw_split
 from leakscope.trainer import RECIPES, train
 
 TINY: dict[str, dict[str, Any]] = {
@@ -29,6 +30,8 @@ TINY: dict[str, dict[str, Any]] = {
     "vicreg": {"batch_size": 8, "expander_dim": 16},
     "mixco": {"batch_size": 8, "queue": 12},
     "rocl": {"batch_size": 8, "queue": 12, "attack_steps": 2},
+    "adv-reg": {"batch_size": 8, "adversary_width": 32},
+    "mixup-mmd": {"batch_size": 8},
 }
 
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "batch_size": 8}
@@ -72,7 +75,9 @@ def digits() -> DatasetSpec:
 
 @pytest.fixture(scope="session")
 def split(digits: DatasetSpec) -> Split:
-    return draw_split(digits.open(), members=20, non_members=20, seed=3, source=digits)
+    drawn = draw_split(digits.open(), members=20, non_members=20, seed=3, source=digits)
+    validation = np.setdiff1d(np.arange(100), drawn.sample_id)[:30]
+    return replace(drawn, further={VALIDATION: validation})
 
 
 Trainer = Callable[..., BundleCard]

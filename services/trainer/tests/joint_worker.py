@@ -16,6 +16,7 @@ from torch.optim import SGD
 from leakscope.trainer import DefenceSpec, make_plan
 from leakscope.trainer.batch_norm import join_batch_norms
 from leakscope.trainer.exchange import Exchange, never
+from leakscope.trainer.members import Members
 from leakscope.trainer.private_update import PrivateUpdate
 from leakscope.trainer.recipes import RECIPES
 from leakscope.trainer.streams import seeded_initialisation
@@ -36,6 +37,7 @@ def recipe_step(name: str, options: dict, count: int, workers: Workers) -> dict[
     if workers.size > 1:
         join_batch_norms(method, workers)
     method.train()
+    method.validation = Members(drawn_images(7).flip(1), torch.arange(7) % CLASSES)
     labels = torch.arange(count) % CLASSES
     loss = method.loss(drawn_images(count), labels, Generator().manual_seed(11), 0.25)
     torch.autograd.backward(loss)

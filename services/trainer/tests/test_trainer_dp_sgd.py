@@ -24,6 +24,8 @@ UNABLE = {
     "swav": "clusters are made equally large",
     "vicreg": "variances and covariances",
     "mixco": "each image is mixed with another",
+    "adv-reg": "the inference network",
+    "mixup-mmd": "each sample is mixed with another",
     "ibot": "a fixed share of the whole batch's views is masked",
 }
 LARGE = 1e6

@@ -13,11 +13,6 @@ pytestmark = pytest.mark.slow
 RECIPE_COUNTS = (6, 9)  # of seven images, one of swav's ReLUs is at zero up to rounding
 NORMS = ("1d", "1d-long", "2d", "plain", "cumulative", "activated")
 NORM_COUNTS = (2, 5)
-CLASSIFIERS = ("vgg16_cifar", "wrn32_4_cifar", "mobilenetv2_cifar")
-
-
-def options(architecture):
-    return {"architecture": architecture, "architecture_options": {"width": 8}}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +24,13 @@ def results(two_workers, tiny_options):
         for count in RECIPE_COUNTS
     }
     tasks |= {
-        f"{name}-{count}": {"what": "recipe", "recipe": "supervised", "options": options(name), "count": count}
-        for name in CLASSIFIERS
-        for count in RECIPE_COUNTS
-    }
-    tasks |= {
         f"{kind}-{count}": {"what": "norm", "kind": kind, "count": count} for kind in NORMS for count in NORM_COUNTS
     }
     return two_workers(tasks)
 
 
 @pytest.mark.parametrize("count", RECIPE_COUNTS)
-@pytest.mark.parametrize("name", [*RECIPES.names(), *CLASSIFIERS])
+@pytest.mark.parametrize("name", RECIPES.names())
 def test_the_sum_of_two_workers_gradients_is_the_joint_batchs(name, count, results):
     joint, alone = (results[who][f"{name}-{count}"] for who in ("joint", "alone"))
     assert joint.keys() == alone.keys()

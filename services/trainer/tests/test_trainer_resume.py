@@ -31,6 +31,8 @@ RECIPES = (
     "vicreg",
     "mixco",
     "rocl",
+    "adv-reg",
+    "mixup-mmd",
 )
 SCRIPT = """
 import sys

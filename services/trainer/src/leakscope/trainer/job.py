@@ -15,9 +15,10 @@ from leakscope.trainer.checkpoint import Position, load_checkpoint
 from leakscope.trainer.device import Precision, resolve_autocast, resolve_device
 from leakscope.trainer.exchange import Exchange
 from leakscope.trainer.loop import Loop
-from leakscope.trainer.members import load_members
+from leakscope.trainer.members import load_members, load_validation
 from leakscope.trainer.plan import DefenceSpec, make_plan
 from leakscope.trainer.progress import OnProgress, Reporter
+from leakscope.trainer.recipes.held_out import needs_validation
 from leakscope.trainer.session import MetricsLog, Rhythm, Session, quality
 from leakscope.trainer.setup import Setup
 from leakscope.trainer.workspace import Workspace
@@ -95,6 +96,8 @@ def _new_loop(job: Job, setup: Setup, exchange: Exchange) -> Loop:
     method.workers = exchange.workers
     if exchange.workers.size > 1:
         join_batch_norms(method, exchange.workers)
+    if needs_validation(setup.plan.options):
+        method.validation = load_validation(setup.dataset, setup.split, setup.device)
     update = setup.new_update(method, exchange)
     position = Position()
     if job.resume and workspace.checkpoint.exists():

@@ -43,6 +43,24 @@ def load_members(dataset: Dataset, split: Split, device: torch.device) -> Member
     return Members(images, labels)
 
 
+def load_validation(dataset: Dataset, split: Split, device: torch.device) -> Members:
+    """Put the owner's validation samples of `split` on `device`; they are neither members nor evaluated.
+
+    Raises:
+        DataError: the split is of another data set.
+        UsageError: it has no validation samples.
+    """
+    split.check(dataset)
+    ids = split.validation
+    if not len(ids):
+        raise UsageError(
+            "This training learns from the owner's validation samples too, and the split has none: draw it with some."
+        )
+    return Members(
+        torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(dataset.labels["class"][ids]).to(device)
+    )
+
+
 def steps_per_epoch(members: int, batch_size: int) -> int:
     """Batches that cover all members with at most `batch_size` each."""
     return -(-members // batch_size)

@@ -1,9 +1,11 @@
 """Training-time defences. Adding one touches its file, its test and one line here."""
 
 from leakscope.core.registry import Registry
+from leakscope.trainer.defences.adv_reg import AdversarialRegularisation
 from leakscope.trainer.defences.base import Defence, Plan
 from leakscope.trainer.defences.dp_sgd import DpSgd
 from leakscope.trainer.defences.early_stop import EarlyStop
+from leakscope.trainer.defences.mixup_mmd import MixUpMatching
 from leakscope.trainer.defences.scsr import ShrinkCropScaleRange
 from leakscope.trainer.defences.strong_augmentation import StrongAugmentation
 
@@ -40,4 +42,19 @@ DEFENCES.add(
     summary="differential privacy: each record's gradient clipped, their sum blurred by noise",
     source="Abadi et al., CCS 2016, arXiv:1607.00133",
     needs={"where": "training", "recipes": "those whose loss is one of single records"},
+)
+_VALIDATED = {"where": "training", "recipes": "supervised, on a split with validation samples"}
+DEFENCES.add(
+    "adv-reg",
+    AdversarialRegularisation,
+    summary="adversarial regularisation: train the classifier against a network that infers membership",
+    source="Nasr et al., CCS 2018, arXiv:1807.05852",
+    needs=_VALIDATED,
+)
+DEFENCES.add(
+    "mixup-mmd",
+    MixUpMatching,
+    summary="mix-up, and members' posteriors matched to those of held-out samples of the same classes",
+    source="Li et al., CODASPY 2021, arXiv:2002.12062",
+    needs=_VALIDATED,
 )

@@ -5,9 +5,9 @@ from typing import Any, Literal, cast
 
 from leakscope.core.errors import UsageError
 from leakscope.trainer.defences.base import Plan
-from leakscope.trainer.recipes import RECIPES
+from leakscope.trainer.defences.variants import variant
 
-_FROM = "moco"
+_NAME, _FROM = "strong-augmentation", "moco"
 _RECIPES = {"mixup": "mixco", "adversarial": "rocl"}
 _STRENGTHS = {"rotation": ("rotation", 180.0), "mixup": ("mix_weight", 1.0), "adversarial": ("radius", 8.0)}
 
@@ -31,7 +31,7 @@ class StrongAugmentation:
         strength = usual if self.strength is None else self.strength
         if strength <= 0:
             raise UsageError(f"defence 'strong-augmentation': strength must be above 0, not {strength}.")
-        stronger = plan if self.kind == "rotation" else _converted(plan, _RECIPES[self.kind])
+        stronger = plan if self.kind == "rotation" else variant(plan, _NAME, _RECIPES[self.kind], _FROM)
         options = cast(Any, stronger.options)
         if option not in {f.name for f in fields(options)}:
             raise UsageError(f"defence 'strong-augmentation': the recipe {plan.recipe!r} has no random rotation.")
@@ -41,13 +41,3 @@ class StrongAugmentation:
                 f"already has, {getattr(options, option)}."
             )
         return replace(stronger, options=replace(options, **{option: strength}))
-
-
-def _converted(plan: Plan, recipe: str) -> Plan:
-    """A plan for `recipe`, which extends MoCo, with the options of a plan for MoCo."""
-    if plan.recipe != _FROM:
-        raise UsageError(
-            f"defence 'strong-augmentation': {recipe!r} is a variant of {_FROM!r}; the recipe {plan.recipe!r} has none."
-        )
-    kept = {f.name: getattr(plan.options, f.name) for f in fields(cast(Any, plan.options))}
-    return replace(plan, recipe=recipe, options=RECIPES.get(recipe)(**kept), of_recipe=plan.recipe)

@@ -1,6 +1,7 @@
 """Recipes: how victims are trained. Adding one touches its file, its test and one line here."""
 
 from leakscope.core.registry import Registry
+from leakscope.trainer.recipes.adv_reg import AdversarialRegularisation
 from leakscope.trainer.recipes.base import Method, Recipe
 from leakscope.trainer.recipes.cae import ContextAutoencoder
 from leakscope.trainer.recipes.dino import SelfDistillation
@@ -8,6 +9,7 @@ from leakscope.trainer.recipes.ibot import MaskedSelfDistillation
 from leakscope.trainer.recipes.long_seq_mae import LongSequenceMaskedAutoencoder
 from leakscope.trainer.recipes.mae import MaskedAutoencoder
 from leakscope.trainer.recipes.mixco import MixUpContrast
+from leakscope.trainer.recipes.mixup_mmd import MixUpMatching
 from leakscope.trainer.recipes.moco import MomentumContrast
 from leakscope.trainer.recipes.rocl import AdversarialContrast
 from leakscope.trainer.recipes.saim import StochasticAutoregression
@@ -75,7 +77,7 @@ RECIPES.add(
 RECIPES.add(
     "supervised",
     Supervised,
-    summary="classifier on a ResNet-18 with CIFAR stem, for posteriors",
+    summary="classifier, for posteriors; ResNet, VGG, wide ResNet, MobileNetV2, or a perceptron on vectors",
     source="He et al., CVPR 2016, arXiv:1512.03385",
     needs={"outputs": "embedding, feature_map, posterior", "labels": "class"},
 )
@@ -120,4 +122,19 @@ RECIPES.add(
     summary="MoCo that also contrasts adversarially changed views",
     source="Kim et al., NeurIPS 2020, arXiv:2006.07589",
     needs=_SELF_SUPERVISED,
+)
+_DEFENDED = {"outputs": "embedding, feature_map, posterior", "labels": "class", "samples": "validation"}
+RECIPES.add(
+    "adv-reg",
+    AdversarialRegularisation,
+    summary="supervised classifier that also confuses a network which infers membership",
+    source="Nasr et al., CCS 2018, arXiv:1807.05852",
+    needs=_DEFENDED,
+)
+RECIPES.add(
+    "mixup-mmd",
+    MixUpMatching,
+    summary="supervised classifier on mixtures, whose posteriors of members match those of held-out samples",
+    source="Li et al., CODASPY 2021, arXiv:2002.12062",
+    needs=_DEFENDED,
 )

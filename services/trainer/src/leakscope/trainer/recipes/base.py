@@ -13,6 +13,7 @@ from leakscope.core import architectures
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, vector_features
 from leakscope.core.samples import is_vector
 from leakscope.core.views.augmentations import Augmentation, augment
+from leakscope.trainer.members import Members
 from leakscope.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
@@ -45,10 +46,12 @@ class Method(nn.Module, ABC):
         outputs: the published backbone's public outputs.
         backbone: the timm model that is trained.
         workers: those that train this method together.
+        validation: the owner's held-out samples, where the recipe's options declare that it `needs_validation`.
     """
 
     outputs: tuple[str, ...] = (EMBEDDING, FEATURE_MAP)
     workers: Workers = ALONE
+    validation: Members | None = None
     backbone: nn.Module
 
     def __init__(self, architecture: str, model_args: Mapping[str, Any]) -> None:

@@ -1,14 +1,13 @@
 """RoCL: MoCo that also recognises an image under the small change of pixels that confuses it most."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from leakscope.core.errors import UsageError
+from leakscope.trainer.recipes.answering import answering
 from leakscope.trainer.recipes.base import backbone_input
 from leakscope.trainer.recipes.moco import MomentumContrast, MomentumContrastMethod
 
@@ -42,19 +41,6 @@ class AdversarialContrast(MomentumContrast):
                 "adversarial_weight not negative."
             )
         return AdversarialContrastMethod(self)
-
-
-@contextmanager
-def answering(*modules: nn.Module) -> Iterator[None]:
-    """Modules in eval mode: one image's answer does not depend on the others, and no statistics move."""
-    training = [module.training for module in modules]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module, before in zip(modules, training, strict=True):
-            module.train(before)
 
 
 class AdversarialContrastMethod(MomentumContrastMethod):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 from torch.optim import Optimizer
 
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
@@ -106,5 +106,9 @@ class SupervisedMethod(PerRecordMethod):
 
     def forward(self, view: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each record, float [b]."""
+        return self.cross_entropy(self.backbone(view).float(), labels)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each record, float [b], from logits [b, C] and classes int64 [b]."""
         smoothing = self.options.label_smoothing
-        return cross_entropy(self.backbone(view).float(), labels, label_smoothing=smoothing, reduction="none")
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
