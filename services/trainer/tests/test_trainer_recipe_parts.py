@@ -14,8 +14,9 @@ from leakscope.trainer.members import Members
 from leakscope.trainer.recipes import RECIPES
 from leakscope.trainer.recipes.base import backbone_input, normalised
 from leakscope.trainer.recipes.dino import SelfDistillation, distillation
-from leakscope.trainer.recipes.mae import MaskedAutoencoder, patch_orders
+from leakscope.trainer.recipes.mae import MaskedAutoencoder
 from leakscope.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
+from leakscope.trainer.recipes.patches import patch_orders
 from leakscope.trainer.recipes.supervised import Supervised
 from leakscope.trainer.recipes.vit import patches_of
 from leakscope.trainer.schedule import cosine_rise, warmup_cosine
@@ -67,7 +68,7 @@ def test_with_everything_kept_the_masked_encoder_is_the_published_one(images, ge
 def test_the_masked_autoencoders_loss_against_a_loop(images, labels, monkeypatch):
     method = MaskedAutoencoder(**SMALL_VIT, flip=0.0).build(32, 0)
     orders = patch_orders(6, 16, torch.Generator().manual_seed(1))
-    monkeypatch.setattr("leakscope.trainer.recipes.mae.patch_orders", lambda *_: orders)
+    monkeypatch.setattr("leakscope.trainer.recipes.patches.patch_orders", lambda *_: orders)
     loss = method.loss(images, labels, torch.Generator(), 0.0)
     errors = []
     for image, order in zip(normalised(images), orders, strict=True):

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from leakscope.core.errors import UsageError
 from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.mae import patch_orders
+from leakscope.trainer.recipes.patches import patch_orders
 from leakscope.trainer.recipes.saim import StochasticAutoregression
 from leakscope.trainer.recipes.vit import patch_tokens, patches_of
 

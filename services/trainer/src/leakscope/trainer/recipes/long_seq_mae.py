@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.mae import MaskedAutoencoder, MaskedAutoencoderMethod, patch_orders, seen_count
+from leakscope.trainer.recipes.mae import MaskedAutoencoder, MaskedAutoencoderMethod
+from leakscope.trainer.recipes.patches import patch_orders, seen_count
 
 
 @dataclass(frozen=True)

@@ -1,59 +1,33 @@
 """Stochastic autoregressive image modelling: predict each patch from those before it in a random order."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
+from lightly.models.utils import normalize_mean_var
 from timm.layers import Mlp
 from torch import Generator, Tensor, nn
-from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import MAE, Augmentation, augment
 from leakscope.core.views.blur import gaussian_blur
 from leakscope.trainer.recipes.cross import CrossBlock
-from leakscope.trainer.recipes.mae import patch_orders
-from leakscope.trainer.recipes.optimisers import adamw
-from leakscope.trainer.recipes.per_record import PerRecordMethod
-from leakscope.trainer.recipes.vit import VIT, ordered_patches, patch_tokens, plain_attention, positions, vit_arguments
+from leakscope.trainer.recipes.patches import PatchMethod, PatchOptions
+from leakscope.trainer.recipes.vit import ordered_patches, patch_tokens, positions
 
 
 @dataclass(frozen=True)
-class StochasticAutoregression:
-    """Options of `saim`.
+class StochasticAutoregression(PatchOptions):
+    """Options of `saim`, beside those of `PatchOptions`; the decoder has the ViT's width and heads.
 
     Attributes:
-        batch_size: images a step.
-        learning_rate: peak learning rate of AdamW.
-        weight_decay: of AdamW.
-        warmup: fraction of the schedule with a rising learning rate.
-        crop_scale_from: lower bound of the crop's area fraction; 1.0 means no crop.
-        flip: probability of a horizontal flip.
         target_blur: standard deviation in pixels of the Gaussian that smooths the targets; 0 means none.
-        patch_size, embed_dim, depth, heads: the ViT; the decoder has its width and heads.
         decoder_depth: blocks of the decoder, a divisor of `depth` (the paper's: `depth` itself).
     """
 
-    batch_size: int = 50
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.05
-    crop_scale_from: float = 1.0
-    flip: float = 0.5
     target_blur: float = 0.0
-    patch_size: int = 8
-    embed_dim: int = 128
-    depth: int = 4
-    heads: int = 4
     decoder_depth: int = 2
 
     held_constant: ClassVar[str] = ""
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """Crop and flip."""
-        return replace(MAE, crop_scale=(self.crop_scale_from, 1.0), flip_probability=self.flip)
 
     def build(self, side: int, classes: int) -> "StochasticAutoregressionMethod":
         """See `Recipe.build`; needs no classes."""
@@ -99,7 +73,7 @@ class ParallelDecoder(nn.Module):
         return predicted
 
 
-class StochasticAutoregressionMethod(PerRecordMethod):
+class StochasticAutoregressionMethod(PatchMethod):
     """SAIM (Qi et al., AAAI 2023, https://arxiv.org/abs/2212.01610): a content encoder and a query decoder in parallel.
 
     In each image's random order a token of the encoder sees itself and those before it, and a query of the decoder
@@ -107,34 +81,19 @@ class StochasticAutoregressionMethod(PerRecordMethod):
     are triangles.
     """
 
+    options: StochasticAutoregression
+
     def __init__(self, options: StochasticAutoregression, side: int) -> None:
-        arguments = vit_arguments(
-            side,
-            patch_size=options.patch_size,
-            embed_dim=options.embed_dim,
-            depth=options.depth,
-            heads=options.heads,
-        )
-        super().__init__(VIT, arguments)
-        self.options = options
-        self.augmentation = options.augmentation
-        self.patches = (side // options.patch_size) ** 2
-        initialize_2d_sine_cosine_positional_embedding(self.backbone.get_parameter("pos_embed"), has_class_token=False)
+        super().__init__(options, side)
         self.decoder = ParallelDecoder(
             options.embed_dim, options.heads, options.decoder_depth, 3 * options.patch_size**2
         )
-        plain_attention(self)
-
-    def optimiser(self) -> Optimizer:
-        """See `Method.optimiser`."""
-        return adamw([self], self.options.learning_rate, self.options.weight_decay)
 
     def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
         """Patches in a random order, and their targets."""
         del labels, progress
-        count, size = len(images), self.options.patch_size
-        views = augment(images, self.augmentation, generator, images.shape[1], self.workers.rows(count))
-        order = self.workers.mine(patch_orders(count, self.patches, generator))
+        size = self.options.patch_size
+        views, order = self.draw(images, generator)
         target: Tensor = normalize_mean_var(ordered_patches(self._smoothed(views), size, order).flatten(2))
         return {"patches": ordered_patches(views, size, order), "order": order, "target": target}
 
