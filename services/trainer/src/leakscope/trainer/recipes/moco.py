@@ -1,7 +1,7 @@
 """MoCo: tell an image's other view from the views of others that a queue remembers."""
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -12,27 +12,17 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.optim import Optimizer
 
 from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import MOCO, MOCO_WEAK, Augmentation
 from leakscope.trainer.recipes.norms import Norm, norm_arguments
 from leakscope.trainer.recipes.optimisers import sgd
 from leakscope.trainer.recipes.per_record import PerRecordMethod
-
-_PRESETS = {"standard": MOCO, "weak": MOCO_WEAK}
+from leakscope.trainer.recipes.two_views import TwoViews
 
 
 @dataclass(frozen=True)
-class MomentumContrast:
-    """Options of `moco`.
+class MomentumContrast(TwoViews):
+    """Options of `moco`, beside those of `TwoViews`.
 
     Attributes:
-        architecture: the backbone; the narrow one is what two cores can train.
-        batch_size: images a step.
-        learning_rate: peak learning rate of SGD.
-        weight_decay: of SGD.
-        warmup: fraction of the schedule with a rising learning rate.
-        augmentation_strength: "weak" (crop, flip, mild jitter) or "standard" (MoCo v2's).
-        crop_scale_from: lower bound of the crop's area fraction.
-        rotation: largest random rotation to either side, degrees.
         queue: keys remembered.
         temperature: of the softmax over similarities.
         momentum: of the key encoder's moving average.
@@ -40,14 +30,6 @@ class MomentumContrast:
         norm: "batch", or "group", where no image's answer depends on the others even in training.
     """
 
-    architecture: Literal["resnet18_cifar", "resnet18_cifar_narrow"] = "resnet18_cifar_narrow"
-    batch_size: int = 50
-    learning_rate: float = 0.06
-    weight_decay: float = 1e-4
-    warmup: float = 0.05
-    augmentation_strength: Literal["weak", "standard"] = "weak"
-    crop_scale_from: float = 0.5
-    rotation: float = 0.0
     queue: int = 100
     temperature: float = 0.1
     momentum: float = 0.99
@@ -58,12 +40,6 @@ class MomentumContrast:
         "the queue's keys: computed from the records of earlier steps, without noise, and taken as constants; what "
         "they carry of those records into later gradients is not in epsilon"
     )
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """Each of the two views."""
-        preset = _PRESETS[self.augmentation_strength]
-        return replace(preset, crop_scale=(self.crop_scale_from, 1.0), rotation=self.rotation)
 
     def build(self, side: int, classes: int) -> "MomentumContrastMethod":
         """See `Recipe.build`; needs no classes."""
