@@ -102,6 +102,12 @@ def test_too_many_samples_are_refused_by_number(digits, sizes):
         draw_partition(digits, sizes)
 
 
-def test_an_empty_side_is_refused(digits):
-    with pytest.raises(UsageError, match="members and non-members on both sides"):
-        draw_partition(digits, Sizes(10, 0, 10, 10, 10))
+@pytest.mark.parametrize("sizes", [Sizes(10, 0, 10, 10, 10), Sizes(10, 10, 10, 0, 10)])
+def test_an_empty_side_is_refused(digits, sizes):
+    with pytest.raises(UsageError, match="members and non-members of the victim"):
+        draw_partition(digits, sizes)
+
+
+def test_an_adversary_without_a_shadow_has_distillation_samples_alone(digits):
+    shadow = draw_partition(digits, Sizes(10, 10, distillation=20)).shadow
+    assert (len(shadow.sample_id), len(shadow.distillation)) == (0, 20)

@@ -16,15 +16,15 @@ class Sizes:
 
     Attributes:
         members, non_members: of the victim.
-        shadow_members, shadow_non_members: of the adversary's shadow model.
+        shadow_members, shadow_non_members: of the adversary's shadow model; 0 for an adversary without one.
         distillation: samples to imitate a model with; None takes all that are left.
         validation: the owner's own held-out samples.
     """
 
     members: int
     non_members: int
-    shadow_members: int
-    shadow_non_members: int
+    shadow_members: int = 0
+    shadow_non_members: int = 0
     distillation: int | None = None
     validation: int = 0
 
@@ -45,11 +45,12 @@ class Partition:
 
     Attributes:
         target: the victim's members and non-members, with the owner's validation samples.
-        shadow: the shadow model's members and non-members, all of them known, with the distillation samples.
+        shadow: the shadow model's members and non-members, all of them known, with the distillation samples; None for
+            an adversary that has nothing of its own.
     """
 
     target: Split
-    shadow: Split
+    shadow: Split | None
 
 
 def draw_partition(
@@ -76,6 +77,7 @@ def draw_partition(
     Raises:
         UsageError: more samples than there are, or a part that has to have samples is empty.
     """
+    _check_sizes(sizes, known_fraction)
     order = stratified_order(dataset, np.random.default_rng(seed))
     owner = sizes.owner
     if auxiliary is None:
@@ -109,6 +111,14 @@ def stratified_order(dataset: Dataset, rng: np.random.Generator) -> Ids:
     return order[np.argsort(place, kind="stable")].astype(np.int64)
 
 
+def _check_sizes(sizes: Sizes, known_fraction: float) -> None:
+    shadow = sizes.shadow_members, sizes.shadow_non_members
+    if min(sizes.members, sizes.non_members) < 1 or (max(shadow) > 0 and min(shadow) < 1):
+        raise UsageError("A partition needs members and non-members of the victim, and both or none of the shadow.")
+    if not 0 <= known_fraction < 1:
+        raise UsageError(f"known_fraction must be at least 0 and below 1, not {known_fraction:g}.")
+
+
 def _check(dataset: Dataset, order: Ids, sizes: tuple[int, ...]) -> None:
     if sum(sizes) > len(order):
         raise UsageError(
@@ -130,8 +140,6 @@ def _split(
     source: DatasetSpec | None,
     further: dict[str, Ids],
 ) -> Split:
-    if not 0 <= known_fraction <= 1 or min(len(members), len(non_members)) < 1:
-        raise UsageError("A partition needs members and non-members on both sides, and a known_fraction in [0, 1].")
     ids = np.concatenate([members, non_members])
     member = np.arange(len(ids)) < len(members)
     role = np.concatenate([_roles(len(side), known_fraction) for side in (members, non_members)])
