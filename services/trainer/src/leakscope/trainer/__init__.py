@@ -1,7 +1,8 @@
 """Makes victims and their defended variants.
 
-The public API: `train` and `untrained` write victim bundles, `RECIPES` and `DEFENCES` name what there is, `make_plan`
-maps options onto a recipe, `work_folder` and `read_progress` let a parent process watch a training in another one.
+The public API: `train` and `untrained` write victim bundles, `train_encoder` keeps none; `RECIPES` and `DEFENCES` name
+what there is, `make_plan` maps options onto a recipe, `work_folder` and `read_progress` let a parent process watch a
+training in another one; `save_checkpoint` and `load_checkpoint` keep any training that can be stopped.
 Names are loaded at first use: a command that trains nothing does not wait for torch.
 """
 
@@ -9,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leakscope.trainer.checkpoint import Position, load_checkpoint, save_checkpoint
     from leakscope.trainer.defences import DEFENCES
+    from leakscope.trainer.in_memory import train_encoder
     from leakscope.trainer.plan import DefenceSpec, make_plan
     from leakscope.trainer.progress import Progress, read_progress
     from leakscope.trainer.recipes import RECIPES
@@ -22,11 +25,15 @@ __all__ = [
     "RECIPES",
     "UNTRAINED",
     "DefenceSpec",
+    "Position",
     "Progress",
     "Tracker",
+    "load_checkpoint",
     "make_plan",
     "read_progress",
+    "save_checkpoint",
     "train",
+    "train_encoder",
     "untrained",
     "work_folder",
 ]
@@ -36,11 +43,15 @@ _HOMES = {
     "RECIPES": "recipes",
     "UNTRAINED": "training",
     "DefenceSpec": "plan",
+    "Position": "checkpoint",
     "Progress": "progress",
     "Tracker": "session",
+    "load_checkpoint": "checkpoint",
     "make_plan": "plan",
     "read_progress": "progress",
+    "save_checkpoint": "checkpoint",
     "train": "training",
+    "train_encoder": "in_memory",
     "untrained": "training",
     "work_folder": "workspace",
 }

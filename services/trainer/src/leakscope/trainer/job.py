@@ -1,9 +1,11 @@
 """One training as every one of its workers is told it, and what a worker does with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch.optim import Optimizer
 
 from leakscope.core.bundles import BundleCard
 from leakscope.core.datasets.base import DatasetSpec
@@ -18,6 +20,7 @@ from leakscope.trainer.loop import Loop
 from leakscope.trainer.members import load_members, load_validation
 from leakscope.trainer.plan import DefenceSpec, make_plan
 from leakscope.trainer.progress import OnProgress, Reporter
+from leakscope.trainer.recipes.base import Method
 from leakscope.trainer.recipes.held_out import needs_validation
 from leakscope.trainer.session import MetricsLog, Rhythm, Session, quality
 from leakscope.trainer.setup import Setup
@@ -89,8 +92,8 @@ def run_other(job: Job, setup: Setup, exchange: Exchange) -> None:
             return
 
 
-def _new_loop(job: Job, setup: Setup, exchange: Exchange) -> Loop:
-    workspace = job.workspace(setup)
+def new_loop(setup: Setup, exchange: Exchange, restore: Callable[[Method, Optimizer], Position]) -> Loop:
+    """The loop of one worker; `restore` puts back what was trained before, and says where it stood."""
     members = load_members(setup.dataset, setup.split, setup.device)
     method = setup.new_method()
     method.workers = exchange.workers
@@ -99,10 +102,18 @@ def _new_loop(job: Job, setup: Setup, exchange: Exchange) -> Loop:
     if needs_validation(setup.plan.options):
         method.validation = load_validation(setup.dataset, setup.split, setup.device)
     update = setup.new_update(method, exchange)
-    position = Position()
-    if job.resume and workspace.checkpoint.exists():
-        position = load_checkpoint(workspace.checkpoint, workspace.identity, method, update.optimiser)
-    return Loop(method, update, members, setup.loop_settings(), position)
+    return Loop(method, update, members, setup.loop_settings(), restore(method, update.optimiser))
+
+
+def _new_loop(job: Job, setup: Setup, exchange: Exchange) -> Loop:
+    workspace = job.workspace(setup)
+
+    def restore(method: Method, optimiser: Optimizer) -> Position:
+        if job.resume and workspace.checkpoint.exists():
+            return load_checkpoint(workspace.checkpoint, workspace.identity, method, optimiser)
+        return Position()
+
+    return new_loop(setup, exchange, restore)
 
 
 def _conclude(setup: Setup, session: Session, workspace: Workspace, tracker: MetricsLog | None) -> BundleCard:
