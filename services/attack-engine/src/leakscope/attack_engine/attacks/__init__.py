@@ -1,11 +1,25 @@
 """Attacks by name. Adding one: its file, its test, one entry here."""
 
 from leakscope.attack_engine.attacks.attack import ATTACKS, Attack, AttackChoice, AttackDefinition
+from leakscope.attack_engine.attacks.disagreement import DisagreementSequence
 from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
+from leakscope.attack_engine.attacks.inference.attention_lstm import AttentionLstm
+from leakscope.attack_engine.attacks.inference.class_threshold import ClassThreshold
 from leakscope.attack_engine.attacks.inference.deep_sets import DeepSets
+from leakscope.attack_engine.attacks.inference.fixed import Fixed
 from leakscope.attack_engine.attacks.inference.mlp import Mlp
 from leakscope.attack_engine.attacks.inference.threshold import MeanThreshold
+from leakscope.attack_engine.attacks.inference.transformer import SequenceTransformer
 from leakscope.attack_engine.attacks.partcrop import PartCropSignal
+from leakscope.attack_engine.attacks.posteriors.readings import (
+    Bavaria,
+    EnhancedMia,
+    Lira,
+    MetricSequence,
+    OneMetric,
+    Rmia,
+    SortedPosterior,
+)
 from leakscope.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
 
 __all__ = ["ATTACKS", "Attack", "AttackChoice", "AttackDefinition"]
@@ -61,4 +75,121 @@ ATTACKS.add(
     summary="mean pairwise similarity of augmented views against a threshold (EncoderMI-T)",
     source=_ENCODERMI,
     needs=_VIEWS,
+)
+
+_SEQMIA = "SeqMIA, CCS 2024"
+_LIRA = "LiRA, S&P 2022"
+_TRAJECTORY = "TrajectoryMIA, CCS 2022"
+_RMIA = "RMIA, ICML 2024"
+_BAVARIA = "BaVarIA, 2025"
+_ENHANCED = "EnhancedMIA, CCS 2022"
+_ONE_QUERY = {"outputs": "posterior", "shadows": "one", "queries": "1 sample a sample"}
+_DISTILLED = {**_ONE_QUERY, "queries": "1 a sample, and 1 a distillation sample"}
+_REFERENCES = {**_ONE_QUERY, "shadows": "one, and reference models"}
+_ONLINE = {"references": {"online": True}}
+
+ATTACKS.add(
+    "seqmia",
+    AttackDefinition(MetricSequence, AttentionLstm()),
+    summary="metrics of the posterior over distilled snapshots, in order",
+    source=_SEQMIA,
+    needs=_DISTILLED,
+)
+ATTACKS.add(
+    "seqmia-transformer",
+    AttackDefinition(MetricSequence, SequenceTransformer()),
+    summary="SeqMIA's sequences read by a transformer encoder",
+    source=_SEQMIA,
+    needs=_DISTILLED,
+)
+ATTACKS.add(
+    "seqmia-encoder",
+    AttackDefinition(DisagreementSequence, AttentionLstm()),
+    summary="disagreement of distilled snapshots with the encoder, in order",
+    source="after SeqMIA, CCS 2024",
+    needs={**_DISTILLED, "outputs": "embedding or feature_map", "shadows": "one, or known samples"},
+)
+ATTACKS.add(
+    "trajectorymia",
+    AttackDefinition(MetricSequence, _PAPER_MLP, options={"metrics": ("loss",)}),
+    summary="losses over distilled snapshots, as a set",
+    source=_TRAJECTORY,
+    needs=_DISTILLED,
+)
+ATTACKS.add(
+    "st",
+    AttackDefinition(SortedPosterior, Mlp(hidden=(64,))),
+    summary="the sorted posterior, learned on one shadow model (shadow training)",
+    source="Salem et al., NDSS 2019",
+    needs=_ONE_QUERY,
+)
+ATTACKS.add(
+    "mba-entropy",
+    AttackDefinition(OneMetric, ClassThreshold(), options={"metric": "entropy"}),
+    summary="entropy of the posterior against a threshold a class",
+    source="Song and Mittal, USENIX Security 2021",
+    needs=_ONE_QUERY,
+)
+ATTACKS.add(
+    "mba-m-entropy",
+    AttackDefinition(OneMetric, ClassThreshold(), options={"metric": "m-entropy"}),
+    summary="modified entropy of the posterior against a threshold a class",
+    source="Song and Mittal, USENIX Security 2021",
+    needs=_ONE_QUERY,
+)
+ATTACKS.add(
+    "lira",
+    AttackDefinition(Lira, MeanThreshold()),
+    summary="scaled logit against reference models that never saw the sample (LiRA, offline)",
+    source=_LIRA,
+    needs=_REFERENCES,
+)
+ATTACKS.add(
+    "lira-online",
+    AttackDefinition(Lira, Fixed(), options=_ONLINE),
+    summary="scaled logit against reference models with and without the sample (LiRA, online)",
+    source=_LIRA,
+    needs={**_REFERENCES, "shadows": "reference models"},
+)
+ATTACKS.add(
+    "enhancedmia-r",
+    AttackDefinition(EnhancedMia, MeanThreshold()),
+    summary="loss in the sample's own distribution over reference models",
+    source=_ENHANCED,
+    needs=_REFERENCES,
+)
+ATTACKS.add(
+    "enhancedmia-d",
+    AttackDefinition(EnhancedMia, MeanThreshold(), options={"references": {"kind": "distilled"}}),
+    summary="loss in the sample's own distribution over models distilled from the victim",
+    source=_ENHANCED,
+    needs=_DISTILLED,
+)
+ATTACKS.add(
+    "rmia",
+    AttackDefinition(Rmia, MeanThreshold()),
+    summary="likelihood ratio against a population and offline references",
+    source=_RMIA,
+    needs=_REFERENCES,
+)
+ATTACKS.add(
+    "rmia-online",
+    AttackDefinition(Rmia, Fixed(threshold=0.5), options=_ONLINE),
+    summary="likelihood ratio against a population and online references",
+    source=_RMIA,
+    needs={**_REFERENCES, "shadows": "reference models"},
+)
+ATTACKS.add(
+    "bavaria",
+    AttackDefinition(Bavaria, MeanThreshold()),
+    summary="LiRA offline with variances under a prior from all samples",
+    source=_BAVARIA,
+    needs=_REFERENCES,
+)
+ATTACKS.add(
+    "bavaria-online",
+    AttackDefinition(Bavaria, Fixed(), options=_ONLINE),
+    summary="LiRA online with variances under a prior from all samples",
+    source=_BAVARIA,
+    needs={**_REFERENCES, "shadows": "reference models"},
 )

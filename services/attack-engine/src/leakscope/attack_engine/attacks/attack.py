@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from leakscope.attack_engine.attacks.evidence import Evidence
+from leakscope.attack_engine.attacks.inference import INFERENCE
 from leakscope.attack_engine.attacks.inference.base import InferenceModel
-from leakscope.attack_engine.attacks.inference.deep_sets import DeepSets
-from leakscope.attack_engine.attacks.inference.logistic import Logistic
-from leakscope.attack_engine.attacks.inference.mlp import Mlp
+from leakscope.attack_engine.attacks.inference.fixed import Fixed
 from leakscope.attack_engine.attacks.inference.over_draws import OverDraws
-from leakscope.attack_engine.attacks.inference.threshold import MeanThreshold
+from leakscope.attack_engine.attacks.reading import Reading
 from leakscope.attack_engine.attacks.signal import Signal, Values
 from leakscope.attack_engine.attacks.views import VICTIM, EncoderMISignal
 from leakscope.core.config import from_mapping
@@ -19,12 +19,7 @@ from leakscope.core.errors import UsageError, unknown_name
 from leakscope.core.registry import Registry
 from leakscope.core.views.augmentations import Augmentation
 
-_Kind = type[Mlp] | type[Logistic] | type[DeepSets] | type[MeanThreshold]
-_INFERENCE: Registry[_Kind] = Registry("inference model")
-_INFERENCE.add("mlp", Mlp, summary="the papers' MLP", source="PartCrop, CCS 2024")
-_INFERENCE.add("logistic", Logistic, summary="logistic regression", source="scikit-learn")
-_INFERENCE.add("deep-sets", DeepSets, summary="a set network, blind to order", source="EncoderMI, CCS 2021")
-_INFERENCE.add("threshold", MeanThreshold, summary="a threshold on the mean", source="EncoderMI, CCS 2021")
+_CHANNELS = "channels"
 
 
 @dataclass(frozen=True)
@@ -32,14 +27,16 @@ class AttackDefinition:
     """A registered attack.
 
     Attributes:
-        signal: frozen dataclass whose fields are the attack's options.
+        signal: frozen dataclass whose fields are the attack's options: a signal, or a reading.
         inference: default inference model.
         curves: diagnostic name to (title, x label, y label) of its figure.
+        options: those that are not the dataclass's own defaults.
     """
 
-    signal: type[Signal]
+    signal: type[Signal] | type[Reading]
     inference: InferenceModel
-    curves: Mapping[str, tuple[str, str, str]]
+    curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 ATTACKS: Registry[AttackDefinition] = Registry("attack")
@@ -47,7 +44,10 @@ ATTACKS: Registry[AttackDefinition] = Registry("attack")
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack ready to run: several signals are concatenated in order."""
+    """An attack ready to run: several signals are concatenated in order.
+
+    Where it has a `reading`, `signals` are what that asks, and the inference model is fitted to what it reads.
+    """
 
     name: str
     summary: str
@@ -55,6 +55,12 @@ class Attack:
     signals: tuple[Signal, ...]
     inference: InferenceModel
     curves: Mapping[str, tuple[str, str, str]]
+    reading: Reading | None = None
+
+    @property
+    def unfitted(self) -> bool:
+        """Whether its decision is known beforehand, so that it needs no sample of known membership."""
+        return isinstance(self.inference, Fixed)
 
     @property
     def over_draws(self) -> OverDraws:
@@ -77,6 +83,12 @@ class Attack:
         rounds = max(part.shape[1] for part in given)
         return np.concatenate([np.repeat(p, rounds // p.shape[1], axis=1) for p in given], axis=2)
 
+    def read(self, evidence: Evidence) -> Values:
+        """What the inference model of an attack with a reading reads, float32 [S, 1, F]."""
+        if self.reading is None:
+            raise ValueError(f"{self.name} has no reading")
+        return self.reading.features(evidence)
+
     def against(self, augmentation: Augmentation) -> "Attack":
         """The attack with full knowledge of a victim's training augmentation, where it was asked for."""
         return replace(self, signals=tuple(_informed(signal, augmentation) for signal in self.signals))
@@ -94,7 +106,7 @@ class AttackChoice:
     Attributes:
         name: a registered name, or several joined with "+" (their signals are concatenated).
         options: the signal's options; of a combination, by attack name.
-        inference: "mlp", "logistic", "deep-sets" or "threshold"; "" keeps the attack's default.
+        inference: a registered inference model; "" keeps the attack's default.
         inference_options: the inference model's options.
         label: what the report calls it; "" is `name`.
     """
@@ -119,17 +131,33 @@ class AttackChoice:
         for name in options:
             if name not in parts:
                 raise unknown_name(f"part of {self.name!r}", name, parts)
-        signals = tuple(_signal(entry.value, entry.name, options.get(entry.name, {}), seed) for entry in entries)
-        curves = {name: text for entry in entries for name, text in entry.value.curves.items()}
+        definitions = {entry.name: entry.value for entry in entries}
+        signals = tuple(_signal(one, name, options.get(name, {}), seed) for name, one in definitions.items())
+        curves = {name: text for one in definitions.values() for name, text in one.curves.items()}
         summary = " + ".join(entry.summary for entry in entries)
         source = "; ".join(dict.fromkeys(entry.source for entry in entries))
-        return Attack(self.label or self.name, summary, source, signals, self._inference(entries[0].value), curves)
+        inference = self._inference(entries[0].value)
+        words = self.label or self.name, summary, source
+        readings = [signal for signal in signals if _is_reading(type(signal))]
+        if not readings:
+            return Attack(*words, cast(tuple[Signal, ...], signals), inference, curves)
+        if len(parts) > 1:
+            raise UsageError(f"{self.name!r}: attacks that prepare something of an endpoint cannot be joined with '+'.")
+        reading = cast(Reading, readings[0])
+        return Attack(*words, (reading.asked,), self._for_channels(inference, reading), curves, reading)
 
     def _inference(self, definition: AttackDefinition) -> InferenceModel:
         if not self.inference and not self.inference_options:
             return definition.inference
-        kind = _INFERENCE.get(self.inference) if self.inference else type(definition.inference)
+        kind = INFERENCE.get(self.inference) if self.inference else type(definition.inference)
         return from_mapping(kind, self.inference_options, f"inference of {self.name}")
+
+    def _for_channels(self, inference: InferenceModel, reading: Reading) -> InferenceModel:
+        """A model of sequences, for as many metrics a step as the reading gives."""
+        channels = getattr(reading, _CHANNELS, None)
+        if channels is None or _CHANNELS not in _fields(type(inference)) or _CHANNELS in self.inference_options:
+            return inference
+        return cast(InferenceModel, replace(cast(Any, inference), **{_CHANNELS: channels}))
 
 
 def _informed(signal: Signal, augmentation: Augmentation) -> Signal:
@@ -138,7 +166,23 @@ def _informed(signal: Signal, augmentation: Augmentation) -> Signal:
     return signal
 
 
-def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Signal:
-    takes_seed = "seed" in getattr(definition.signal, "__dataclass_fields__", {})
-    drawn = {"seed": seed} if takes_seed else {}
-    return from_mapping(definition.signal, {**drawn, **options}, f"attack {name}")
+def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Signal | Reading:
+    drawn = {"seed": seed} if "seed" in _fields(definition.signal) else {}
+    usual = {key: _merged(value, options.get(key)) for key, value in definition.options.items()}
+    return from_mapping(definition.signal, {**drawn, **options, **usual}, f"attack {name}")
+
+
+def _merged(usual: Any, given: Any) -> Any:
+    """An option as given, over what is usual for this attack; of a mapping, key by key."""
+    if isinstance(usual, Mapping) and isinstance(given, Mapping):
+        return {**usual, **given}
+    return usual if given is None else given
+
+
+def _is_reading(kind: type) -> bool:
+    return hasattr(kind, "asked")
+
+
+def _fields(kind: type) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = getattr(kind, "__dataclass_fields__", {})
+    return fields

@@ -1,0 +1,43 @@
+"""The plain answer of an endpoint to the whole sample, kept as it came."""
+
+from dataclasses import dataclass
+
+from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
+from leakscope.attack_engine.endpoints.base import Endpoint
+from leakscope.core.datasets import Ids
+from leakscope.core.samples import Samples
+
+
+@dataclass(frozen=True)
+class PlainAnswer:
+    """One output of the endpoint, asked once a sample; whatever reads it shares the one query.
+
+    Attributes:
+        output: which.
+        purpose: what the samples are for; answers for different purposes are counted apart.
+    """
+
+    output: str
+    purpose: str = "audit"
+
+    @property
+    def name(self) -> str:
+        """See `Signal.name`."""
+        return f"answer-{self.output}"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """See `Signal.outputs`."""
+        return (self.output,)
+
+    def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
+        """The whole sample once."""
+        return 1
+
+    def extract(self, images: Samples, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
+        """The answers float32 [B, K], row-major."""
+        return SignalBatch(endpoint.query(images, self.outputs)[self.output].reshape(len(images), -1))
+
+    def features(self, values: Values, queries: int | None = None) -> Values | None:
+        """See `Signal.features`: the answer."""
+        return whole(values, queries)

@@ -1,0 +1,61 @@
+"""SeqMIA for endpoints without posteriors: how a student of the embedding comes to agree with its teacher."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from leakscope.attack_engine.attacks.answers import PlainAnswer
+from leakscope.attack_engine.attacks.evidence import Evidence
+from leakscope.attack_engine.attacks.posteriors.readings import one_draw
+from leakscope.attack_engine.attacks.posteriors.sequences import chosen_metrics
+from leakscope.attack_engine.attacks.signal import Values
+from leakscope.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
+from leakscope.attack_engine.distillation.options import Distillation
+from leakscope.attack_engine.references.options import References
+from leakscope.core.encoders import FEATURE_MAP, POSTERIOR
+from leakscope.core.errors import UsageError, unknown_name
+
+_IMITATION = Distillation(output="embedding", optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
+
+
+@dataclass(frozen=True)
+class DisagreementSequence:
+    """Metrics of the student's disagreement with the endpoint over the snapshots of a distillation.
+
+    Attributes:
+        metrics: which, and in which order; empty for all that there are.
+        distillation: how the endpoint is imitated, its embedding or its feature map.
+    """
+
+    name = "seqmia-encoder"
+    references: ClassVar[References | None] = None
+    population: ClassVar[bool] = False
+    metrics: tuple[str, ...] = ()
+    distillation: Distillation = field(default_factory=lambda: _IMITATION)
+
+    def __post_init__(self) -> None:
+        if self.distillation.output == POSTERIOR:
+            raise UsageError(f"{self.name}: it distils embeddings or feature maps; for posteriors there is seqmia.")
+        for metric in self.metrics:
+            if metric not in self._offered:
+                raise unknown_name("metric", metric, self._offered)
+
+    @property
+    def asked(self) -> PlainAnswer:
+        """See `Reading.asked`."""
+        return PlainAnswer(self.distillation.output)
+
+    @property
+    def channels(self) -> int:
+        """Metrics a step."""
+        return len(self.metrics or self._offered)
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: step by step, [S, 1, T * M]."""
+        if evidence.sequence is None:
+            raise ValueError("a reading of sequences without a sequence")
+        sequence = chosen_metrics(evidence.sequence, evidence.metrics, self.metrics or self._offered)
+        return one_draw(sequence.reshape(len(sequence), -1))
+
+    @property
+    def _offered(self) -> tuple[str, ...]:
+        return FEATURE_MAP_METRICS if self.distillation.output == FEATURE_MAP else EMBEDDING_METRICS
