@@ -153,7 +153,7 @@ def test_bootstrap_of_the_threshold_is_the_literal_one():
 @settings(max_examples=60, deadline=None)
 @given(SCORES, SCORES, st.integers(-5, 5))
 def test_decision_metrics_are_those_of_the_confusion_table(members, non_members, threshold):
-    found = decision_metrics(members, non_members, threshold)
+    found = decision_metrics([m >= threshold for m in members], [n >= threshold for n in non_members])
     right = sum(m >= threshold for m in members)
     wrong = sum(n >= threshold for n in non_members)
     assert found.recall == right / len(members)

@@ -46,9 +46,8 @@ def audit(
     shift, *, control_shift=0.0, controls=1, blind=QUIET, split=ALIKE, in_report=1, samples=100, seed=0, name="v"
 ):
     rng = np.random.default_rng(seed)
-    evaluation = evaluate(
-        rng.normal(shift, 1, samples), rng.normal(0, 1, samples), decision_threshold=0.5, rng=rng, resamples=50
-    )
+    sides = rng.normal(shift, 1, samples), rng.normal(0, 1, samples)
+    evaluation = evaluate(*sides, called=tuple(side >= 0.5 for side in sides), rng=rng, resamples=50)
     even = norm.ppf((np.arange(samples) + 0.5) / samples)
     null = [
         null_control(
@@ -337,7 +336,8 @@ def test_repeated_seeds_give_mean_and_deviation():
 def test_an_evaluation_ignores_order_and_holds_no_nan(members, non_members, random):
     def run():
         rng = np.random.default_rng(0)
-        return evaluate(members, non_members, decision_threshold=0.0, rng=rng, target_fprs=(0.2, 0.001), resamples=20)
+        called = tuple([score >= 0 for score in side] for side in (members, non_members))
+        return evaluate(members, non_members, called=called, rng=rng, target_fprs=(0.2, 0.001), resamples=20)
 
     first = run()
     json.dumps(first, default=vars, allow_nan=False)

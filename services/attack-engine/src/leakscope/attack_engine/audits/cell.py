@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.attacks.inference.over_draws import DrawsScorer
 from leakscope.attack_engine.audits.curves import diagnostic_curves
 from leakscope.attack_engine.audits.extracted import Extracted, Shadow
 from leakscope.attack_engine.audits.scoring import (
@@ -112,14 +113,33 @@ def make_shadow_cell(
         shadow: signals and membership of the shadow encoder's own samples.
         seed: of every fit.
     """
-    require_samples(split)
     fit_stream, exchange_stream = np.random.default_rng([seed, _FITS]).spawn(2)
     scorer = attack.over_draws.fit(shadow.extracted.features(shadow.attack), shadow.member, fit_stream)
+    return _scored_cell(attack, split, victim, twin, scorer, exchange_stream)
+
+
+def make_unfitted_cell(attack: Attack, split: Split, victim: Extracted, twin: Extracted | None, seed: int) -> Cell:
+    """Score an attack whose decision is known beforehand; arguments as for `make_shadow_cell`."""
+    fit_stream, exchange_stream = np.random.default_rng([seed, _FITS]).spawn(2)
+    scorer = attack.over_draws.fit(victim.features(attack)[:0], split.member[:0], fit_stream)
+    return _scored_cell(attack, split, victim, twin, scorer, exchange_stream)
+
+
+def _scored_cell(
+    attack: Attack,
+    split: Split,
+    victim: Extracted,
+    twin: Extracted | None,
+    scorer: DrawsScorer,
+    rng: np.random.Generator,
+) -> Cell:
+    """The cell of a scorer that no sample of the victim was fitted to; `rng` draws the exchanged non-members."""
+    require_samples(split, known_too=False)
     features = victim.features(attack)
     controls: dict[str, Scored] = {}
     if twin is not None:
         controls[UNTRAINED] = scored_by(scorer, twin.features(attack), split)
-    exchange = exchanged(split, exchange_stream)
+    exchange = exchanged(split, rng, known_too=False)
     if exchange is not None:
         controls[EXCHANGED] = scored_by(scorer, features[_rows(split, exchange)], exchange)
     return Cell(scored_by(scorer, features, split), None, controls, _curves(attack, split, victim))

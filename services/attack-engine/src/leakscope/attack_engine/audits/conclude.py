@@ -113,7 +113,7 @@ def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
     scores, split = cell.stored.cell, cell.split
     evaluation_rng, excess_rng = np.random.default_rng([cell.seed, _SCORES]).spawn(2)
     scored = scores.scored
-    evaluation = evaluate(*scored.sides, decision_threshold=scored.threshold, rng=evaluation_rng)
+    evaluation = evaluate(*scored.sides, called=scored.called_sides, rng=evaluation_rng)
     validity = assess_validity(
         evaluation,
         list(_null_controls(scores, controls)),
@@ -160,7 +160,7 @@ def _sweeps(scores: Cell) -> Iterator[Sweep]:
 
 def _estimates(scored: Scored, x: float = 0.0) -> SweepPoint:
     sides = scored.sides
-    accuracy = decision_metrics(*sides, scored.threshold).balanced_accuracy
+    accuracy = decision_metrics(*scored.called_sides).balanced_accuracy
     return SweepPoint(x, estimate_auc(*sides), accuracy)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.attacks.evidence import Evidence
 from leakscope.attack_engine.attacks.inference.base import Membership
 from leakscope.attack_engine.attacks.inference.over_draws import Draws
 from leakscope.attack_engine.extraction import Signals
@@ -14,12 +15,18 @@ from leakscope.attack_engine.extraction import Signals
 
 @dataclass(frozen=True)
 class Extracted:
-    """Signals of S samples, one entry for each of an attack's signals, in its order."""
+    """Signals of S samples, one entry for each of an attack's signals, in its order.
+
+    `evidence` is what an attack with a reading reads; None for any other.
+    """
 
     parts: tuple[Signals, ...]
+    evidence: Evidence | None = None
 
     def features(self, attack: Attack) -> Draws:
         """What the attack's inference model reads: float32 [S, R, F]."""
+        if self.evidence is not None:
+            return attack.read(self.evidence)
         features = self.features_within(attack, None)
         if features is None:
             raise ValueError(f"the signals of {attack.name} give no features")
@@ -27,6 +34,8 @@ class Extracted:
 
     def features_within(self, attack: Attack, queries: int | None) -> Draws | None:
         """The features that `queries` images a sample would have given; None where the attack cannot do with them."""
+        if self.evidence is not None:
+            return None
         return attack.features([part.values for part in self.parts], queries)
 
     @property

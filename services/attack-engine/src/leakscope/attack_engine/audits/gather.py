@@ -1,14 +1,16 @@
 """From endpoints to signals on disk: plan, show what it costs, extract."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
+from leakscope.attack_engine.attacks.answers import PlainAnswer
 from leakscope.attack_engine.attacks.signal import Signal
+from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.extracted import Extracted
 from leakscope.attack_engine.audits.scoring import require_samples
 from leakscope.attack_engine.endpoints import Counts, EndpointSpec
@@ -27,6 +29,7 @@ from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
 
 VICTIM, TWIN = "victim", "twin"
+_PURPOSES = _AUDITED, _TREATED, _DISTILLATION = "audited", "treated", "distillation"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Subject:
         dataset, split: the samples and who is a member.
         folder: where signals and ledgers go; the same folder again resumes.
         treated: the same samples with members and non-members treated differently; None leaves that control out.
+        distillation: further samples that both are asked about, to be imitated; their data set and ids int64 [Q].
     """
 
     endpoint: EndpointSpec
@@ -47,6 +51,7 @@ class Subject:
     split: Split
     folder: Path
     treated: DatasetSpec | None = None
+    distillation: tuple[DatasetSpec, Ids] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,18 @@ class Gathered:
         budget: images that the endpoint may be asked at most.
         sides: extractions by signal, of "victim" and "twin".
         treated: the same with the samples treated differently.
+        distillation: the same of the distillation samples.
     """
 
     card: Mapping[str, Any]
     budget: int | None
     sides: Mapping[str, Mapping[Signal, Extraction]]
     treated: Mapping[str, Mapping[Signal, Extraction]]
+    distillation: Mapping[str, Mapping[Signal, Extraction]]
+
+    def extraction(self, signal: Signal, side: str, *, distillation: bool) -> Extraction:
+        """What `side` was asked for `signal`, of the audited or of the distillation samples."""
+        return (self.distillation if distillation else self.sides)[side][signal]
 
     def folders(self, attack: Attack, side: str, *, treated: bool = False) -> tuple[Path, ...] | None:
         """Where the attack's signals are, for `read_extracted`; None where this side was not asked."""
@@ -90,6 +101,7 @@ class Gathered:
     def queries(self, attack: Attack) -> Queries:
         """What the victim was asked for `attack`."""
         spent = [self.sides[VICTIM][signal] for signal in attack.signals]
+        spent += self._imitated(attack)
         counts = sum((extraction.counts for extraction in spent), Counts())
         return Queries(
             sent=counts.sent,
@@ -100,6 +112,10 @@ class Gathered:
             seconds=sum(extraction.seconds for extraction in spent),
         )
 
+    def _imitated(self, attack: Attack) -> list[Extraction]:
+        of_victim = self.distillation.get(VICTIM, {})
+        return [of_victim[signal] for signal in attack.signals if imitates(attack) and signal in of_victim]
+
 
 def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console: Console) -> Gathered:
     """Extract every attack's signals. The plan with its cost is shown before the first query.
@@ -108,38 +124,72 @@ def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console:
         DataError: too few samples, or a split of another data set.
         EndpointError, BudgetError, UsageError: see `plan_extraction` and `extract`.
     """
-    require_samples(subject.split)
+    if any(attack.reading is None for attack in attacks):
+        require_samples(subject.split)
     subject.split.check(subject.dataset.open())
-    for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
-        console.print(warning, soft_wrap=True)
-    signals = list(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
-    wanted = [
-        (side, treated) for treated in (False, True) for side in (VICTIM, TWIN) if _is_there(subject, side, treated)
-    ]
-    plans = [_plan(signals, subject, effort, side, treated=treated) for side, treated in wanted]
+    if min(_evaluated(subject.split)):
+        for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
+            console.print(warning, soft_wrap=True)
+    wanted = list(_wanted(attacks, subject))
+    plans = [_plan(one, subject, effort) for one in wanted]
     for plan in plans:
         console.print(plan_table(plan))
     extractions = extract(plans, workers=effort.workers, console=console)
-    found = {key: dict(zip(signals, results, strict=True)) for key, results in zip(wanted, extractions, strict=True)}
-    return Gathered(
-        card=asdict(plans[0].card),
-        budget=plans[0].ledger.budget,
-        sides={side: of for (side, treated), of in found.items() if not treated},
-        treated={side: of for (side, treated), of in found.items() if treated},
-    )
+    found: dict[str, dict[str, dict[Signal, Extraction]]] = {purpose: {} for purpose in _PURPOSES}
+    for one, results in zip(wanted, extractions, strict=True):
+        found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
+    return Gathered(asdict(plans[0].card), plans[0].ledger.budget, *(found[purpose] for purpose in _PURPOSES))
 
 
-def read_extracted(folders: Sequence[Path], sample_ids: Ids) -> Extracted:
-    """The signals in `folders`, row for row for `sample_ids` (int64 [S]).
+def imitates(attack: Attack) -> bool:
+    """Whether an attack needs the endpoint's answers to further samples."""
+    reading = attack.reading
+    if reading is None:
+        return False
+    distilled = reading.references is not None and reading.references.kind == "distilled"
+    return reading.distillation is not None or reading.population or distilled
+
+
+def read_extracted(folders: Sequence[Path], sample_ids: Ids, evidence: EvidenceFiles | None = None) -> Extracted:
+    """The signals in `folders`, row for row for `sample_ids` (int64 [S]), and what was prepared beside them.
 
     Raises:
-        DataError: see `read_signals`.
+        DataError: see `read_signals` and `EvidenceFiles.read`.
     """
-    return Extracted(tuple(read_signals(folder, sample_ids) for folder in folders))
+    parts = tuple(read_signals(folder, sample_ids) for folder in folders)
+    return Extracted(parts, None if evidence is None else evidence.read(sample_ids, parts[0].values))
 
 
-def _is_there(subject: Subject, side: str, treated: bool) -> bool:
-    return (side == VICTIM or subject.twin is not None) and (not treated or subject.treated is not None)
+def needs_shadow(attack: Attack) -> bool:
+    """Whether an attack cannot do with known samples of the victim: its references stand for the victim's likes."""
+    return attack.reading is not None and attack.reading.references is not None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Signals of one side for one purpose."""
+
+    side: str
+    purpose: str
+    signals: tuple[Signal, ...]
+
+    @property
+    def asked(self) -> tuple[Signal, ...]:
+        """The signals as they are asked for this purpose."""
+        if self.purpose != _DISTILLATION:
+            return self.signals
+        return tuple(replace(s, purpose=_DISTILLATION) for s in self.signals if isinstance(s, PlainAnswer))
+
+
+def _wanted(attacks: Sequence[Attack], subject: Subject) -> Iterator[_Wanted]:
+    signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
+    plain = tuple(dict.fromkeys(signal for attack in attacks if imitates(attack) for signal in attack.signals))
+    sides = [VICTIM] if subject.twin is None else [VICTIM, TWIN]
+    yield from (_Wanted(side, _AUDITED, signals) for side in sides)
+    if subject.treated is not None:
+        yield from (_Wanted(side, _TREATED, signals) for side in sides)
+    if subject.distillation is not None and plain:
+        yield from (_Wanted(side, _DISTILLATION, plain) for side in sides)
 
 
 def _evaluated(split: Split) -> tuple[int, int]:
@@ -147,14 +197,19 @@ def _evaluated(split: Split) -> tuple[int, int]:
     return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
 
 
-def _plan(signals: Sequence[Signal], subject: Subject, effort: Effort, side: str, *, treated: bool) -> ExtractionPlan:
-    twin = side == TWIN and subject.twin
+def _plan(wanted: _Wanted, subject: Subject, effort: Effort) -> ExtractionPlan:
+    twin = wanted.side == TWIN and subject.twin
+    dataset, ids = subject.dataset, subject.split.sample_id
+    if wanted.purpose == _TREATED and subject.treated is not None:
+        dataset = subject.treated
+    if wanted.purpose == _DISTILLATION and subject.distillation is not None:
+        dataset, ids = subject.distillation
     return plan_extraction(
-        signals,
-        subject.treated if treated and subject.treated else subject.dataset,
-        subject.split.sample_id,
+        wanted.asked,
+        dataset,
+        ids,
         twin or subject.endpoint,
-        subject.folder / side,
+        subject.folder / wanted.side,
         budget=None if twin else effort.budget,
         keep=effort.keep_answers,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Scores
+from leakscope.attack_engine.attacks.inference.base import Decider, Membership, Scores
 from leakscope.attack_engine.attacks.inference.over_draws import Draws, DrawsScorer, OverDraws
 from leakscope.attack_engine.evaluation.auc import auc
 from leakscope.core.datasets import Ids
@@ -26,25 +26,33 @@ class Scored:
         member: bool [E].
         score: float64 [E], higher = member.
         threshold: the inference model's own decision: member where the score reaches it.
+        called: bool [E], the decision where it is not that threshold; None where it is.
     """
 
     sample_id: Ids
     member: Membership
     score: Scores
     threshold: float
+    called: Membership | None = None
 
     @property
     def sides(self) -> tuple[Scores, Scores]:
         """Scores of members and of non-members."""
         return self.score[self.member], self.score[~self.member]
 
+    @property
+    def called_sides(self) -> tuple[Membership, Membership]:
+        """Who is called a member, of members and of non-members."""
+        called = self.score >= self.threshold if self.called is None else self.called
+        return called[self.member], called[~self.member]
 
-def require_samples(split: Split) -> None:
-    """Raise `DataError` when either side has too few known or evaluated samples for any inference."""
+
+def require_samples(split: Split, *, known_too: bool = True) -> None:
+    """Raise `DataError` when either side has too few evaluated samples for any inference, or too few known ones."""
     for member, word in ((True, "members"), (False, "non-members")):
         known = len(split.ids(member=member, role=KNOWN))
         evaluated = len(split.ids(member=member)) - known
-        if known < _FEWEST_KNOWN or evaluated < _FEWEST_EVALUATED:
+        if (known_too and known < _FEWEST_KNOWN) or evaluated < _FEWEST_EVALUATED:
             raise DataError(
                 f"The split has {known} known and {evaluated} evaluated {word}; an attack needs at least "
                 f"{_FEWEST_KNOWN} known and {_FEWEST_EVALUATED} evaluated on each side. Add samples."
@@ -62,7 +70,8 @@ def scored_by(scorer: DrawsScorer, features: Draws, split: Split) -> Scored:
     """Scores of the evaluated rows of `features` (float32 [S, R, F], in the split's order)."""
     evaluated = split.role != KNOWN
     score = scorer.score(features[evaluated])
-    return Scored(split.sample_id[evaluated], split.member[evaluated], score, scorer.threshold)
+    called = scorer.decide(features[evaluated]) if isinstance(scorer.scorer, Decider) else None
+    return Scored(split.sample_id[evaluated], split.member[evaluated], score, scorer.threshold, called)
 
 
 def conformal_p_values(
@@ -137,7 +146,7 @@ def with_less_known(split: Split, fraction: float, rng: np.random.Generator) -> 
     return less
 
 
-def exchanged(split: Split, rng: np.random.Generator) -> Split | None:
+def exchanged(split: Split, rng: np.random.Generator, *, known_too: bool = True) -> Split | None:
     """The split's non-members alone, half of them in the members' role; None where they are too few."""
     ids, roles, member = [], [], []
     for role in np.unique(split.role):
@@ -147,7 +156,7 @@ def exchanged(split: Split, rng: np.random.Generator) -> Split | None:
         member.append(np.arange(len(chosen)) < len(chosen) // 2)
     drawn = Split(np.concatenate(ids), np.concatenate(member), np.concatenate(roles), split.dataset_digest, split.seed)
     try:
-        require_samples(drawn)
+        require_samples(drawn, known_too=known_too)
     except DataError:
         return None
     return drawn

@@ -86,10 +86,11 @@ def _key(stored: list[Any]) -> _Key:
 
 def _frame(key: _Key, scored: Scored) -> pd.DataFrame:
     kind, name, x = key
-    columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score}
+    columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": scored.called}
     return pd.DataFrame({"of": kind, "name": name, "x": x, **columns})
 
 
 def _scored(table: pd.DataFrame, key: _Key, threshold: float) -> Scored:
     rows = table[(table["of"] == key[0]) & (table["name"] == key[1]) & (table["x"] == key[2])]
-    return Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold)
+    called = None if rows["called"].isna().all() else rows["called"].to_numpy(dtype=bool)
+    return Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold, called)

@@ -1,18 +1,18 @@
-"""Metrics at the inference model's own decision: a score at or above its threshold is called a member."""
+"""Metrics at the inference model's own decision, whatever it is: who is called a member."""
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.binomial import CLOPPER_PEARSON, clopper_pearson
 from leakscope.attack_engine.evaluation.results import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import both_sides
-from leakscope.attack_engine.evaluation.thresholds import count_called
 
 
 @dataclass(frozen=True)
 class DecisionMetrics:
-    """Fractions at one threshold; `precision` is None where no sample is called a member."""
+    """Fractions of one decision; `precision` is None where no sample is called a member."""
 
     balanced_accuracy: Estimate
     precision: float | None
@@ -21,17 +21,17 @@ class DecisionMetrics:
 
 
 def decision_metrics(
-    member_scores: ArrayLike, non_member_scores: ArrayLike, decision_threshold: float, *, level: float = 0.95
+    members_called: ArrayLike, non_members_called: ArrayLike, *, level: float = 0.95
 ) -> DecisionMetrics:
-    """Balanced accuracy with its interval, precision, recall and F1 when `score >= decision_threshold` means member.
+    """Balanced accuracy with its interval, precision, recall and F1 of a decision, bool [M] and bool [N].
 
     Precision and F1 depend on how many members there are beside non-members; balanced accuracy and recall do not.
 
     Raises:
-        DataError: a side is empty or a score is not finite.
+        DataError: a side is empty.
     """
-    members, non_members = both_sides(member_scores, non_member_scores)
-    right, wrong = count_called(members, decision_threshold), count_called(non_members, decision_threshold)
+    members, non_members = both_sides(np.asarray(members_called, float), np.asarray(non_members_called, float))
+    right, wrong = int(members.sum()), int(non_members.sum())
     called = right + wrong
     return DecisionMetrics(
         balanced_accuracy=balanced_accuracy(right, members.size, wrong, non_members.size, level=level),

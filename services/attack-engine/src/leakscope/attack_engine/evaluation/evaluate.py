@@ -19,7 +19,7 @@ def evaluate(
     member_scores: ArrayLike,
     non_member_scores: ArrayLike,
     *,
-    decision_threshold: float,
+    called: tuple[ArrayLike, ArrayLike],
     rng: np.random.Generator,
     target_fprs: Sequence[float] = TARGET_FPRS,
     delta: float = 1e-5,
@@ -33,7 +33,7 @@ def evaluate(
     Args:
         member_scores: float [M], higher = member, finite.
         non_member_scores: float [N].
-        decision_threshold: the inference model's own; a score at or above it is called a member.
+        called: bool [M] and [N], who the inference model's own decision calls a member.
         rng: draws the bootstrap's resamples.
         target_fprs: fractions at which the TPR is wanted.
         delta: of the empirical (epsilon, delta) bound.
@@ -44,7 +44,7 @@ def evaluate(
         DataError: a side is empty or a score is not finite.
     """
     moments = auc_moments(member_scores, non_member_scores)
-    decision = decision_metrics(member_scores, non_member_scores, decision_threshold, level=level)
+    decision = decision_metrics(*called, level=level)
     return Evaluation(
         members=moments.members,
         non_members=moments.non_members,
