@@ -1,20 +1,30 @@
 """The cells of an experiment: which victim meets which attack, in which setting, and what determines the outcome."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.gather import Gathered
+from leakscope.attack_engine.audits.evidence import EvidenceFiles
+from leakscope.attack_engine.audits.gather import TWIN, VICTIM, imitates
 from leakscope.attack_engine.audits.store import StoredCell, read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.runs.config import Experiment
 from leakscope.attack_engine.runs.fitting import CellWork, ShadowWork
 from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.preparing import Case, Model, Workshop
 from leakscope.attack_engine.runs.victims import VictimJob
 from leakscope.core.bundles import read_card
+from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.digests import digest_code, digest_json
 
-_CODE = ("leakscope.attack_engine.attacks", "leakscope.attack_engine.audits", "leakscope.core.views")
+REFERENCES = "reference models"
+_CODE = (
+    "leakscope.attack_engine.attacks",
+    "leakscope.attack_engine.audits",
+    "leakscope.attack_engine.distillation",
+    "leakscope.attack_engine.references",
+    "leakscope.core.views",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class CellPlan:
         treated: whether the samples are also asked for as the published code treats them.
         shadow: the encoder that the attack is fitted on; None in the partial setting.
         shadow_attack: the attack as it is asked of the shadow encoder.
+        case: the victim and its adversary, of an attack with a reading; None for any other.
     """
 
     job: VictimJob
@@ -38,6 +49,22 @@ class CellPlan:
     treated: bool = False
     shadow: VictimJob | None = None
     shadow_attack: Attack | None = None
+    case: Case | None = None
+
+    @property
+    def fitted_on(self) -> str:
+        """What the attack is fitted on, or compares with, other than known samples of the victim; "" for nothing."""
+        if self.attack.unfitted:
+            return REFERENCES
+        return self.shadow.choice.name if self.shadow else ""
+
+    @property
+    def distillation(self) -> tuple[DatasetSpec, Ids] | None:
+        """Further samples that the encoders are asked about, to be imitated."""
+        adversary = None if self.case is None else self.case.target.adversary
+        if adversary is None or not imitates(self.attack):
+            return None
+        return adversary.dataset, adversary.split.distillation
 
     @property
     def jobs(self) -> tuple[VictimJob, ...]:
@@ -54,23 +81,27 @@ class CellPlan:
         """The cell, where it was fitted before."""
         return read_cell(layout.cell(self.key))
 
-    def work(self, gathered: Mapping[str, Gathered], experiment: Experiment, layout: Layout) -> CellWork:
-        """What a worker needs to fit this cell."""
-        own = gathered[self.job.key]
-        shadow = None
+    def work(self, shop: Workshop, experiment: Experiment) -> CellWork:
+        """What a worker needs to fit this cell; what has to be prepared for it is left with `shop`."""
+        own, shadow = shop.gathered[self.job.key], None
         if self.shadow is not None and self.shadow_attack is not None:
-            signals = gathered[self.shadow.key]
-            shadow = ShadowWork.of(self.shadow_attack, signals, self.shadow.split_path)
+            signals = shop.gathered[self.shadow.key]
+            shadow = ShadowWork.of(self.shadow_attack, signals, self.shadow.split_path, self._evidence(shop, "shadow"))
         return CellWork.of(
             self.attack,
             own,
             self.job.split_path,
             experiment.seed,
-            layout.cell(self.key),
+            shop.layout.cell(self.key),
             sweeps=self.sweeps,
             treated=self.treated,
             shadow=shadow,
+            evidence={VICTIM: self._evidence(shop, "target"), TWIN: self._evidence(shop, "twin")},
         )
+
+    def _evidence(self, shop: Workshop, model: Model) -> EvidenceFiles | None:
+        reading = self.attack.reading
+        return None if reading is None or self.case is None else shop.evidence(reading, self.case, model)
 
 
 def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
@@ -80,15 +111,47 @@ def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[Ce
     for job in jobs:
         treated = job.choice.name in experiment.as_published_transforms
         for attack in _offered(attacks, job):
+            if attack.reading is not None:
+                yield from _prepared_cells(experiment, code, job, attack, jobs)
+                continue
             own = attack.against(job.augmentation)
             key = _key(code, experiment, job, own, sweeps=asdict(experiment.sweeps), treated=treated)
             yield CellPlan(job, own, key, experiment.sweeps, treated)
     for job in jobs if experiment.shadow else ():
         for shadow in (other for other in jobs if other.is_shadow_of(job)):
-            for attack in _offered(attacks, job):
+            for attack in (one for one in _offered(attacks, job) if one.reading is None):
                 own, on_shadow = attack.against(job.augmentation), attack.against(shadow.augmentation)
                 key = _key(code, experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
                 yield CellPlan(job, own, key, shadow=shadow, shadow_attack=on_shadow)
+
+
+def shadows(experiment: Experiment, jobs: Sequence[VictimJob]) -> list[VictimJob]:
+    """The shadow models that the experiment's attacks are fitted on."""
+    if all(experiment.attack(choice).reading is None for choice in experiment.attacks):
+        return []
+    return [job.shadow for job in jobs if job.shadow is not None]
+
+
+def _prepared_cells(
+    experiment: Experiment, code: str, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
+) -> Iterator[CellPlan]:
+    """An attack with a reading, fitted on the adversary's shadow model, or without one on known samples."""
+    if job.adversary is None or job.shadow is None:
+        key = _key(code, experiment, job, attack, adversary=_adversary(job))
+        yield CellPlan(job, attack, key, case=Case(job, None))
+        return
+    likenesses = [job, *(other for other in jobs if experiment.pairs and job.is_pair_of(other))]
+    for shadow in (like.shadow for like in likenesses if like.shadow is not None):
+        facts = {"adversary": _adversary(job), "shadow": _weights(shadow), "training": shadow.key}
+        key = _key(code, experiment, job, attack, **facts)
+        if attack.unfitted:
+            yield CellPlan(job, attack, key, case=Case(job, shadow))
+            continue
+        yield CellPlan(job, attack, key, shadow=shadow, shadow_attack=attack, case=Case(job, shadow))
+
+
+def _adversary(job: VictimJob) -> str:
+    return "" if job.adversary is None else job.adversary.split.digest
 
 
 def _offered(attacks: Sequence[Attack], job: VictimJob) -> Iterator[Attack]:

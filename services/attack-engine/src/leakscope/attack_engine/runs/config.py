@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from leakscope.attack_engine.attacks import Attack, AttackChoice
+from leakscope.attack_engine.audits.gather import imitates, needs_shadow
 from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.evaluation.results import Published
 from leakscope.attack_engine.runs.scales import at_scale
@@ -13,18 +14,49 @@ from leakscope.attack_engine.runs.search import SearchChoice, scsr
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DATASETS, DatasetSpec
 from leakscope.core.errors import UsageError, unknown_name
+from leakscope.core.partitions import Sizes
 from leakscope.trainer import DefenceSpec, make_plan
 
 
 @dataclass(frozen=True)
 class SplitChoice:
-    """How a split is drawn from one of the experiment's data sets."""
+    """How a split is drawn from one of the experiment's data sets.
+
+    Attributes:
+        dataset: where the victim's samples come from.
+        members, non_members: of the victim.
+        known_fraction: of them that the adversary knows; 0 only where it has a shadow model.
+        shadow_members, shadow_non_members: of the adversary's shadow model; 0 for none.
+        distillation: samples to imitate the victim with; "rest" takes all that are left.
+        validation: the owner's own held-out samples, for a defence that learns from them.
+        auxiliary: data set that the adversary's samples come from; "" takes them from `dataset`.
+        seed: of the draw.
+    """
 
     dataset: str
     members: int
     non_members: int
     known_fraction: float = 0.5
+    shadow_members: int = 0
+    shadow_non_members: int = 0
+    distillation: int | Literal["rest"] = 0
+    validation: int = 0
+    auxiliary: str = ""
     seed: int | None = None
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the parts, where there are more than members and non-members."""
+        if not (self.shadow_members or self.distillation or self.validation):
+            return None
+        return Sizes(
+            self.members,
+            self.non_members,
+            self.shadow_members,
+            self.shadow_non_members,
+            None if self.distillation == "rest" else self.distillation,
+            self.validation,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,8 @@ class Experiment:
         sweeps: knowledge and queries that every audit is repeated with.
         shadow: also attack each victim with what was fitted on each other victim of the same recipe, options, epochs
             and defence whose data set is another: every ordered pair.
+        pairs: also attack each victim with a shadow model, students and references made like each other victim of the
+            same split: every ordered pair of architectures.
         as_published_transforms: victims that are also attacked, with their twins, on samples treated as the published
             code does; a control experiment.
         published: a paper's numbers, to stand beside the measured ones.
@@ -91,6 +125,7 @@ class Experiment:
     searches: tuple[SearchChoice, ...] = ()
     sweeps: SweepChoice = field(default_factory=SweepChoice)
     shadow: bool = False
+    pairs: bool = False
     as_published_transforms: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     scale: str = ""
@@ -119,19 +154,34 @@ def load_experiment(path: Path, scale: str = "") -> Experiment:
     experiment = from_mapping(Experiment, {"title": content.get("name", ""), **content}, str(path))
     for split in experiment.splits.values():
         _known("data set of a split", split.dataset, experiment.datasets)
+        if split.auxiliary:
+            _known("auxiliary data set of a split", split.auxiliary, experiment.datasets)
     for victim in experiment.victims:
         _known("split", victim.split, experiment.splits)
         make_plan(victim.recipe, victim.options, victim.epochs, victim.defences)
     for dataset in experiment.datasets.values():
         DATASETS.entry(dataset.name)
     for choice in experiment.attacks:
-        experiment.attack(choice)
+        _check_attack(experiment.attack(choice), experiment)
     _check_controls(experiment)
     for search in experiment.searches:
         _check_search(search, experiment)
     _distinct("victim", [victim.name for victim in experiment.victims])
     _distinct("attack", [choice.label or choice.name for choice in experiment.attacks])
     return experiment
+
+
+def _check_attack(attack: Attack, experiment: Experiment) -> None:
+    """Every split has what the attack needs."""
+    for name in dict.fromkeys(victim.split for victim in experiment.victims):
+        split = experiment.splits[name]
+        if imitates(attack) and not split.distillation:
+            raise UsageError(f"{attack.name} imitates the victim: give the split {name!r} distillation samples.")
+        if needs_shadow(attack) and not split.shadow_members:
+            raise UsageError(
+                f"{attack.name} is fitted on a shadow model: give the split {name!r} shadow_members and "
+                "shadow_non_members."
+            )
 
 
 def _check_controls(experiment: Experiment) -> None:

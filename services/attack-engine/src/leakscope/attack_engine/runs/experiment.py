@@ -1,6 +1,7 @@
 """Run an experiment: train, serve, ask, attack, evaluate, record, report. What exists is not made again."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,20 +11,23 @@ from leakscope.attack_engine.audits.gather import Effort, Gathered, Subject, gat
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
-from leakscope.attack_engine.runs.cells import CellPlan, plan_cells
+from leakscope.attack_engine.runs.cells import CellPlan, plan_cells, shadows
 from leakscope.attack_engine.runs.config import Experiment
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import fit_cells
 from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.making import make_missing
+from leakscope.attack_engine.runs.preparing import Workshop
 from leakscope.attack_engine.runs.searches import run_searches
 from leakscope.attack_engine.runs.serving import served
 from leakscope.attack_engine.runs.training import train_missing
-from leakscope.attack_engine.runs.victims import VictimJob
+from leakscope.attack_engine.runs.victims import Adversary, VictimJob
 from leakscope.core.bundles import read_card
 from leakscope.core.config import load_yaml
 from leakscope.core.datasets import Dataset, DatasetSpec, as_published
 from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.errors import DataError
+from leakscope.core.partitions import Partition, draw_partition
 from leakscope.core.splits import Split, draw_split, write_split
 from leakscope.core.tracking import default_uri, finishing, open_run
 
@@ -41,7 +45,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
         default_uri(root), experiment.folder, experiment.title or experiment.name, digest_json(facts), layout.mlflow
     )
     with finishing(run):
-        train_missing(jobs, run, experiment, console)
+        train_missing([*jobs, *shadows(experiment, jobs)], run, experiment, console)
         searches = run_searches(experiment, jobs, layout, run, console)
         cells = list(plan_cells(experiment, searches.jobs))
         _attack_missing(cells, experiment, layout, console)
@@ -65,54 +69,82 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[VictimJob]:
     splits = {name: _drawn(experiment, name, opened) for name in dict.fromkeys(v.split for v in experiment.victims)}
     jobs = []
     for choice in experiment.victims:
-        split = splits[choice.split]
-        path = layout.split(split.digest)
-        if not path.exists():
-            write_split(split, path)
+        drawn, parts = experiment.splits[choice.split], splits[choice.split]
         seed = experiment.seed if choice.seed is None else choice.seed
-        spec = experiment.datasets[experiment.splits[choice.split].dataset]
-        jobs.append(VictimJob(choice, spec, split, path, seed, layout.victims, experiment.training_workers))
+        path, workers = _written(parts.target, layout), experiment.training_workers
+        job = VictimJob(choice, experiment.datasets[drawn.dataset], parts.target, path, seed, layout.victims, workers)
+        if parts.shadow is not None:
+            theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
+            job = replace(job, adversary=Adversary(theirs, parts.shadow, _written(parts.shadow, layout)))
+        jobs.append(job)
     return jobs
 
 
-def _drawn(experiment: Experiment, name: str, opened: dict[str, Dataset]) -> Split:
+def _written(split: Split, layout: Layout) -> Path:
+    path = layout.split(split.digest)
+    if not path.exists():
+        write_split(split, path)
+    return path
+
+
+def _drawn(experiment: Experiment, name: str, opened: dict[str, Dataset]) -> Partition:
     drawn = experiment.splits[name]
-    return draw_split(
-        opened[drawn.dataset],
-        members=drawn.members,
-        non_members=drawn.non_members,
+    seed = experiment.seed if drawn.seed is None else drawn.seed
+    dataset, source = opened[drawn.dataset], experiment.datasets[drawn.dataset]
+    if drawn.sizes is None:
+        split = draw_split(
+            dataset,
+            members=drawn.members,
+            non_members=drawn.non_members,
+            known_fraction=drawn.known_fraction,
+            seed=seed,
+            source=source,
+        )
+        return Partition(split, None)
+    return draw_partition(
+        dataset,
+        drawn.sizes,
+        seed=seed,
         known_fraction=drawn.known_fraction,
-        seed=experiment.seed if drawn.seed is None else drawn.seed,
-        source=experiment.datasets[drawn.dataset],
+        source=source,
+        auxiliary=opened[drawn.auxiliary] if drawn.auxiliary else None,
+        auxiliary_source=experiment.datasets[drawn.auxiliary] if drawn.auxiliary else None,
     )
 
 
 def _attack_missing(cells: Sequence[CellPlan], experiment: Experiment, layout: Layout, console: Console) -> None:
-    """Ask every victim that a missing cell needs, then fit the missing cells side by side."""
+    """Ask every victim that a missing cell needs, prepare what is missing, then fit the missing cells side by side."""
     missing = [cell for cell in cells if cell.stored(layout) is None]
     if not missing:
         return
     effort = Effort(experiment.workers, experiment.budget, experiment.keep_answers)
-    with ray_session(experiment.workers):
+    with ray_session(max(experiment.workers, experiment.trainings)):
         gathered = {}
         for job in {job.key: job for cell in missing for job in cell.jobs}.values():
             asked = [cell for cell in missing if job.key in {needed.key for needed in cell.jobs}]
             gathered[job.key] = _ask(job, asked, effort, experiment.seed, layout, console)
-        fit_cells([cell.work(gathered, experiment, layout) for cell in missing], console)
+        shop = Workshop(layout, gathered)
+        work = [cell.work(shop, experiment) for cell in missing]
+        make_missing(shop.missing, console, side_by_side=experiment.trainings)
+        fit_cells(work, console)
 
 
 def _ask(
     job: VictimJob, cells: Sequence[CellPlan], effort: Effort, seed: int, layout: Layout, console: Console
 ) -> Gathered:
-    """Serve one victim and its twin, and extract from both what `cells` need."""
+    """Serve one encoder, with its twin where it is audited, and extract from both what `cells` need."""
     name = job.choice.name
     console.rule(name)
     attacks = [cell.attack_on(job) for cell in cells]
     treated = _treated(job, seed) if any(cell.treated and cell.job.key == job.key for cell in cells) else None
-    bundles = {name: str(job.folder), f"{name}-untrained": str(job.twin_folder)}
-    with served(bundles, options=["--deterministic"] if job.choice.deterministic else []) as (victim, twin):
-        endpoints = EndpointSpec(victim), EndpointSpec(twin)
-        subject = Subject(*endpoints, job.dataset, job.split, layout.signals(job.key), treated)
+    served_as = name.replace(" ", "-")
+    bundles = {served_as: str(job.folder)}
+    if any(cell.job.key == job.key for cell in cells):
+        bundles[f"{served_as}-untrained"] = str(job.twin_folder)
+    with served(bundles, options=["--deterministic"] if job.choice.deterministic else []) as urls:
+        victim, twin = EndpointSpec(urls[0]), EndpointSpec(urls[1]) if len(urls) > 1 else None
+        distillation = next((cell.distillation for cell in cells if cell.distillation is not None), None)
+        subject = Subject(victim, twin, job.dataset, job.split, layout.signals(job.key), treated, distillation)
         return gather(attacks, subject, effort, console)
 
 
@@ -135,6 +167,6 @@ def _finished(cells: Sequence[CellPlan], seed: int, layout: Layout) -> Iterator[
             card = read_card(job.folder)
             training = {"recipe": card.recipe, "options": card.options, **card.training}
             victims[name] = Victim(name, str(stored.card["url"]), job.dataset.name, stored.card, training)
-        shadow = cell.shadow.choice.name if cell.shadow else ""
+        shadow = cell.fitted_on
         audited = AuditedCell(victims[name], cell.attack, stored, job.dataset, job.split, seed, shadow)
         yield FinishedCell(cell.key, audited)

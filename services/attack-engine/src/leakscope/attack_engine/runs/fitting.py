@@ -9,7 +9,8 @@ import ray
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.cell import Cell, make_cell, make_shadow_cell
+from leakscope.attack_engine.audits.cell import Cell, make_cell, make_shadow_cell, make_unfitted_cell
+from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.extracted import Extracted, Shadow
 from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Gathered, read_extracted
 from leakscope.attack_engine.audits.store import StoredCell, write_cell
@@ -20,6 +21,7 @@ from leakscope.core.errors import LeakscopeError
 from leakscope.core.splits import Split, read_split
 
 _Folders = tuple[Path, ...]
+NOTHING_PREPARED: Mapping[str, EvidenceFiles | None] = {}
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,19 @@ class ShadowWork:
     attack: Attack
     folders: _Folders
     split_path: Path
+    evidence: EvidenceFiles | None = None
 
     @classmethod
-    def of(cls, attack: Attack, gathered: Gathered, split_path: Path) -> "ShadowWork":
+    def of(
+        cls, attack: Attack, gathered: Gathered, split_path: Path, evidence: EvidenceFiles | None = None
+    ) -> "ShadowWork":
         """The shadow encoder's part of a cell."""
-        return cls(attack, _folders(gathered, attack, VICTIM), split_path)
+        return cls(attack, _folders(gathered, attack, VICTIM), split_path, evidence)
 
     def read(self) -> Shadow:
         """All its samples: an adversary knows the membership of an encoder that it trained itself."""
         split = read_split(self.split_path)
-        return Shadow(self.attack, read_extracted(self.folders, split.sample_id), split.member)
+        return Shadow(self.attack, read_extracted(self.folders, split.sample_id, self.evidence), split.member)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class CellWork:
     queries: Queries
     card: Mapping[str, Any]
     folder: Path
+    evidence: Mapping[str, EvidenceFiles | None]
 
     @classmethod
     def of(
@@ -69,8 +75,9 @@ class CellWork:
         sweeps: SweepChoice = NO_SWEEPS,
         treated: bool = False,
         shadow: ShadowWork | None = None,
+        evidence: Mapping[str, EvidenceFiles | None] = NOTHING_PREPARED,
     ) -> "CellWork":
-        """The cell of `attack` on what was gathered, to be written to `folder`."""
+        """The cell of `attack` on what was gathered and prepared (by side), to be written to `folder`."""
         unlike = {side: gathered.folders(attack, side, treated=True) for side in (VICTIM, TWIN) if treated}
         return cls(
             attack=attack,
@@ -84,6 +91,7 @@ class CellWork:
             queries=gathered.queries(attack),
             card=gathered.card,
             folder=folder,
+            evidence=evidence,
         )
 
     def fit(self) -> StoredCell:
@@ -91,10 +99,12 @@ class CellWork:
         return StoredCell(self._cell(read_split(self.split_path)), self.queries, self.card)
 
     def _cell(self, split: Split) -> Cell:
-        def read(folders: _Folders) -> Extracted:
-            return read_extracted(folders, split.sample_id)
+        def read(folders: _Folders, side: str = "") -> Extracted:
+            return read_extracted(folders, split.sample_id, self.evidence.get(side))
 
-        victim, twin = read(self.victim), read(self.twin) if self.twin else None
+        victim, twin = read(self.victim, VICTIM), read(self.twin, TWIN) if self.twin else None
+        if self.attack.unfitted:
+            return make_unfitted_cell(self.attack, split, victim, twin, self.seed)
         if self.shadow is not None:
             return make_shadow_cell(self.attack, split, victim, twin, self.shadow.read(), self.seed)
         treated = {side: read(folders) for side, folders in self.treated.items()}

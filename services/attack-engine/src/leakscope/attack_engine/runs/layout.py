@@ -39,6 +39,14 @@ class Layout:
         """Signals and ledgers of one victim and its twin."""
         return self.root / "store" / "signals" / key[:16]
 
+    def distillation(self, key: str) -> Path:
+        """Snapshots of a student and the sequences made with them."""
+        return self.root / "store" / "distillations" / key[:16]
+
+    def references(self, key: str) -> Path:
+        """What a set of reference models said."""
+        return self.root / "store" / "references" / key[:16]
+
     def cell(self, key: str) -> Path:
         """One cell's scores."""
         return self.root / "store" / "cells" / key[:16]

@@ -1,7 +1,7 @@
 """Victims and their untrained twins, made side by side by Ray; what exists is not made again."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,24 @@ _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _TWIN_SEED = 1_000_003
 _RECIPE_CODE = "leakscope.trainer.recipes"
+SHADOW = "shadow of"
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """What the adversary of a victim has: a shadow model's members and non-members, and distillation samples."""
+
+    dataset: DatasetSpec
+    split: Split
+    split_path: Path
 
 
 @dataclass(frozen=True)
 class VictimJob:
-    """A victim to be, with everything that its weights depend on, and how many workers train it together."""
+    """A victim to be, with everything that its weights depend on, and how many workers train it together.
+
+    `adversary` is what the adversary has where the split gives it samples of its own; no part of the weights.
+    """
 
     choice: VictimChoice
     dataset: DatasetSpec
@@ -35,6 +48,28 @@ class VictimJob:
     seed: int
     store: Path
     workers: int = 1
+    adversary: Adversary | None = None
+
+    @property
+    def shadow(self) -> "VictimJob | None":
+        """The adversary's shadow model, trained as this one on the adversary's samples; None without such samples."""
+        adversary = self.adversary
+        if adversary is None or not len(adversary.split.sample_id):
+            return None
+        choice = replace(self.choice, name=f"{SHADOW} {self.choice.name}")
+        return replace(
+            self,
+            choice=choice,
+            dataset=adversary.dataset,
+            split=adversary.split,
+            split_path=adversary.split_path,
+            adversary=None,
+        )
+
+    @property
+    def recipe_code(self) -> str:
+        """SHA-256 (hex) of the recipe's code."""
+        return digest_imports(RECIPES.get(self.choice.recipe).__module__, _RECIPE_CODE)
 
     @property
     def key(self) -> str:
@@ -42,7 +77,7 @@ class VictimJob:
         return digest_json(
             {
                 **self._training,
-                "code": digest_imports(RECIPES.get(self.choice.recipe).__module__, _RECIPE_CODE),
+                "code": self.recipe_code,
                 "split": self.split.digest,
                 "seed": self.seed,
             }
@@ -57,6 +92,11 @@ class VictimJob:
     def is_shadow_of(self, other: "VictimJob") -> bool:
         """Whether this encoder is trained as `other`, on another data set."""
         return self._training == other._training and self.split.dataset_digest != other.split.dataset_digest
+
+    def is_pair_of(self, other: "VictimJob") -> bool:
+        """Whether `other` is trained otherwise, with the same defence, on the same samples and seed."""
+        same = self.split.digest == other.split.digest and self.seed == other.seed
+        return same and self._training != other._training and self.choice.defence == other.choice.defence
 
     @property
     def _training(self) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"""What attacks need beside answers, made once for all cells that need it: distillations and reference models."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from leakscope.attack_engine.attacks.reading import Reading
+from leakscope.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
+from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Gathered
+from leakscope.attack_engine.distillation.asked import Asked
+from leakscope.attack_engine.distillation.student import StudentSpec
+from leakscope.attack_engine.distillation.work import DistillationWork
+from leakscope.attack_engine.references.options import References
+from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.victims import VictimJob
+from leakscope.core.digests import digest_arrays, digest_code, digest_json
+from leakscope.core.errors import DataError
+from leakscope.core.oip import names
+
+Work = DistillationWork | TrainedReference | DistilledReference
+Model = Literal["target", "twin", "shadow"]
+
+_CODE = ("leakscope.attack_engine.distillation", "leakscope.attack_engine.references", "leakscope.core.architectures")
+_POPULATION = 2000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A victim and what its adversary trains in its likeness.
+
+    Attributes:
+        target: the victim; its partition says what the adversary has.
+        shadow: the adversary's shadow model; None where the adversary knows samples of the victim instead.
+    """
+
+    target: VictimJob
+    shadow: VictimJob | None
+
+    @property
+    def likeness(self) -> VictimJob:
+        """Whose architecture and training the adversary's own models have."""
+        return self.shadow or self.target
+
+    def job(self, model: Model) -> VictimJob:
+        """The encoder that is meant."""
+        if model == "shadow":
+            return self.likeness
+        return self.target
+
+    @property
+    def owned(self) -> Samples:
+        """The audited samples."""
+        return Samples(self.target.dataset, self.target.split.sample_id)
+
+    @property
+    def theirs(self) -> Samples:
+        """All that the adversary has: the shadow model's samples, and those it distils with."""
+        adversary = self.target.adversary
+        if adversary is None:
+            raise DataError(f"The split of {self.target.choice.name!r} gives the adversary no samples.")
+        return Samples(adversary.dataset, np.concatenate([adversary.split.sample_id, adversary.split.distillation]))
+
+
+@dataclass
+class Workshop:
+    """Collects what has to be made; the same thing is made once, whoever asks for it.
+
+    Attributes:
+        layout: where things go.
+        gathered: answers by the key of the encoder that gave them.
+        works: by their place on disk.
+    """
+
+    layout: Layout
+    gathered: Mapping[str, Gathered]
+    works: dict[tuple[Path, int], Work] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[Work]:
+        """What is not there yet."""
+        return [work for work in self.works.values() if not work.finished]
+
+    def evidence(self, reading: Reading, case: Case, model: Model) -> EvidenceFiles:
+        """Where the evidence that `reading` needs about one model will be, once all works are done."""
+        prepared = _Prepared(self, reading, case, model)
+        return EvidenceFiles(
+            dataset=case.job(model).dataset,
+            output=reading.asked.outputs[0],
+            sequence=prepared.sequence(),
+            references=prepared.references(),
+            population=prepared.lesson.first(_POPULATION) if reading.population else None,
+        )
+
+    def add(self, work: Work, number: int = 0) -> None:
+        """Have something made."""
+        self.works.setdefault((work.folder, number), work)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What one reading needs about one model."""
+
+    shop: Workshop
+    reading: Reading
+    case: Case
+    model: Model
+
+    @property
+    def job(self) -> VictimJob:
+        return self.case.job(self.model)
+
+    @property
+    def lesson(self) -> Asked:
+        """The distillation samples with the model's answers."""
+        adversary = self.case.target.adversary
+        if adversary is None or not len(adversary.split.distillation):
+            raise DataError(
+                f"{self.reading.name} imitates the victim: give the split of {self.case.target.choice.name!r} "
+                "distillation samples."
+            )
+        return self._asked(Samples(adversary.dataset, adversary.split.distillation), distillation=True)
+
+    def sequence(self) -> Path | None:
+        """Where the sequences of the distilled snapshots will be."""
+        options = self.reading.distillation
+        if options is None:
+            return None
+        lesson = self.lesson.first(options.size)
+        judged = self._asked(Samples(self.job.dataset, self.job.split.sample_id), distillation=False)
+        key = self._key(asdict(options), asdict(self._student()), lesson)
+        title = f"distil {self.job.choice.name}{' (untrained)' if self.model == 'twin' else ''}"
+        folder = self.shop.layout.distillation(key)
+        work = DistillationWork(title, options, self._student(), lesson, judged, self.job.seed, folder, key)
+        self.shop.add(work)
+        return work.result
+
+    def references(self) -> ReferenceFiles | None:
+        """Where what the references say will be."""
+        wanted = self.reading.references
+        if wanted is None:
+            return None
+        return self._imitations(wanted) if wanted.kind == "distilled" else self._trained(wanted)
+
+    def _trained(self, wanted: References) -> ReferenceFiles:
+        case, seed = self.case, self.case.target.seed
+        pool = case.owned if wanted.online else case.theirs
+        asked = (case.owned, case.theirs)
+        like = case.likeness
+        upbringing = Upbringing(
+            like.choice.recipe,
+            like.choice.options,
+            like.choice.epochs,
+            like.choice.defences,
+            len(case.target.split.ids(member=True)),
+        )
+        samples = [_described(part) for part in (pool, *asked)]
+        key = digest_json([asdict(upbringing), samples, seed, like.recipe_code, digest_code(*_CODE)])
+        folder = self.shop.layout.references(key)
+        for number in range(wanted.count):
+            work = TrainedReference("references", number, upbringing, pool, asked, seed, folder)
+            self.shop.add(work, number)
+        return ReferenceFiles(folder, wanted.count)
+
+    def _imitations(self, wanted: References) -> ReferenceFiles:
+        options, lesson, seed = wanted.distillation, self.lesson, self.job.seed
+        asked = (Samples(self.job.dataset, self.job.split.sample_id),)
+        key = self._key(asdict(options), asdict(self._student()), lesson, _described(asked[0]))
+        folder = self.shop.layout.references(key)
+        for number in range(wanted.count):
+            title = f"imitations of {self.job.choice.name}"
+            work = DistilledReference(title, number, options, self._student(), lesson, asked, seed, folder)
+            self.shop.add(work, number)
+        return ReferenceFiles(folder, wanted.count)
+
+    def _student(self) -> StudentSpec:
+        card = self.shop.gathered[self.case.likeness.key].card
+        arguments = json.loads(card["properties"].get(names.MODEL_ARGS, "{}"))
+        return StudentSpec(str(card["architecture"]), arguments)
+
+    def _asked(self, samples: Samples, *, distillation: bool) -> Asked:
+        gathered = self.shop.gathered[self.job.key]
+        side = TWIN if self.model == "twin" else VICTIM
+        extraction = gathered.extraction(self.reading.asked, side, distillation=distillation)
+        shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
+        return Asked(samples.dataset, samples.ids, extraction.plan.folder, shape)
+
+    def _key(self, options: object, student: object, lesson: Asked, *further: object) -> str:
+        ids = digest_arrays(ids=lesson.ids)
+        return digest_json([options, student, lesson.folder.name, ids, self.job.seed, digest_code(*_CODE), further])
+
+
+def _described(samples: Samples) -> list[object]:
+    return [asdict(samples.dataset), digest_arrays(ids=samples.ids)]
