@@ -85,9 +85,11 @@ def test_wrong_names_and_options_are_refused_in_one_sentence(name: str, options:
 
 
 def test_every_data_set_says_what_it_is_and_needs() -> None:
-    generated, own = ["composites", "digits"], ["as-published", "folder", "folders"]
-    official = ["cifar10", "cifar100", "coco", "ham10000", "imagenet", "tiny_imagenet"]
-    assert sorted(DATASETS.names()) == sorted([*generated, *own, *official])
+    generated = ["baskets", "composites", "digits"]
+    own = ["as-published", "folder", "folders", "noisy-labels"]
+    images = ["cifar10", "cifar100", "cinic10", "coco", "gtsrb", "ham10000", "imagenet", "tiny_imagenet"]
+    vectors = ["location", "news", "purchase"]
+    assert sorted(DATASETS.names()) == sorted([*generated, *own, *images, *vectors])
     for entry in DATASETS:
         assert entry.summary
         assert entry.source
