@@ -80,6 +80,17 @@ def split(digits: DatasetSpec) -> Split:
     return replace(drawn, further={VALIDATION: validation})
 
 
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture
+def images(request: pytest.FixtureRequest, generator: torch.Generator) -> torch.Tensor:
+    """As many random images as the test's module says by IMAGES."""
+    return torch.randint(0, 256, (request.module.IMAGES, 32, 32, 3), generator=generator, dtype=torch.uint8)
+
+
 Trainer = Callable[..., BundleCard]
 
 

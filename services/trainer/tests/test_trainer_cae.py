@@ -14,16 +14,7 @@ from leakscope.trainer.recipes.vit import encode_patches, patches_of
 
 SMALL = ContextAutoencoder(embed_dim=32, depth=2, heads=2, flip=0.0, regressor_depth=2, mask_ratio=0.75)
 ROWS = torch.arange(5).unsqueeze(1)
-
-
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def images(generator):
-    return torch.randint(0, 256, (5, 32, 32, 3), generator=generator, dtype=torch.uint8)
+IMAGES = 5
 
 
 @pytest.fixture

@@ -11,16 +11,7 @@ from leakscope.trainer.recipes.base import backbone_input
 from leakscope.trainer.recipes.ibot import MaskedSelfDistillation, draw_masks, patch_distillation
 
 SMALL = MaskedSelfDistillation(embed_dim=32, depth=2, heads=2, prototypes=16, local_views=2)
-
-
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def images(generator):
-    return torch.randint(0, 256, (4, 32, 32, 3), generator=generator, dtype=torch.uint8)
+IMAGES = 4
 
 
 @pytest.fixture

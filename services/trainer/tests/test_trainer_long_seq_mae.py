@@ -13,16 +13,7 @@ from leakscope.trainer.recipes.vit import patches_of
 
 SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2, "flip": 0.0}
 SMALL = LongSequenceMaskedAutoencoder(**SMALL_VIT)
-
-
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def images(generator):
-    return torch.randint(0, 256, (4, 32, 32, 3), generator=generator, dtype=torch.uint8)
+IMAGES = 4
 
 
 @pytest.mark.parametrize(("grid", "block"), [(8, 2), (6, 3), (4, 1), (4, 4)])

@@ -23,16 +23,7 @@ from leakscope.trainer.schedule import cosine_rise, warmup_cosine
 
 SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2}
 CORNERS = [(top, left) for top in range(0, 32, 8) for left in range(0, 32, 8)]
-
-
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def images(generator):
-    return torch.randint(0, 256, (6, 32, 32, 3), generator=generator, dtype=torch.uint8)
+IMAGES = 6
 
 
 @pytest.fixture

@@ -14,16 +14,7 @@ from leakscope.trainer.recipes.vit import patch_tokens, patches_of
 
 SMALL = StochasticAutoregression(embed_dim=32, depth=4, heads=2, flip=0.0, decoder_depth=2)
 ROWS = torch.arange(3).unsqueeze(1)
-
-
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def images(generator):
-    return torch.randint(0, 256, (3, 32, 32, 3), generator=generator, dtype=torch.uint8)
+IMAGES = 3
 
 
 @pytest.fixture
