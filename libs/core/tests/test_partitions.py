@@ -25,6 +25,7 @@ def parts(partition):
         "validation": target.validation,
         "shadow members": shadow.ids(member=True),
         "shadow non-members": shadow.ids(member=False),
+        "shadow validation": shadow.validation,
         "distillation": shadow.distillation,
     }
 
@@ -37,6 +38,7 @@ def test_parts_are_disjoint_and_of_the_sizes_asked_for(digits):
         "validation": 50,
         "shadow members": 100,
         "shadow non-members": 200,
+        "shadow validation": 50,
         "distillation": 400,
     }
     for one, other in itertools.combinations(found.values(), 2):

@@ -18,7 +18,7 @@ class Sizes:
         members, non_members: of the victim.
         shadow_members, shadow_non_members: of the adversary's shadow model; 0 for an adversary without one.
         distillation: samples to imitate a model with; None takes all that are left.
-        validation: the owner's own held-out samples.
+        validation: the owner's own held-out samples; a shadow model has as many of its own.
     """
 
     members: int
@@ -33,9 +33,9 @@ class Sizes:
         """Members, non-members and validation samples."""
         return self.members, self.non_members, self.validation
 
-    def adversary(self, left: int) -> tuple[int, int, int]:
-        """Shadow members, shadow non-members and distillation samples, of `left` that are left."""
-        shadow = self.shadow_members, self.shadow_non_members
+    def adversary(self, left: int) -> tuple[int, int, int, int]:
+        """Shadow members, non-members and validation samples, and distillation samples, of `left` that are left."""
+        shadow = self.shadow_members, self.shadow_non_members, self.validation if self.shadow_members else 0
         return *shadow, max(1, left - sum(shadow)) if self.distillation is None else self.distillation
 
 
@@ -94,9 +94,10 @@ def draw_partition(
         _check(dataset, order, owner)
         _check(auxiliary, rest, adversary)
     members, non_members, validation = _cut(order, owner)
-    shadow_members, shadow_non_members, distillation = _cut(rest, adversary)
+    shadow_members, shadow_non_members, shadow_validation, distillation = _cut(rest, adversary)
     target = _split(members, non_members, known_fraction, dataset, seed, source, {VALIDATION: validation})
-    shadow = _split(shadow_members, shadow_non_members, 1.0, other, seed, other_source, {DISTILLATION: distillation})
+    theirs = {VALIDATION: shadow_validation, DISTILLATION: distillation}
+    shadow = _split(shadow_members, shadow_non_members, 1.0, other, seed, other_source, theirs)
     return Partition(target, shadow)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from leakscope.attack_engine.distillation.options import Distillation
+from leakscope.core.encoders import POSTERIOR
 from leakscope.core.errors import UsageError
 
 
@@ -30,3 +31,5 @@ class References:
             raise UsageError(f"references: count must be at least 2, not {self.count}.")
         if self.kind == "distilled" and self.online:
             raise UsageError("references: distilled ones know nothing of the audited samples; set online to false.")
+        if self.distillation.output != POSTERIOR:
+            raise UsageError("references: distilled ones answer posteriors; leave the output of distillation out.")

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class ReferenceStore:
         try:
             with np.load(path, allow_pickle=False) as content:
                 return SaidOf(*(content[f"{digest}.{name}"] for name in ("sample_id", "phi", "inside")))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path} is missing or damaged ({error}): remove it, and it is made again.") from None
 
     def _path(self, reference: int) -> Path:

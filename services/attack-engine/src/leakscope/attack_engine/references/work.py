@@ -37,6 +37,7 @@ class Upbringing:
     Attributes:
         recipe, options, epochs, defences: as for `leakscope.trainer.train`.
         members: of the victim.
+        validation: the adversary's own held-out samples, for a defence that learns from them; int64.
     """
 
     recipe: str
@@ -44,6 +45,7 @@ class Upbringing:
     epochs: int
     defences: tuple[DefenceSpec, ...]
     members: int
+    validation: Ids
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class TrainedReference:
                 epochs=brought.epochs,
                 seed=_SEEDS * (self.seed + 1) + self.number,
                 defences=brought.defences,
+                validation=brought.validation if len(brought.validation) else None,
             )
             keep_said(self.number, encoder, Samples(self.pool.dataset, members), self.asked, self.folder)
 

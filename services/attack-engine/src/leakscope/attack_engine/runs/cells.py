@@ -54,8 +54,8 @@ class CellPlan:
     @property
     def fitted_on(self) -> str:
         """What the attack is fitted on, or compares with, other than known samples of the victim; "" for nothing."""
-        if self.attack.unfitted:
-            return REFERENCES
+        if self.attack.unfitted and self.case is not None:
+            return REFERENCES if self.case.alike else f"{REFERENCES} like {self.case.likeness.choice.name}"
         return self.shadow.choice.name if self.shadow else ""
 
     @property

@@ -172,16 +172,14 @@ def load_experiment(path: Path, scale: str = "") -> Experiment:
 
 
 def _check_attack(attack: Attack, experiment: Experiment) -> None:
-    """Every split has what the attack needs."""
-    for name in dict.fromkeys(victim.split for victim in experiment.victims):
-        split = experiment.splits[name]
-        if imitates(attack) and not split.distillation:
-            raise UsageError(f"{attack.name} imitates the victim: give the split {name!r} distillation samples.")
-        if needs_shadow(attack) and not split.shadow_members:
-            raise UsageError(
-                f"{attack.name} is fitted on a shadow model: give the split {name!r} shadow_members and "
-                "shadow_non_members."
-            )
+    """Some split has what the attack needs; whether every victim that it can be tried on has, is seen when asked."""
+    splits = [experiment.splits[victim.split] for victim in experiment.victims]
+    if imitates(attack) and not any(split.distillation for split in splits):
+        raise UsageError(f"{attack.name} imitates the victim: give its split distillation samples.")
+    if needs_shadow(attack) and not any(split.shadow_members for split in splits):
+        raise UsageError(
+            f"{attack.name} is fitted on a shadow model: give its split shadow_members and shadow_non_members."
+        )
 
 
 def _check_controls(experiment: Experiment) -> None:

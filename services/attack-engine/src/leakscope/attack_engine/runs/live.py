@@ -11,7 +11,8 @@ from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.audits.conclude import AuditedCell
-from leakscope.attack_engine.audits.gather import Effort, Subject, gather
+from leakscope.attack_engine.audits.evidence import EvidenceFiles
+from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Effort, Subject, gather
 from leakscope.attack_engine.audits.store import read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
@@ -24,7 +25,7 @@ from leakscope.attack_engine.runs.serving import served
 from leakscope.core import architectures
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_json
-from leakscope.core.errors import DataError, EndpointError
+from leakscope.core.errors import DataError, EndpointError, UsageError
 from leakscope.core.oip import names
 from leakscope.core.splits import Split, write_split
 from leakscope.core.tracking import default_uri, finishing, open_run
@@ -69,6 +70,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     with audit.endpoint.open() as opened:
         card = opened.card
     for attack in audit.attacks:
+        _check_unprepared(attack)
         card.check_outputs(attack.outputs)
     layout = Layout(root, audit.name)
     key = digest_json(
@@ -95,7 +97,15 @@ def _cells(
     with ray_session(audit.effort.workers):
         gathered = gather(audit.attacks, subject, audit.effort, console)
         work = [
-            CellWork.of(attack, gathered, path, audit.seed, layout.cell(cell), sweeps=audit.sweeps)
+            CellWork.of(
+                attack,
+                gathered,
+                path,
+                audit.seed,
+                layout.cell(cell),
+                sweeps=audit.sweeps,
+                evidence=_evidence(attack, audit.dataset),
+            )
             for attack, cell in zip(audit.attacks, keys, strict=True)
         ]
         fit_cells(work, console)
@@ -104,6 +114,22 @@ def _cells(
         if stored is None:
             raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
         yield FinishedCell(cell, AuditedCell(victim, attack, stored, audit.dataset, audit.split, audit.seed))
+
+
+def _check_unprepared(attack: Attack) -> None:
+    reading = attack.reading
+    if reading is not None and (reading.distillation is not None or reading.references is not None):
+        raise UsageError(
+            f"{attack.name} needs samples of the adversary's own, to imitate the endpoint or to train references with: "
+            "write an experiment whose split has distillation and shadow_members, and give it to leakscope run."
+        )
+
+
+def _evidence(attack: Attack, dataset: DatasetSpec) -> dict[str, EvidenceFiles | None]:
+    if attack.reading is None:
+        return {}
+    files = EvidenceFiles(dataset, attack.reading.asked.outputs[0])
+    return {VICTIM: files, TWIN: files}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from leakscope.attack_engine.references.options import References
 from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.victims import VictimJob
+from leakscope.core.datasets import Ids
 from leakscope.core.digests import digest_arrays, digest_code, digest_json
 from leakscope.core.errors import DataError
 from leakscope.core.oip import names
@@ -46,6 +47,11 @@ class Case:
         """Whose architecture and training the adversary's own models have."""
         return self.shadow or self.target
 
+    @property
+    def alike(self) -> bool:
+        """Whether the adversary's models are made as the victim is."""
+        return self.shadow is None or self.shadow.is_trained_as(self.target)
+
     def job(self, model: Model) -> VictimJob:
         """The encoder that is meant."""
         if model == "shadow":
@@ -64,6 +70,13 @@ class Case:
         if adversary is None:
             raise DataError(f"The split of {self.target.choice.name!r} gives the adversary no samples.")
         return Samples(adversary.dataset, np.concatenate([adversary.split.sample_id, adversary.split.distillation]))
+
+    def validation(self, pool: Samples) -> Ids:
+        """What a reference trained on a part of `pool` has beside it, int64; of the same data set."""
+        adversary = self.target.adversary
+        if adversary is None or adversary.dataset != pool.dataset:
+            return np.zeros(0, dtype=np.int64)
+        return adversary.split.validation
 
 
 @dataclass
@@ -157,9 +170,11 @@ class _Prepared:
             like.choice.epochs,
             like.choice.defences,
             len(case.target.split.ids(member=True)),
+            case.validation(pool),
         )
         samples = [_described(part) for part in (pool, *asked)]
-        key = digest_json([asdict(upbringing), samples, seed, like.recipe_code, digest_code(*_CODE)])
+        training = {**asdict(upbringing), "validation": digest_arrays(ids=upbringing.validation)}
+        key = digest_json([training, samples, seed, like.recipe_code, digest_code(*_CODE)])
         folder = self.shop.layout.references(key)
         for number in range(wanted.count):
             work = TrainedReference("references", number, upbringing, pool, asked, seed, folder)

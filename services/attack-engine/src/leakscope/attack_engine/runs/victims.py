@@ -89,14 +89,18 @@ class VictimJob:
         choice = self.choice
         return make_plan(choice.recipe, choice.options, choice.epochs, choice.defences).options.augmentation
 
+    def is_trained_as(self, other: "VictimJob") -> bool:
+        """Whether both have recipe, options, epochs and defence in common."""
+        return self._training == other._training
+
     def is_shadow_of(self, other: "VictimJob") -> bool:
         """Whether this encoder is trained as `other`, on another data set."""
-        return self._training == other._training and self.split.dataset_digest != other.split.dataset_digest
+        return self.is_trained_as(other) and self.split.dataset_digest != other.split.dataset_digest
 
     def is_pair_of(self, other: "VictimJob") -> bool:
         """Whether `other` is trained otherwise, with the same defence, on the same samples and seed."""
         same = self.split.digest == other.split.digest and self.seed == other.seed
-        return same and self._training != other._training and self.choice.defence == other.choice.defence
+        return same and not self.is_trained_as(other) and self.choice.defence == other.choice.defence
 
     @property
     def _training(self) -> dict[str, Any]:
