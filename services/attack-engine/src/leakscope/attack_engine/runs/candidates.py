@@ -14,6 +14,7 @@ from leakscope.attack_engine.audits.scoring import cross_validated_auc
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.extraction import plan_extraction
 from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
+from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.victims import VictimJob
 from leakscope.core.bundles import read_card
@@ -24,7 +25,6 @@ from leakscope.core.files import write_atomically
 from leakscope.core.splits import KNOWN
 
 _FOLDS = 4  # what a seed is used for tells its streams apart; audits use 1 to 3
-_CODE = ("leakscope.attack_engine.attacks", "leakscope.attack_engine.audits", "leakscope.core.views")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Candidate:
     @cached_property
     def path(self) -> Path:
         """Where the measurement is kept, by its content."""
-        key = digest_json([self.job.key, repr(self.attack), self.seed, digest_code(*_CODE)])
+        key = digest_json([self.job.key, repr(self.attack), self.seed, digest_code(*ATTACK_CODE)])
         return self.layout.candidate(key)
 
     @property

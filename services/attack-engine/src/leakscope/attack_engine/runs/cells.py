@@ -8,6 +8,7 @@ from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.gather import TWIN, VICTIM, imitates
 from leakscope.attack_engine.audits.store import StoredCell, read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
+from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.config import Experiment
 from leakscope.attack_engine.runs.fitting import CellWork, ShadowWork
 from leakscope.attack_engine.runs.layout import Layout
@@ -18,13 +19,6 @@ from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.digests import digest_code, digest_json
 
 REFERENCES = "reference models"
-_CODE = (
-    "leakscope.attack_engine.attacks",
-    "leakscope.attack_engine.audits",
-    "leakscope.attack_engine.distillation",
-    "leakscope.attack_engine.references",
-    "leakscope.core.views",
-)
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class CellPlan:
 
 def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
     """Every victim with every attack whose outputs it offers, in the partial setting and, where asked, by shadow."""
-    code = digest_code(*_CODE)
+    code = digest_code(*ATTACK_CODE)
     attacks = [experiment.attack(choice) for choice in experiment.attacks]
     for job in jobs:
         treated = job.choice.name in experiment.as_published_transforms

@@ -202,6 +202,9 @@ def _check_search(search: SearchChoice, experiment: Experiment) -> None:
     _known("victim of a search", search.victim, victims)
     _known("attack of a search", search.attack, [c.label or c.name for c in experiment.attacks])
     search.check(victims)
+    chosen = next(c for c in experiment.attacks if (c.label or c.name) == search.attack)
+    if experiment.attack(chosen).reading is not None:
+        raise UsageError(f"A search is steered by attacks on embeddings; {search.attack!r} reads posteriors.")
     victim = victims[search.victim]
     if victim.defence is not None:
         raise UsageError(

@@ -9,6 +9,7 @@ from rich.progress import Progress, TaskID
 
 from leakscope.attack_engine.distillation.work import DistillationWork
 from leakscope.attack_engine.runs.display import bars
+from leakscope.attack_engine.runs.gpus import gpu_share
 from leakscope.attack_engine.runs.preparing import Work
 from leakscope.core.errors import Interrupted, LeakscopeError
 
@@ -29,8 +30,7 @@ def make_missing(works: Sequence[Work], console: Console, *, side_by_side: int) 
     """
     if not works:
         return
-    share = min(1.0, ray.cluster_resources().get("GPU", 0.0) / side_by_side)
-    task = _make.options(num_cpus=1, num_gpus=share)
+    task = _make.options(num_cpus=1, num_gpus=gpu_share(side_by_side))
     waiting = list(works)
     running: dict[Any, Work] = {}
     with bars(console) as progress:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from rich.progress import Progress
 
 from leakscope.attack_engine.extraction.outcomes import describe, restore
 from leakscope.attack_engine.runs.candidates import Candidate
+from leakscope.attack_engine.runs.gpus import gpu_share
 from leakscope.attack_engine.runs.victims import VictimJob, make_victim, update_bar
 from leakscope.core.errors import Interrupted, LeakscopeError
 from leakscope.core.tracking import Run
@@ -38,10 +38,9 @@ def measure_side_by_side(trials: Trials, folder: Path, progress: Progress, *, si
     """
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # else relative paths lead elsewhere in a trial
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # else Ray Tune writes to stdout however quiet it is to be
-    gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / side_by_side)
     trial = tune.with_parameters(_trial, trials=trials)
     tuner = tune.Tuner(
-        tune.with_resources(trial, {"cpu": 1, "gpu": gpus}),
+        tune.with_resources(trial, {"cpu": 1, "gpu": gpu_share(side_by_side)}),
         param_space={"lower": tune.grid_search(list(trials))},
         tune_config=tune.TuneConfig(max_concurrent_trials=side_by_side),
         run_config=tune.RunConfig(

@@ -9,6 +9,7 @@ import ray
 from rich.progress import Progress, TaskID
 
 from leakscope.attack_engine.runs.config import VictimChoice
+from leakscope.attack_engine.runs.gpus import gpu_share
 from leakscope.core.bundles import CARD
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_imports, digest_json
@@ -140,7 +141,7 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
         Interrupted: on Ctrl-C, after every training has saved its checkpoint.
         LeakscopeError: a training's own error.
     """
-    gpus = ray.cluster_resources().get("GPU", 0.0)
+    share = gpu_share(side_by_side)
     waiting = list(jobs)
     running: dict[Any, tuple[VictimJob, TaskID]] = {}
     try:
@@ -148,7 +149,7 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
             while waiting and len(running) < side_by_side:
                 job, run = waiting.pop(0)
                 bar = progress.add_task(f"train {job.choice.name}", total=None, rate="")
-                running[_resources(job, gpus / side_by_side).remote(job, run)] = (job, bar)
+                running[_resources(job, share).remote(job, run)] = (job, bar)
             done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             for job, bar in running.values():
                 update_bar(progress, bar, job)
@@ -161,11 +162,11 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
         raise Interrupted("Stopped with every training's checkpoint saved: run the same command to go on.") from None
 
 
-def _resources(job: VictimJob, gpus: float) -> Any:
+def _resources(job: VictimJob, share: float) -> Any:
     """The task that makes a victim: with workers of its own it needs nothing itself."""
     if job.workers > 1:
         return _make.options(num_cpus=0, num_gpus=0)
-    return _make.options(num_cpus=1, num_gpus=min(1.0, gpus))
+    return _make.options(num_cpus=1, num_gpus=share)
 
 
 @ray.remote(max_retries=2)
