@@ -1,0 +1,139 @@
+"""Attacks on posteriors, and on a distilled encoder, from file to findings: prepared once, and added to."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+SHORT = {"epochs": 3, "learning_rate": 0.05}
+PERCEPTRON = {"architecture": "mlp", "crop_scale_from": 1.0, "flip": 0.0}
+EXPERIMENT = {
+    "name": "posteriors",
+    "datasets": {
+        "baskets": {"name": "baskets", "options": {"count": 700, "features": 60, "classes": 5}},
+        "images": {"name": "composites", "options": {"count": 200, "side": 16}},
+    },
+    "splits": {
+        "shadowed": {
+            "dataset": "baskets",
+            "members": 100,
+            "non_members": 200,
+            "known_fraction": 0,
+            "shadow_members": 100,
+            "shadow_non_members": 100,
+            "distillation": 150,
+        },
+        "partial": {"dataset": "images", "members": 40, "non_members": 80, "distillation": 60},
+    },
+    "victims": [
+        {
+            "name": name,
+            "recipe": "supervised",
+            "split": "shadowed",
+            "epochs": 20,
+            "options": {**PERCEPTRON, "architecture_options": {"hidden": [width]}},
+        }
+        for name, width in (("narrow", 32), ("wide", 48))
+    ]
+    + [
+        {
+            "name": "encoder",
+            "recipe": "mae",
+            "split": "partial",
+            "epochs": 2,
+            "options": {"embed_dim": 32, "depth": 1, "heads": 2},
+        }
+    ],
+    "attacks": [
+        {"name": "seqmia", "options": {"distillation": SHORT}, "inference_options": {"epochs": 3}},
+        {"name": "lira", "options": {"references": {"count": 4}}},
+        {"name": "lira-online", "options": {"references": {"count": 8}}},
+        "mba-m-entropy",
+        {
+            "name": "seqmia-encoder",
+            "options": {"distillation": {**SHORT, "output": "feature_map", "optimiser": "adamw"}},
+            "inference_options": {"epochs": 3},
+        },
+    ],
+    "pairs": True,
+}
+FITTED = ("seqmia", "lira", "mba-m-entropy")
+COMMAND = Path(sys.executable).with_name("leakscope")
+
+
+def run(folder: Path, experiment: dict) -> list[dict]:
+    path = folder / "posteriors.yaml"
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+    done = subprocess.run(
+        [COMMAND, "run", path, "--root", folder / "runs"],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "runs" / "posteriors" / "findings.json").read_text())["audits"]
+
+
+def made(folder: Path, *kinds: str) -> dict[str, int]:
+    store = folder / "runs" / "store"
+    return {str(p): p.stat().st_mtime_ns for kind in kinds for p in (store / kind).rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    folder = tmp_path_factory.mktemp("posteriors")
+    return folder, run(folder, EXPERIMENT)
+
+
+def test_every_ordered_pair_and_every_setting_is_audited(first: tuple[Path, list[dict]]) -> None:
+    cells = [(audit["victim"]["name"], audit["attack"], audit["shadow"]) for audit in first[1]]
+    shadows = {(v, a, f"shadow of {s}") for v in ("narrow", "wide") for s in ("narrow", "wide") for a in FITTED}
+    online = {
+        ("narrow", "lira-online", "reference models"),
+        ("narrow", "lira-online", "reference models like shadow of wide"),
+        ("wide", "lira-online", "reference models"),
+        ("wide", "lira-online", "reference models like shadow of narrow"),
+    }
+    assert len(cells) == len(set(cells))
+    assert set(cells) == shadows | online | {("encoder", "seqmia-encoder", "")}
+
+
+def test_every_audit_has_its_controls_and_counts_its_queries(first: tuple[Path, list[dict]]) -> None:
+    for audit in first[1]:
+        names = {control["name"] for control in audit["validity"]["null_controls"]}
+        assert names == {"untrained encoder", "exchanged non-members"}
+        imitated = 60 if audit["attack"] == "seqmia-encoder" else 150
+        asked = (120 if audit["attack"] == "seqmia-encoder" else 300) + (imitated if "seqmia" in audit["attack"] else 0)
+        assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked
+
+
+def test_an_overfitted_victim_leaks_its_posteriors(first: tuple[Path, list[dict]]) -> None:
+    for audit in first[1]:
+        if audit["attack"] in ("mba-m-entropy", "lira-online"):
+            assert audit["evaluation"]["auc"]["interval"]["low"] > 0.5
+
+
+def test_added_references_leave_the_others_and_everything_else_alone(first: tuple[Path, list[dict]]) -> None:
+    folder, audits = first
+    kept, references = made(folder, "victims", "signals", "distillations", "cells"), made(folder, "references")
+    more = copy.deepcopy(EXPERIMENT)
+    more["attacks"][1]["options"]["references"]["count"] = 6
+    again = run(folder, more)
+    now = made(folder, "victims", "signals", "distillations", "cells")
+    assert {path: now.get(path) for path in kept if ".sqlite" not in path} == {
+        path: time for path, time in kept.items() if ".sqlite" not in path
+    }
+    after = made(folder, "references")
+    assert {path: after[path] for path in references} == references
+    assert len(after) - len(references) == 2 * 2  # two more of each of the two victims' kinds
+    assert len(again) == len(audits)
+    others = [[one["evaluation"] for one in found if one["attack"] != "lira"] for found in (audits, again)]
+    assert others[0] == others[1]
