@@ -66,13 +66,28 @@ def largest_box(image_size: tuple[int, int], scale: Range, ratio: Range) -> tupl
     return tall, wide
 
 
+def uniform_between(draws: Reals, low: float, high: float) -> Reals:
+    """Draws in [0, 1) stretched to reach from `low` to `high`."""
+    return low + (high - low) * draws
+
+
+def sizes_of(areas: Reals, draws: Reals, ratio: Range) -> Reals:
+    """Heights and widths [..., 2], whole pixels, of boxes with these areas [...] and log-uniform aspect ratios.
+
+    Args:
+        areas: square pixels.
+        draws: in [0, 1), of the ratios, [...].
+        ratio: smallest and largest (width / height).
+    """
+    aspect = np.exp(uniform_between(draws, *np.log(ratio)))
+    return np.rint(np.sqrt(np.stack([areas / aspect, areas * aspect], axis=-1)))
+
+
 def _sizes(draws: Reals, image_size: tuple[int, int], scale: Range, ratio: Range) -> tuple[Sizes, Mask]:
     """Heights and widths [..., 2] from draws [..., 2], and which of them fit the image [...]."""
     height, width = image_size
-    area = (scale[0] + (scale[1] - scale[0]) * draws[..., 0]) * (height * width)
-    low, high = np.log(ratio)
-    aspect = np.exp(low + (high - low) * draws[..., 1])
-    sizes = np.rint(np.sqrt(np.stack([area / aspect, area * aspect], axis=-1))).astype(np.int64)
+    areas = uniform_between(draws[..., 0], *scale) * (height * width)
+    sizes = sizes_of(areas, draws[..., 1], ratio).astype(np.int64)
     inside = (sizes > 0) & (sizes <= np.asarray(image_size))
     return sizes, inside[..., 0] & inside[..., 1]
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakscope.core.views.boxes import Range, check_ranges, draw_boxes, largest_box
+from leakscope.core.views.boxes import Range, check_ranges, draw_boxes, largest_box, sizes_of, uniform_between
 from leakscope.core.views.resampling import resample_boxes
 from leakscope.core.views.streams import uniforms
 
@@ -100,11 +100,8 @@ def draw_object_parts(
     check_ranges(scale, ratio)
     draws = uniforms(sample_ids, seed, (crops, 5), purpose="parts of objects")
     box = objects[:, None].astype(np.float64)  # [B, 1, 4]
-    area = (scale[0] + (scale[1] - scale[0]) * draws[..., 0]) * box[..., 2] * box[..., 3]
-    low, high = np.log(ratio)
-    aspect = np.exp(low + (high - low) * draws[..., 1])
-    sizes = np.rint(np.sqrt(np.stack([area / aspect, area * aspect], axis=-1)))
-    sizes = sizes.clip(1, box[..., 2:])
+    areas = uniform_between(draws[..., 0], *scale) * box[..., 2] * box[..., 3]
+    sizes = sizes_of(areas, draws[..., 1], ratio).clip(1, box[..., 2:])
     corners = box[..., :2] + np.floor(draws[..., 2:4] * (box[..., 2:] - sizes + 1))
     boxes = np.concatenate([corners, sizes], axis=-1).astype(np.int64)
     return PartCropParameters(boxes, draws[..., 4] < flip_probability, image_size)
