@@ -17,7 +17,7 @@ from leakscope.core.errors import UsageError
 from leakscope.core.samples import Samples
 from leakscope.trainer import Position, load_checkpoint, save_checkpoint
 
-_ORDER = 7
+_ORDER, _NOISE = 7, 8
 _SMALLEST = 1e-30
 
 
@@ -53,7 +53,7 @@ def distil(
         lesson: samples and answers.
         store: where snapshots go; None keeps nothing of the way.
         key: digest of all that the snapshots depend on; a checkpoint of another distillation is refused.
-        seed: of the order of the samples.
+        seed: of the order of the samples and of dropout.
 
     Raises:
         UsageError: the loss is not finite.
@@ -69,7 +69,9 @@ def distil(
         for group in optimiser.param_groups:
             group["lr"] = options.rate(epoch)
         order = np.random.default_rng([seed, _ORDER, epoch]).permutation(len(lesson.samples))
-        loss = _epoch(student, optimiser, lesson, np.array_split(order, -(-len(order) // options.batch_size)))
+        with torch.random.fork_rng():  # of dropout and its like
+            torch.manual_seed(int(np.random.default_rng([seed, _NOISE, epoch]).integers(2**62)))
+            loss = _epoch(student, optimiser, lesson, np.array_split(order, -(-len(order) // options.batch_size)))
         _check_finite(loss, epoch, options)
         position.step = epoch + 1
         position.history.append({"loss": loss})

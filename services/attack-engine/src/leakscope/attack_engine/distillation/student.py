@@ -71,17 +71,21 @@ class Student(nn.Module):
         self._encoder = [Encoder(self.model, (output,), _MEAN if images else None, _STD if images else None)]
         self.train()
 
+    def _at(self, device: torch.device) -> Encoder:
+        """The encoder, which no move of this module takes along."""
+        return self._encoder[0].to(device)
+
     def _new_head(self, output: Output, width: int) -> nn.Module:
         own = int(self.model.num_features)
         return nn.Identity() if output == POSTERIOR or own == width else nn.Linear(own, width)
 
     def encoder(self) -> Encoder:
         """The student as an encoder that answers its output, for asking it about whole samples."""
-        return self._encoder[0].eval()
+        return self._at(next(self.parameters()).device).eval()
 
     def inputs(self, samples: Tensor) -> Tensor:
         """Samples uint8 [B, H, W, 3] or float32 [B, F] as the model takes them."""
-        return self._encoder[0].normalised(samples)
+        return self._at(samples.device).normalised(samples)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits [B, C], embeddings [B, D] or spatial tokens [B, N, D] of prepared samples."""

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -96,10 +97,11 @@ class DistillationWork:
         maps = self.options.output == FEATURE_MAP
         bank = self.lesson.first(_BANK)
         parts = [
-            answer.double().cpu().numpy() for _, answer in answers_in_chunks(snapshots, opened(bank.dataset), bank.ids)
+            pool(answer.double().cpu().numpy(), maps=maps)
+            for _, answer in answers_in_chunks(snapshots, opened(bank.dataset), bank.ids)
         ]
         teacher = bank.answers().astype(np.float64)
-        return Disagreement(pool(teacher, maps=maps), pool(np.concatenate(parts, axis=1), maps=maps), maps)
+        return Disagreement(pool(teacher, maps=maps), np.concatenate(parts, axis=1), maps)
 
     def _write(self, result: tuple[NDArray[np.float32], tuple[str, ...]]) -> None:
         sequence, metrics = result
@@ -127,7 +129,7 @@ def read_sequence(path: Path, sample_ids: Ids) -> tuple[NDArray[np.float32], tup
     try:
         with np.load(path, allow_pickle=False) as content:
             ids, sequence, metrics = (content[name] for name in ("sample_id", "sequence", "metrics"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"{path} is missing or damaged ({error}): remove it, and it is made again.") from None
     place = {int(sample): row for row, sample in enumerate(ids)}
     missing = [sample for sample in sample_ids.tolist() if sample not in place]
