@@ -12,6 +12,7 @@ from leakscope.attack_engine.evaluation.results import (
     Artefact,
     Audit,
     BlindBaseline,
+    Correlations,
     Curves,
     Discoveries,
     EpsilonBound,
@@ -21,12 +22,14 @@ from leakscope.attack_engine.evaluation.results import (
     Findings,
     Histogram,
     Interval,
+    NamedHistogram,
     NullControl,
     Outcome,
     Power,
     Published,
     Queries,
     Roc,
+    SequenceFigures,
     SplitTest,
     Sweep,
     SweepPoint,
@@ -139,6 +142,23 @@ def energy_curves(rng: np.random.Generator, gap: float) -> tuple[Curves, ...]:
     )  # fmt: skip
 
 
+def sequence_figures(rng: np.random.Generator) -> SequenceFigures:
+    """Of six metrics, one of which never varied for a non-member."""
+    names = ("cosine", "l2", "norm", "overlap", "uniform-energy", "gaussian-energy")
+    matrix = np.corrcoef(rng.normal(size=(6, 12)))
+    rows = tuple(tuple(row) for row in matrix.tolist())
+    fewer = tuple(
+        tuple(None if 2 in (i, j) else 0.4 * value for j, value in enumerate(row)) for i, row in enumerate(rows)
+    )
+    edges = tuple(np.linspace(0.0, 3.0, 41).tolist())
+    counts = tuple(tuple(np.histogram(rng.gamma(shape, 0.5, 1500), edges)[0].tolist()) for shape in (1.5, 2.5))
+    histogram = NamedHistogram(
+        "Fluctuation of gaussian-energy", "sum of |change of gaussian-energy| over the snapshots",
+        Histogram(edges, *counts),
+    )  # fmt: skip
+    return SequenceFigures(Correlations("Correlation between metric sequences", names, rows, fewer), (histogram,))
+
+
 def validity(controls: tuple[NullControl, ...], excess: float, blind: float, members: int, p: float) -> Validity:
     return Validity(
         null_controls=controls,
@@ -220,7 +240,10 @@ def build_findings() -> Findings:
         audit(mae, "EncoderMI-V", gap=1.25, seed=2, discovered=1),
         audit(mae, "SupervisedMI", gap=0.05, seed=3),
         audit(digits, "PartCrop", gap=0.02, seed=4, curves=True, side=8),
-        audit(digits, "EncoderMI-V", gap=0.9, seed=5, size=1500, blind=0.62, side=8),
+        replace(
+            audit(digits, "EncoderMI-V", gap=0.9, seed=5, size=1500, blind=0.62, side=8),
+            sequences=sequence_figures(np.random.default_rng(8)),
+        ),
         audit(long, "PartCrop", gap=0.6, seed=6, failed=True, curves=True),
         audit(long, "Variance-onlyMI", gap=0.1, seed=7),
     )

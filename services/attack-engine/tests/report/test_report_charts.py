@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.results import Curves, Estimate, Findings, Histogram, Interval, Roc
+from leakscope.attack_engine.evaluation.results import (
+    Correlations,
+    Curves,
+    Estimate,
+    Findings,
+    Histogram,
+    Interval,
+    Roc,
+)
+from leakscope.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
 from leakscope.attack_engine.report.charts.curves import curves
 from leakscope.attack_engine.report.charts.histogram import histogram
 from leakscope.attack_engine.report.charts.roc import BOX, roc
@@ -115,6 +124,23 @@ def test_one_point_curves_draw() -> None:
     ElementTree.fromstring(curves(Curves("t", "x", "y", (2.0,), (0.1,), (1.0,), (0.1,))))
 
 
+def test_matrices_say_every_pair_and_tint_it_by_its_size_and_sign() -> None:
+    data = Correlations("C", ("loss", "max"), ((1.0, -0.8), (-0.8, 1.0)), ((1.0, -0.3), (-0.3, None)))
+    charts = dict(correlation_matrices(data))
+    assert list(charts) == ["members", "non-members", "members less non-members"]
+    roots = {side: ElementTree.fromstring(chart) for side, chart in charts.items()}
+    values = {
+        side: [t.text for t in root.iter(f"{SVG}text") if t.get("class") == "value"] for side, root in roots.items()
+    }
+    assert values["members"] == ["1.00", "−0.80", "−0.80", "1.00"]
+    assert values["non-members"] == ["1.00", "−0.30", "−0.30", "–"]
+    assert values["members less non-members"] == ["0.00", "−0.50", "−0.50", "–"]
+    tints = [(r.get("class"), float(r.get("fill-opacity", ""))) for r in roots["members"].iter(f"{SVG}rect")]
+    assert [kind for kind, _ in tints] == ["tint above", "tint below", "tint below", "tint above"]
+    assert [depth for _, depth in tints] == pytest.approx([DEEPEST, 0.8 * DEEPEST, 0.8 * DEEPEST, DEEPEST])
+    assert roots["members"].get("aria-label") == "C, members: max and loss −0.80"
+
+
 def test_strips_hold_every_interval_and_chance(findings: Findings) -> None:
     scale = strips(findings.audits)
     for audit in findings.audits:
@@ -150,6 +176,18 @@ def test_figures_are_files_that_stand_alone(findings: Findings) -> None:
         assert len(content) < 60_000
 
 
+def test_figures_of_sequences_are_files_too(findings: Findings) -> None:
+    files = figures(next(audit for audit in findings.audits if audit.sequences is not None))
+    assert list(files)[2:] == [
+        "correlation-members.svg",
+        "correlation-non-members.svg",
+        "correlation-members-less-non-members.svg",
+        "histogram-1-fluctuation-of-gaussian-energy.svg",
+    ]
+    assert b"Histogram of Fluctuation of gaussian-energy" in files["histogram-1-fluctuation-of-gaussian-energy.svg"]
+    assert all(b"var(" not in content for content in files.values())
+
+
 def test_file_names_hold_no_strange_characters(findings: Findings) -> None:
     audit = findings.audits[0]
     odd = replace(audit, curves=(replace(audit.curves[0], title="../É <b>"), replace(audit.curves[0], title="///")))
@@ -165,6 +203,14 @@ def luminance(colour: str) -> float:
 def contrast(first: str, second: str) -> float:
     light, dark = sorted((luminance(first), luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("side", ["members", "non-members"])
+def test_the_deepest_tint_of_a_matrix_leaves_its_number_readable(side: str, scheme: int) -> None:
+    tint, ground = PALETTE[side][scheme], PALETTE["surface"][scheme]
+    mixed = [round(DEEPEST * int(tint[i : i + 2], 16) + (1 - DEEPEST) * int(ground[i : i + 2], 16)) for i in (1, 3, 5)]
+    assert contrast(PALETTE["ink"][scheme], "#{:02x}{:02x}{:02x}".format(*mixed)) >= 4.5
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])

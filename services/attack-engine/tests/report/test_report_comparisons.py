@@ -251,6 +251,32 @@ def test_published_numbers_find_their_audit_or_their_point_of_a_sweep(compared: 
     assert defence.rows[0].pairs["probe_accuracy"].difference == "0.0\xa0points"
 
 
+def test_rates_at_low_fpr_auc_and_the_victims_own_accuracies_stand_beside_published_ones(compared: Findings) -> None:
+    audit = compared.audits[0]
+    victim = replace(audit.victim, training={**audit.victim.training, "train_accuracy": 0.9, "test_accuracy": 0.55})
+    given = {"auc": 0.5, "tpr_at_0.001_fpr": 0.1199, "tpr_at_0.01_fpr": 0.2, "test_accuracy": 0.5, "accuracy_gap": 0.3}
+    few = replace(audit.evaluation.tpr_at_fpr[1], tpr=None, interval=None)
+    rates = (audit.evaluation.tpr_at_fpr[0], few)
+    one = replace(audit, victim=victim, evaluation=replace(audit.evaluation, tpr_at_fpr=rates), shadow="")
+    findings = replace(
+        compared, audits=(one,), published=(Published("SeqMIA, Table 3", victim.name, one.attack, given),)
+    )
+    (source,) = sources(findings)
+    pairs = source.rows[0].pairs
+    assert source.metrics == ("tpr_at_0.001_fpr", "tpr_at_0.01_fpr", "auc", "test_accuracy", "accuracy_gap")
+    assert pairs["tpr_at_0.01_fpr"].measured == rates[0].tpr
+    assert pairs["tpr_at_0.001_fpr"].as_published == "11.99\xa0%"
+    assert pairs["tpr_at_0.001_fpr"].as_measured == "–"
+    assert pairs["auc"].difference == f"{one.evaluation.auc.value - 0.5:+.3f}"
+    assert pairs["test_accuracy"].difference == "+5.0\xa0points"
+    assert pairs["accuracy_gap"].difference == "+5.0\xa0points"
+    written = section(render(findings), "published")
+    assert "AUC, published" in written
+    assert "AUC, measured" not in written, "the AUC stands there once"
+    assert "TPR at 0.1 % FPR, published measured" in written
+    assert f"0.500 {one.evaluation.auc.value:.3f} [" in written
+
+
 def test_differences_are_in_points_with_their_sign(compared: Findings, html: str) -> None:
     measured = compared.audits[0].evaluation.balanced_accuracy.value
     written = section(html, "published")

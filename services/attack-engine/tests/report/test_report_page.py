@@ -182,7 +182,9 @@ def test_empty_discoveries_and_missing_curves_are_no_gaps(findings: Findings, re
     assert "No sample stands out enough to be called a member" in reader.text
     assert "17 samples called members at a false discovery rate of at most 5 %; 16 of them are." in reader.text
     charts = [attrs for tag, attrs in reader.elements if tag == "svg" and attrs.get("class") == "chart"]
-    assert len(charts) == sum(2 + len(audit.curves) for audit in findings.audits)
+    of_sequences = [audit.sequences for audit in findings.audits if audit.sequences is not None]
+    expected = sum(2 + len(audit.curves) for audit in findings.audits)
+    assert len(charts) == expected + sum(3 + len(figures.histograms) for figures in of_sequences)
 
 
 def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
@@ -249,4 +251,5 @@ def test_a_report_without_audits_still_opens(findings: Findings) -> None:
 
 def test_the_page_stays_small(findings: Findings) -> None:
     plain = replace(findings, audits=tuple(replace(a, most_exposed=(), least_exposed=()) for a in findings.audits))
-    assert len(render(plain).encode()) < 60_000 + 60_000 * len(findings.audits)
+    figures = sum(audit.sequences is not None for audit in findings.audits)
+    assert len(render(plain).encode()) < 60_000 + 60_000 * len(findings.audits) + 30_000 * figures

@@ -18,8 +18,9 @@ from leakscope.attack_engine.audits.scoring import (
     score_partial,
     scored_by,
 )
+from leakscope.attack_engine.audits.sequence_figures import attention_curves, sequence_curves, sequence_figures
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
-from leakscope.attack_engine.evaluation.results import Curves
+from leakscope.attack_engine.evaluation.results import Curves, SequenceFigures
 from leakscope.core.splits import KNOWN, Split
 
 _FITS = 1  # what a seed is used for tells its streams apart
@@ -44,6 +45,7 @@ class Cell:
         curves: mean diagnostic curves over the evaluated samples.
         sweeps: scores with less knowledge, or fewer queries.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
+        sequences: what sets metric sequences of the evaluated samples apart, where the attack reads such.
     """
 
     scored: Scored
@@ -52,6 +54,7 @@ class Cell:
     curves: tuple[Curves, ...] = ()
     sweeps: tuple[Swept, ...] = ()
     treated: Mapping[str, Scored] = field(default_factory=dict)
+    sequences: SequenceFigures | None = None
 
 
 def make_cell(
@@ -97,7 +100,7 @@ def make_cell(
         side: score_partial(inference, extracted.features(attack), split, treated_stream)
         for side, extracted in (treated or {}).items()
     }
-    return Cell(scored, p_values, controls, _curves(attack, split, victim), swept, unlike)
+    return Cell(scored, p_values, controls, _curves(attack, split, victim), swept, unlike, _sequences(split, victim))
 
 
 def make_shadow_cell(
@@ -142,13 +145,21 @@ def _scored_cell(
     exchange = exchanged(split, rng, known_too=False)
     if exchange is not None:
         controls[EXCHANGED] = scored_by(scorer, features[_rows(split, exchange)], exchange)
-    return Cell(scored_by(scorer, features, split), None, controls, _curves(attack, split, victim))
+    evaluated = split.role != KNOWN
+    attention = attention_curves(scorer.scorer, features[evaluated, 0], split.member[evaluated])
+    curves = (*_curves(attack, split, victim), *attention)
+    return Cell(scored_by(scorer, features, split), None, controls, curves, sequences=_sequences(split, victim))
 
 
 def _curves(attack: Attack, split: Split, victim: Extracted) -> tuple[Curves, ...]:
     evaluated = split.role != KNOWN
     diagnostics = {name: values[evaluated] for name, values in victim.diagnostics.items()}
-    return diagnostic_curves(diagnostics, split.member[evaluated], attack.curves)
+    recorded = diagnostic_curves(diagnostics, split.member[evaluated], attack.curves)
+    return (*recorded, *sequence_curves(victim.evidence, evaluated, split.member))
+
+
+def _sequences(split: Split, victim: Extracted) -> SequenceFigures | None:
+    return sequence_figures(victim.evidence, split.role != KNOWN, split.member)
 
 
 def _rows(split: Split, chosen: Split) -> NDArray[np.int64]:

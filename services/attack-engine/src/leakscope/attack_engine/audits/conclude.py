@@ -143,6 +143,7 @@ def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
         dataset_digest=split.dataset_digest,
         shadow=cell.shadow,
         sweeps=tuple(_sweeps(scores)),
+        sequences=scores.sequences,
     )
 
 

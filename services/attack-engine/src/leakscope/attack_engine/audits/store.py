@@ -12,7 +12,7 @@ import pandas as pd
 from leakscope.attack_engine.audits.cell import Cell
 from leakscope.attack_engine.audits.scoring import Scored
 from leakscope.attack_engine.audits.sweeps import Swept
-from leakscope.attack_engine.evaluation.results import Curves, Queries
+from leakscope.attack_engine.evaluation.results import Curves, Queries, SequenceFigures
 from leakscope.core.config import from_mapping
 from leakscope.core.files import write_atomically
 
@@ -43,6 +43,7 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
     facts = {
         "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
         "curves": [asdict(curves) for curves in cell.curves],
+        "sequences": None if cell.sequences is None else asdict(cell.sequences),
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
     }
@@ -57,6 +58,8 @@ def read_cell(folder: Path) -> StoredCell | None:
     table = pd.read_parquet(folder / SCORES)
     scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
     curves = tuple(from_mapping(Curves, item, str(folder)) for item in facts["curves"])
+    found = facts["sequences"]
+    sequences = None if found is None else from_mapping(SequenceFigures, found, str(folder))
     p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
     cell = Cell(
         scored[_AUDIT, "", 0.0],
@@ -65,6 +68,7 @@ def read_cell(folder: Path) -> StoredCell | None:
         curves,
         tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
+        sequences,
     )
     return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 

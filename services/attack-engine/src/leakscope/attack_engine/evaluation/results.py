@@ -213,6 +213,37 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class NamedHistogram:
+    """A histogram over the evaluated samples of something that is no score."""
+
+    title: str
+    x_label: str
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """Mean correlations between sequences of values, of members and of non-members.
+
+    `members` and `non_members` hold a row for each of `names`, of as many values in [-1, 1]; None where no sample has
+    two sequences that vary.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    members: tuple[tuple[float | None, ...], ...]
+    non_members: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class SequenceFigures:
+    """What sets sequences of members apart from those of non-members, beside their means, which are `Curves`."""
+
+    correlations: Correlations
+    histograms: tuple[NamedHistogram, ...]
+
+
+@dataclass(frozen=True)
 class Queries:
     """Images, not requests: sent over the wire, answered, taken from kept answers, sent again after a failure."""
 
@@ -283,6 +314,7 @@ class Audit:
     dataset_digest: str
     shadow: str = ""
     sweeps: tuple[Sweep, ...] = ()
+    sequences: SequenceFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -292,7 +324,8 @@ class Published:
     Attributes:
         source: where it stands, such as "PartCrop, Table 3".
         victim, attack, shadow: the audit that it belongs beside.
-        metrics: fractions by name: accuracy, precision, recall, f1, probe_accuracy (of the victim itself).
+        metrics: fractions by name: accuracy (balanced), precision, recall, f1, auc, tpr_at_0.001_fpr, tpr_at_0.01_fpr;
+            of the victim itself probe_accuracy, train_accuracy, test_accuracy, accuracy_gap (between those two).
         knowledge, queries: the sweep's point; None for the audit as a whole.
     """
 

@@ -8,8 +8,9 @@ from markupsafe import Markup
 from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.report import sweeps
 from leakscope.attack_engine.report.assets import asset
+from leakscope.attack_engine.report.charts.correlations import correlation_matrices
 from leakscope.attack_engine.report.charts.curves import curves
-from leakscope.attack_engine.report.charts.histogram import histogram
+from leakscope.attack_engine.report.charts.histogram import histogram, named_histogram
 from leakscope.attack_engine.report.charts.roc import roc
 from leakscope.attack_engine.report.palette import with_light_colours
 
@@ -17,7 +18,8 @@ from leakscope.attack_engine.report.palette import with_light_colours
 def figures(audit: Audit) -> dict[str, bytes]:
     """Standalone SVG files (UTF-8), by file name.
 
-    `roc.svg`, `scores.svg`, one `curves-*.svg` per diagnostic and one `sweep-*.svg` per sweep.
+    `roc.svg`, `scores.svg`, one `curves-*.svg` per diagnostic, one `sweep-*.svg` per sweep, and of sequences
+    `correlation-*.svg` and `histogram-*.svg`.
     """
     return {name: _standalone(chart) for name, chart in _charts(audit)}
 
@@ -30,6 +32,11 @@ def _charts(audit: Audit) -> Iterator[tuple[str, Markup]]:
 
     for sweep in sweeps.drawn_sweeps(audit):
         yield f"sweep-{_slug(sweep.name)}.svg", sweeps.chart_of(audit, sweep)
+    if audit.sequences is not None:
+        for side, chart in correlation_matrices(audit.sequences.correlations):
+            yield f"correlation-{_slug(side)}.svg", chart
+        for number, named in enumerate(audit.sequences.histograms, 1):
+            yield f"histogram-{number}-{_slug(named.title)}.svg".replace("-.", "."), named_histogram(named)
 
 
 def _slug(title: str) -> str:

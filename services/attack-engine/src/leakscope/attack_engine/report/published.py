@@ -23,25 +23,59 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "precision": "Precision",
         "recall": "Recall",
         "f1": "F1",
+        "tpr_at_0.001_fpr": "TPR at 0.1 % FPR",
+        "tpr_at_0.01_fpr": "TPR at 1 % FPR",
+        "auc": "AUC",
         "probe_accuracy": "Linear-probe accuracy of the victim",
+        "train_accuracy": "Accuracy of the victim on members",
+        "test_accuracy": "Accuracy of the victim on non-members",
+        "accuracy_gap": "Accuracy of the victim, members less non-members",
     }
 )
+
+_AUC = "auc"
+_NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One metric as published and as measured, fractions; None where there is no such number."""
+    """One metric as published and as measured, fractions; None where there is no such number.
+
+    A fraction is shown in percent unless it is `plain`, as an AUC is.
+    """
 
     published: float | None
     measured: float | None
     interval: Interval | None = None
+    plain: bool = False
+
+    @property
+    def as_published(self) -> str:
+        """The published number; a dash where there is none."""
+        return _NOTHING if self.published is None else self._shown(self.published, 2)
+
+    @property
+    def as_measured(self) -> str:
+        """The measured number; a dash where there is none."""
+        return _NOTHING if self.measured is None else self._shown(self.measured, 1)
+
+    @property
+    def range(self) -> str:
+        """The measured number's interval; "" where there is none."""
+        if self.interval is None:
+            return ""
+        return words.decimal_interval(self.interval) if self.plain else words.percent_interval(self.interval)
 
     @property
     def difference(self) -> str:
-        """Measured less published in points; "" where either is missing."""
+        """Measured less published, in points unless `plain`; "" where either is missing."""
         if self.published is None or self.measured is None:
             return ""
-        return words.points(self.measured - self.published)
+        difference = self.measured - self.published
+        return words.signed(difference) if self.plain else words.points(difference)
+
+    def _shown(self, value: float, digits: int) -> str:
+        return words.decimal(value) if self.plain else words.percent(value, digits)
 
 
 @dataclass(frozen=True)
@@ -98,14 +132,14 @@ def _row(published: Published, audits: Sequence[Audit]) -> Row:
     audit = next((one for one in audits if _belongs(published, one)), None)
     if audit is None:
         return Row(published, None, None, _pairs(published, {}))
-    probe = Pair(None, number(audit.victim.training, "probe_accuracy"))
+    own = _of_victim(audit)
     if published.knowledge is None and published.queries is None:
-        measured = {**_whole(audit.evaluation), "probe_accuracy": probe}
+        measured = {**_whole(audit.evaluation), **own}
         return Row(published, audit, audit.evaluation.auc, _pairs(published, measured))
     point = _point(published, audit)
     if point is None:
         return Row(published, None, None, _pairs(published, {}))
-    measured = {"accuracy": _accuracy(point.balanced_accuracy), "probe_accuracy": probe}
+    measured = {"accuracy": _estimated(point.balanced_accuracy), _AUC: _estimated(point.auc), **own}
     return Row(published, audit, point.auc, _pairs(published, measured))
 
 
@@ -121,22 +155,34 @@ def _point(published: Published, audit: Audit) -> SweepPoint | None:
     return next((point for point in points if x is not None and math.isclose(point.x, x, abs_tol=1e-9)), None)
 
 
+def _of_victim(audit: Audit) -> dict[str, Pair]:
+    """How well the victim itself does."""
+    names = ("probe_accuracy", "train_accuracy", "test_accuracy")
+    known = {name: number(audit.victim.training, name) for name in names}
+    train, test = known["train_accuracy"], known["test_accuracy"]
+    known["accuracy_gap"] = None if train is None or test is None else train - test
+    return {name: Pair(None, value) for name, value in known.items()}
+
+
 def _whole(evaluation: Evaluation) -> dict[str, Pair]:
+    rates = {f"tpr_at_{rate.target_fpr:g}_fpr": Pair(None, rate.tpr, rate.interval) for rate in evaluation.tpr_at_fpr}
     return {
-        "accuracy": _accuracy(evaluation.balanced_accuracy),
+        "accuracy": _estimated(evaluation.balanced_accuracy),
         "precision": Pair(None, evaluation.precision),
         "recall": Pair(None, evaluation.recall),
         "f1": Pair(None, evaluation.f1),
+        _AUC: _estimated(evaluation.auc),
+        **rates,
     }
 
 
-def _accuracy(value: Estimate) -> Pair:
+def _estimated(value: Estimate) -> Pair:
     return Pair(None, value.value, value.interval)
 
 
 def _pairs(published: Published, measured: Mapping[str, Pair]) -> dict[str, Pair]:
     """What was published and what was measured, by metric."""
-    pairs = {name: Pair(value, None) for name, value in published.metrics.items()}
+    pairs = {name: Pair(value, None, plain=name == _AUC) for name, value in published.metrics.items()}
     for name, pair in measured.items():
-        pairs[name] = Pair(published.metrics.get(name), pair.measured, pair.interval)
+        pairs[name] = Pair(published.metrics.get(name), pair.measured, pair.interval, plain=name == _AUC)
     return pairs

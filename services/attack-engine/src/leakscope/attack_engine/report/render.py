@@ -5,8 +5,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from leakscope.attack_engine.evaluation.results import Findings
 from leakscope.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
 from leakscope.attack_engine.report.assets import PACKAGE
+from leakscope.attack_engine.report.charts.correlations import correlation_matrices
 from leakscope.attack_engine.report.charts.curves import curves
-from leakscope.attack_engine.report.charts.histogram import histogram
+from leakscope.attack_engine.report.charts.histogram import histogram, named_histogram
 from leakscope.attack_engine.report.charts.roc import roc
 from leakscope.attack_engine.report.charts.strip import strips
 from leakscope.attack_engine.report.checks import checks
@@ -46,7 +47,13 @@ def _environment() -> Environment:
     environment.filters["unbroken"] = words.unbroken
     environment.globals.update(
         palette=css_variables(),
-        charts={"roc": roc, "histogram": histogram, "curves": curves},
+        charts={
+            "roc": roc,
+            "histogram": histogram,
+            "curves": curves,
+            "correlations": correlation_matrices,
+            "named_histogram": named_histogram,
+        },
         measures=measures.measures,
         key_figures=measures.headline,
         checks=checks,

@@ -52,10 +52,15 @@ def estimate(value: Estimate) -> str:
     return f"{decimal(value.value)} {decimal_interval(value.interval)}"
 
 
+def signed(difference: float, digits: int = 3) -> str:
+    """A plain number with its sign: 0.018 -> "+0.018"."""
+    rounded = round(difference, digits)
+    return f"{'+' if rounded > 0 else ''}{decimal(rounded or 0.0, digits)}"
+
+
 def points(difference: float) -> str:
     """A difference of two fractions in percentage points, with its sign: -0.018 -> "−1.8 points"."""
-    rounded = round(100 * difference, 1)
-    return f"{'+' if rounded > 0 else ''}{decimal(rounded or 0.0, 1)}{NBSP}points"
+    return f"{signed(100 * difference, 1)}{NBSP}points"
 
 
 def power(value: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Histogram
+from leakscope.attack_engine.evaluation.results import Histogram, NamedHistogram
 from leakscope.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from leakscope.attack_engine.report.charts.scales import Linear
 from leakscope.attack_engine.report.charts.svg import Point, area, line
@@ -15,19 +15,29 @@ BOX = Box()
 
 
 def histogram(scores: Histogram) -> Markup:
-    """The share of each side per score bin: sides of unequal size stay comparable. Dashes mark non-members."""
+    """How an attack scored both sides."""
+    return shares(scores, "attack scores", "Attack score (higher = more like a member)", "score")
+
+
+def named_histogram(data: NamedHistogram) -> Markup:
+    """The same of something that is no score."""
+    return shares(data.histogram, data.title, data.x_label, data.x_label)
+
+
+def shares(scores: Histogram, title: str, x_label: str, noun: str) -> Markup:
+    """The share of each side per bin: sides of unequal size stay comparable. Dashes mark non-members."""
     scores = _merged(scores)
     members, non_members = _shares(scores.members), _shares(scores.non_members)
     x = Linear(scores.edges[0], scores.edges[-1], BOX.left, BOX.right)
     y = Linear(0.0, 1.06 * max([*members, *non_members, 1e-9]), BOX.bottom, BOX.top, unit=100)
     return drawing(
         BOX,
-        "Histogram of attack scores of members and of non-members, as shares of each side",
-        axes(BOX, x, y, "Attack score (higher = more like a member)", f"Share of each side,{NBSP}%"),
+        f"Histogram of {title} of members and of non-members, as shares of each side",
+        axes(BOX, x, y, x_label, f"Share of each side,{NBSP}%"),
         *_side(x, y, scores.edges, non_members, "non-members"),
         *_side(x, y, scores.edges, members, "members"),
         key([Key("members", "series members"), Key("non-members", "series non-members")], BOX),
-        tips=_tips(scores, x, y, members, non_members),
+        tips=_tips(scores, noun, x, y, members, non_members),
     )
 
 
@@ -63,12 +73,12 @@ def _steps(x: Linear, y: Linear, edges: Sequence[float], shares: Sequence[float]
 
 
 def _tips(
-    scores: Histogram, x: Linear, y: Linear, members: Sequence[float], non_members: Sequence[float]
+    scores: Histogram, noun: str, x: Linear, y: Linear, members: Sequence[float], non_members: Sequence[float]
 ) -> list[tuple[Point, str]]:
     return [
         (
             (x((left + right) / 2), y(max(inside, outside))),
-            f"score {significant(left, 3)} to {significant(right, 3)}\n"
+            f"{noun} {significant(left, 3)} to {significant(right, 3)}\n"
             f"members {percent(inside)} ({scores.members[i]})\n"
             f"non-members {percent(outside)} ({scores.non_members[i]})",
         )
