@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from leakscope.attack_engine.distillation.asked import Asked
 from leakscope.attack_engine.distillation.distil import Lesson, distil, distillation_loss
 from leakscope.attack_engine.distillation.options import Distillation
 from leakscope.attack_engine.distillation.snapshots import SnapshotStore
 from leakscope.attack_engine.distillation.student import Student, StudentSpec
+from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import DataError, UsageError
 
 VECTOR, IMAGE, CLASSES = (24,), (8, 8, 3), 5
@@ -223,6 +225,13 @@ def test_options_that_teach_nothing_are_refused(options: dict[str, float], words
         Distillation(**options)
     with pytest.raises(UsageError, match="size must be at least 2"):
         Distillation(size=1)
+
+
+def test_some_samples_are_spread_over_all() -> None:
+    asked = Asked(DatasetSpec("digits"), np.arange(100, 200), Path("nowhere"), (10,))
+    assert asked.some(4).ids.tolist() == [100, 125, 150, 175]
+    assert asked.some(99).ids.size == np.unique(asked.some(99).ids).size == 99
+    assert asked.some(None) is asked.some(100) is asked.some(500) is asked
 
 
 def test_an_unknown_architecture_is_refused() -> None:

@@ -35,9 +35,11 @@ class Asked:
         values = read_signals(self.folder, self.ids).values
         return values.reshape(len(values), *self.answer_shape)
 
-    def first(self, count: int | None) -> "Asked":
-        """The first `count` samples; all for None."""
-        return replace(self, ids=self.ids[:count])
+    def some(self, count: int | None) -> "Asked":
+        """`count` samples, as far apart as they can be, since many data sets are in order of class; all for None."""
+        if count is None or count >= len(self.ids):
+            return self
+        return self.only(np.arange(count) * len(self.ids) // count)
 
     def only(self, rows: NDArray[np.int64]) -> "Asked":
         """The samples at `rows`."""

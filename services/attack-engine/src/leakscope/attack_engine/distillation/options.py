@@ -19,7 +19,7 @@ class Distillation:
     Attributes:
         output: what the student learns to answer as the model does.
         epochs: snapshots, one an epoch.
-        size: distillation samples, the first of those there are; None for all.
+        size: distillation samples, spread over those there are; None for all.
         batch_size: samples a step.
         optimiser: "sgd", or "adamw" for students that SGD does not train, such as vision transformers.
         learning_rate: at the start.

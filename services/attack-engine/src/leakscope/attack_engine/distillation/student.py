@@ -97,3 +97,8 @@ class Student(nn.Module):
         else:
             answer = self.head(self._encoder[0].spatial_tokens(features))
         return answer
+
+
+def placed(student: Student) -> Student:
+    """The student on a GPU, where this process has one."""
+    return student.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -6,7 +6,6 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks.posteriors.metrics import METRICS
@@ -21,7 +20,7 @@ from leakscope.attack_engine.distillation.sequences import (
 )
 from leakscope.attack_engine.distillation.snapshots import SnapshotStore
 from leakscope.attack_engine.distillation.stacked import StackedSnapshots
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
+from leakscope.attack_engine.distillation.student import Student, StudentSpec, placed
 from leakscope.core.datasets import Ids
 from leakscope.core.digests import digest_arrays
 from leakscope.core.encoders import FEATURE_MAP, POSTERIOR
@@ -93,9 +92,9 @@ class DistillationWork:
         return disagreement_sequence(snapshots, dataset, self.judged.ids, answers, measure), measure.metrics
 
     def _disagreement(self, snapshots: StackedSnapshots) -> Disagreement:
-        """Against a bank of the first distillation samples."""
+        """Against a bank of distillation samples."""
         maps = self.options.output == FEATURE_MAP
-        bank = self.lesson.first(_BANK)
+        bank = self.lesson.some(_BANK)
         parts = [
             pool(answer.double().cpu().numpy(), maps=maps)
             for _, answer in answers_in_chunks(snapshots, opened(bank.dataset), bank.ids)
@@ -113,8 +112,8 @@ class DistillationWork:
 def taught(work: DistillationWork, store: SnapshotStore) -> Student:
     """The student of `work` after its distillation, on the device that it was taught on."""
     dataset, answers = opened(work.lesson.dataset), work.lesson.answers()
-    student = Student(work.student, work.options.output, answers.shape[1:], dataset.sample_shape, _seed(work.seed))
-    student.to("cuda" if torch.cuda.is_available() else "cpu")
+    shapes = answers.shape[1:], dataset.sample_shape
+    student = placed(Student(work.student, work.options.output, *shapes, _seed(work.seed)))
     lesson = Lesson(np.ascontiguousarray(dataset.images(work.lesson.ids)), answers)
     distil(student, work.options, lesson, store, key=work.key, seed=work.seed)
     return student

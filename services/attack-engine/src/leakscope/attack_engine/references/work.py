@@ -10,7 +10,7 @@ import numpy as np
 from leakscope.attack_engine.distillation.asked import Asked, opened
 from leakscope.attack_engine.distillation.distil import Lesson, distil
 from leakscope.attack_engine.distillation.options import Distillation
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
+from leakscope.attack_engine.distillation.student import Student, StudentSpec, placed
 from leakscope.attack_engine.references.folds import reference_members
 from leakscope.attack_engine.references.score import scaled_logits
 from leakscope.attack_engine.references.store import ReferenceStore, SaidOf
@@ -126,7 +126,7 @@ class DistilledReference:
         answers = part.answers()
         with using_threads(1):
             seed = _SEEDS * (self.seed + 1) + self.number
-            student = Student(self.student, "posterior", answers.shape[1:], dataset.sample_shape, seed)
+            student = placed(Student(self.student, "posterior", answers.shape[1:], dataset.sample_shape, seed))
             lesson = Lesson(np.ascontiguousarray(dataset.images(ids)), answers)
             distil(student, self.options, lesson, None, key="", seed=seed)
             keep_said(self.number, student.encoder(), None, self.asked, self.folder)

@@ -106,7 +106,7 @@ class Workshop:
             output=reading.asked.outputs[0],
             sequence=prepared.sequence(),
             references=prepared.references(),
-            population=prepared.lesson.first(_POPULATION) if reading.population else None,
+            population=prepared.lesson.some(_POPULATION) if reading.population else None,
         )
 
     def add(self, work: Work, number: int = 0) -> None:
@@ -143,7 +143,7 @@ class _Prepared:
         options = self.reading.distillation
         if options is None:
             return None
-        lesson = self.lesson.first(options.size)
+        lesson = self.lesson.some(options.size)
         judged = self._asked(Samples(self.job.dataset, self.job.split.sample_id), distillation=False)
         key = self._key(asdict(options), asdict(self._student()), lesson)
         title = f"distil {self.job.choice.name}{' (untrained)' if self.model == 'twin' else ''}"
