@@ -1,4 +1,4 @@
-"""Every attack, as it comes, against untrained encoders: over seeds, chance lies inside its interval."""
+"""Every attack on signals alone, as it comes, against untrained encoders: chance lies inside its interval."""
 
 from pathlib import Path
 
@@ -20,7 +20,11 @@ from leakscope.trainer import untrained
 SEEDS, AT_LEAST = 20, 18
 CROPS = {"crops": 24}
 CHOICES = {
-    **{name: AttackChoice(name, CROPS if name == "partcrop" else {}) for name in ATTACKS.names()},
+    **{
+        entry.name: AttackChoice(entry.name, CROPS if entry.name == "partcrop" else {})
+        for entry in ATTACKS
+        if not entry.value.has_reading
+    },
     "cosine": AttackChoice("partcrop", CROPS | {"similarity": "cosine"}),
     "tiles": AttackChoice("partcrop", CROPS | {"feature_map": "tiles", "tile_grid": 3}),
     "adaptive": AttackChoice("partcrop", CROPS | {"parts": "adaptive", "scale": [0.2, 0.6]}),

@@ -1,4 +1,4 @@
-"""Every attack against a black box that answers its members a little differently: found as often as it should be.
+"""Every attack on signals alone, against a black box that answers members a little differently: found as often as due.
 
 The endpoint memorises by construction and by image content alone: each sample is a plain image whose colour is its
 identity, so that every crop and view of it tells the endpoint whom it is asked about.
@@ -123,7 +123,7 @@ def chosen(case: str) -> tuple[Attack, str, float]:
 
 
 def test_every_attack_has_a_planted_signal() -> None:
-    assert set(ATTACKS.names()) <= set(CASES)
+    assert {entry.name for entry in ATTACKS if not entry.value.has_reading} <= set(CASES)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Attacks by name. Adding one: its file, its test, one entry here."""
 
 from leakscope.attack_engine.attacks.attack import ATTACKS, Attack, AttackChoice, AttackDefinition
-from leakscope.attack_engine.attacks.disagreement import DisagreementSequence
+from leakscope.attack_engine.attacks.disagreement import IMITATION, DisagreementSequence
 from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
 from leakscope.attack_engine.attacks.inference.attention_lstm import AttentionLstm
 from leakscope.attack_engine.attacks.inference.class_threshold import ClassThreshold
@@ -104,7 +104,7 @@ ATTACKS.add(
 )
 ATTACKS.add(
     "seqmia-encoder",
-    AttackDefinition(DisagreementSequence, AttentionLstm()),
+    AttackDefinition(DisagreementSequence, AttentionLstm(), options={"distillation": IMITATION}),
     summary="disagreement of distilled snapshots with the encoder, in order",
     source="after SeqMIA, CCS 2024",
     needs={**_DISTILLED, "outputs": "embedding or feature_map", "shadows": "one, or known samples"},

@@ -38,6 +38,11 @@ class AttackDefinition:
     curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_reading(self) -> bool:
+        """Whether something is prepared for it beside the endpoint's answers about a sample."""
+        return hasattr(self.signal, "asked")
+
 
 ATTACKS: Registry[AttackDefinition] = Registry("attack")
 
@@ -138,12 +143,11 @@ class AttackChoice:
         source = "; ".join(dict.fromkeys(entry.source for entry in entries))
         inference = self._inference(entries[0].value)
         words = self.label or self.name, summary, source
-        readings = [signal for signal in signals if _is_reading(type(signal))]
-        if not readings:
+        if not any(definition.has_reading for definition in definitions.values()):
             return Attack(*words, cast(tuple[Signal, ...], signals), inference, curves)
         if len(parts) > 1:
             raise UsageError(f"{self.name!r}: attacks that prepare something of an endpoint cannot be joined with '+'.")
-        reading = cast(Reading, readings[0])
+        reading = cast(Reading, signals[0])
         return Attack(*words, (reading.asked,), self._for_channels(inference, reading), curves, reading)
 
     def _inference(self, definition: AttackDefinition) -> InferenceModel:
@@ -177,10 +181,6 @@ def _merged(usual: Any, given: Any) -> Any:
     if isinstance(usual, Mapping) and isinstance(given, Mapping):
         return {**usual, **given}
     return usual if given is None else given
-
-
-def _is_reading(kind: type) -> bool:
-    return hasattr(kind, "asked")
 
 
 def _fields(kind: type) -> Mapping[str, Any]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from leakscope.attack_engine.attacks.answers import PlainAnswer
 from leakscope.attack_engine.attacks.evidence import Evidence
 from leakscope.attack_engine.attacks.posteriors.readings import one_draw
@@ -11,10 +13,11 @@ from leakscope.attack_engine.attacks.signal import Values
 from leakscope.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
 from leakscope.attack_engine.distillation.options import Distillation
 from leakscope.attack_engine.references.options import References
+from leakscope.core.config import from_mapping
 from leakscope.core.encoders import FEATURE_MAP, POSTERIOR
-from leakscope.core.errors import UsageError, unknown_name
+from leakscope.core.errors import UsageError
 
-_IMITATION = Distillation(output="embedding", optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
+IMITATION = {"output": "embedding", "optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05}
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,12 @@ class DisagreementSequence:
     references: ClassVar[References | None] = None
     population: ClassVar[bool] = False
     metrics: tuple[str, ...] = ()
-    distillation: Distillation = field(default_factory=lambda: _IMITATION)
+    distillation: Distillation = field(default_factory=lambda: from_mapping(Distillation, IMITATION, "seqmia-encoder"))
 
     def __post_init__(self) -> None:
         if self.distillation.output == POSTERIOR:
             raise UsageError(f"{self.name}: it distils embeddings or feature maps; for posteriors there is seqmia.")
-        for metric in self.metrics:
-            if metric not in self._offered:
-                raise unknown_name("metric", metric, self._offered)
+        chosen_metrics(np.zeros((1, 1, len(self._offered))), self._offered, self.metrics or self._offered)
 
     @property
     def asked(self) -> PlainAnswer:

@@ -193,6 +193,12 @@ class Rmia(PosteriorReading):
     a: float = 0.3
     gamma: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.references.kind == "distilled":
+            raise UsageError(
+                f"{self.name}: its population taught the distilled references; leave their kind at trained."
+            )
+
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the share, in [0, 1]."""
         phi, said = _compared(evidence)
