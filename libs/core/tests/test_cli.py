@@ -103,7 +103,8 @@ def test_ctrl_c_while_importing_is_one_line_too(monkeypatch, capsys):
 
 def test_a_real_sigint_leaves_no_traceback(tmp_path):
     program = (
-        "import sys, time, pathlib\n"
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background ignores it
         "from leakscope.core import cli\n"
         "from importlib.metadata import EntryPoint\n"
         f"flag = pathlib.Path({str(tmp_path / 'up')!r})\n"
