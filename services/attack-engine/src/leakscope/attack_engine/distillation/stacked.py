@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from leakscope.attack_engine.distillation.snapshots import State
 from leakscope.attack_engine.distillation.student import Student
+
+Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ class StackedSnapshots:
             yield self._together(inputs) if stacked else self._in_turn(inputs)
 
     def _together(self, inputs: Tensor) -> Tensor:
-        answers = []
-        for start in range(0, len(self._models), self._chunk.snapshots):
-            models = self._models[start : start + self._chunk.snapshots]
-            stack = [_stacked(models, kind) for kind in ("named_parameters", "named_buffers")]
-            one = vmap(partial(functional_call, models[0]), in_dims=((0, 0), None))
-            with sdpa_kernel(SDPBackend.MATH):  # the fused kernels cannot be stacked
-                answers.append(one(tuple(stack), (inputs,)).float())
-        return torch.cat(answers)
+        one = vmap(partial(functional_call, self._models[0]), in_dims=((0, 0), None))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels cannot be stacked
+            return torch.cat([one(stack, (inputs,)).float() for stack in self._stacks])
+
+    @cached_property
+    def _stacks(self) -> list[tuple[Weights, Weights]]:
+        """Parameters and buffers of as many snapshots as go into one pass."""
+        step = self._chunk.snapshots
+        groups = [self._models[start : start + step] for start in range(0, len(self._models), step)]
+        return [(_stacked(group, "named_parameters"), _stacked(group, "named_buffers")) for group in groups]
 
     def _in_turn(self, inputs: Tensor) -> Tensor:
         return torch.stack([model(inputs).float() for model in self._models])
@@ -84,6 +88,6 @@ class StackedSnapshots:
             return model.eval()
 
 
-def _stacked(models: Sequence[nn.Module], kind: str) -> dict[str, Tensor]:
+def _stacked(models: Sequence[nn.Module], kind: str) -> Weights:
     columns = [dict(getattr(model, kind)()) for model in models]
     return {name: torch.stack([column[name].detach().contiguous() for column in columns]) for name in columns[0]}
