@@ -64,4 +64,4 @@ def train_encoder(
     )
     loop = new_loop(setup, Exchange(ALONE, lambda: False), lambda method, optimiser: Position())
     loop.run(lambda: None, lambda result: None)
-    return Encoder(loop.method.published(), loop.method.outputs, *normalisation(dataset.sample_shape))
+    return Encoder(loop.method.published(), loop.method.outputs, *normalisation(dataset.sample_shape)).to(place)
