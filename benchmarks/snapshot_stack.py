@@ -1,0 +1,99 @@
+"""Fifty-one snapshots of a student evaluated together against one plain model after another, one thread.
+
+The peak memory of many chunks of samples is compared with that of one chunk, each in a process of its own.
+"""
+
+import copy
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from leakscope.attack_engine.distillation.stacked import Chunk, StackedSnapshots
+from leakscope.attack_engine.distillation.student import Student, StudentSpec
+
+_SNAPSHOTS, _CLASSES, _TARGET = 51, 10, 0.5
+_ROUNDS = 7
+_CASES = {
+    **{f"resnet_16px_{count}": (StudentSpec("resnet18_cifar_narrow"), (count, 16, 16, 3)) for count in (1, 4, 8, 16)},
+    "resnet_32px_4": (StudentSpec("resnet18_cifar_narrow"), (4, 32, 32, 3)),
+    "mlp_8": (StudentSpec("mlp", {"in_features": 600, "hidden": 256}), (8, 600)),
+}
+_CHUNK, _CHUNKS, _MEMORY_TARGET = 32, 8, 1.1
+
+
+def main() -> None:
+    """Print the ratio of times of every case and that of memory; with a number as argument, that of samples, the peak.
+
+    A ratio of times is that of the fastest of interleaved rounds.
+    """
+    torch.set_num_threads(1)
+    if len(sys.argv) > 1:
+        print(_peak(int(sys.argv[1])))
+        return
+    for name, (spec, shape) in _CASES.items():
+        print(f"ratio snapshot_stack_{name} {_share(spec, _samples(shape)):.2f} (target <= {_TARGET})")
+    one, many = (_in_own_process(samples) for samples in (_CHUNK, _CHUNKS * _CHUNK))
+    print(f"peak memory: {one} MiB for one chunk of {_CHUNK} samples, {many} MiB for {_CHUNKS}")
+    print(f"ratio snapshot_stack_memory {many / one:.3f} (target <= {_MEMORY_TARGET})")
+
+
+def _share(spec: StudentSpec, samples: Tensor) -> float:
+    """Our time over that of separate passes."""
+    students = _students(spec, tuple(samples.shape[1:]))
+    plain = [copy.deepcopy(student).eval() for student in students]
+    stacked = StackedSnapshots(students[0], [dict(student.state_dict()) for student in plain])
+
+    @torch.inference_mode()
+    def peer() -> None:
+        inputs = students[0].inputs(samples)
+        torch.stack([model(inputs) for model in plain])
+
+    def ours() -> None:
+        list(stacked.answers(samples))
+
+    ours()
+    peer()
+    rounds = [(_seconds(ours), _seconds(peer)) for _ in range(_ROUNDS)]
+    return min(own for own, _ in rounds) / min(other for _, other in rounds)
+
+
+def _students(spec: StudentSpec, shape: tuple[int, ...]) -> list[Student]:
+    return [Student(spec, "posterior", (_CLASSES,), shape, seed) for seed in range(_SNAPSHOTS)]
+
+
+def _samples(shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if len(shape) == 2:
+        return torch.rand(shape, generator=generator)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def _in_own_process(samples: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.snapshot_stack", str(samples)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _peak(samples: int) -> int:
+    """Ask all snapshots about `samples` samples, stacked in chunks; peak resident memory of this process, MiB."""
+    spec, shape = _CASES["resnet_16px_1"][0], (samples, 16, 16, 3)
+    students = _students(spec, shape[1:])
+    states = [{name: value.clone() for name, value in student.state_dict().items()} for student in students]
+    stacked = StackedSnapshots(students[0], states, Chunk(samples=_CHUNK, together=samples))
+    for answer in stacked.answers(_samples(shape)):
+        del answer
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
