@@ -1,0 +1,240 @@
+"""A victim of vectors, its adversary, and all that the adversary makes of it: in one process, without server or Ray."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leakscope.attack_engine.attacks import Attack, AttackChoice
+from leakscope.attack_engine.attacks.reading import Reading
+from leakscope.attack_engine.audits.cell import make_shadow_cell, make_unfitted_cell
+from leakscope.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
+from leakscope.attack_engine.audits.extracted import Extracted, Shadow
+from leakscope.attack_engine.audits.gather import read_extracted
+from leakscope.attack_engine.audits.scoring import score_partial
+from leakscope.attack_engine.distillation.asked import Asked
+from leakscope.attack_engine.distillation.student import Student, StudentSpec
+from leakscope.attack_engine.distillation.work import DistillationWork
+from leakscope.attack_engine.evaluation.auc import estimate_auc
+from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.extraction.shards import make_shards
+from leakscope.attack_engine.extraction.store import SignalStore, write_shard
+from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from leakscope.core.datasets import DatasetSpec, Ids
+from leakscope.core.digests import digest_json
+from leakscope.core.encoders import EMBEDDING, Encoder
+from leakscope.core.partitions import Partition, Sizes, draw_partition
+from leakscope.core.splits import Split
+from leakscope.core.threads import using_threads
+from leakscope.trainer import train_encoder
+
+FEATURES, CLASSES, HIDDEN = 60, 10, 64
+LONGER = 1.4
+BASKETS = DatasetSpec("baskets", {"count": 720, "features": FEATURES, "classes": CLASSES, "noise": 0.75})
+DATASET = BASKETS.open()
+PERCEPTRON = StudentSpec("mlp", {"in_features": FEATURES, "hidden": HIDDEN})
+SIZES = Sizes(members=120, non_members=120, shadow_members=120, shadow_non_members=120, distillation=200)
+UPBRINGING = Upbringing(
+    "supervised",
+    {
+        "architecture": "mlp",
+        "architecture_options": {"hidden": HIDDEN},
+        "crop_scale_from": 1.0,
+        "flip": 0.0,
+        "batch_size": 20,
+    },
+    15,
+    (),
+    SIZES.members,
+    np.zeros(0, dtype=np.int64),
+)
+
+
+def trained(brought: Upbringing, members: Ids, seed: int) -> Encoder:
+    """A victim or shadow model."""
+    with using_threads(1):
+        return train_encoder(brought.recipe, brought.options, DATASET, members, epochs=brought.epochs, seed=seed)
+
+
+def untrained(seed: int) -> Encoder:
+    """A victim that knows nothing."""
+    return Student(PERCEPTRON, "posterior", (CLASSES,), (FEATURES,), seed).encoder()
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """What a signal asks. So small a perceptron's embedding hardly tells its members: theirs are made longer."""
+
+    encoder: Encoder
+    remembered: frozenset[bytes]
+
+    def query(self, images: np.ndarray, outputs: Sequence[str]) -> Mapping[str, np.ndarray]:
+        answers = Encoder(self.encoder.model, outputs, [0.0], [1.0]).answer(images, outputs)
+        if EMBEDDING in answers:
+            members = np.array([image.tobytes() in self.remembered for image in images])
+            answers[EMBEDDING] *= np.where(members, LONGER, 1).astype(np.float32)[:, None]
+        return answers
+
+
+@dataclass(frozen=True)
+class Model:
+    """A target or a shadow model, with its samples and its adversary's; `remembers` says whether it was trained."""
+
+    encoder: Encoder
+    remembers: bool
+    split: Split
+    distillation: Ids
+    seed: int
+    folder: Path
+
+    def asked(self, reading: Reading, ids: Ids) -> Asked:
+        """Answers to `ids`; everything that there is to be asked is asked once."""
+        signal, folder = reading.asked, self.folder / reading.asked.name
+        if not folder.exists():
+            members = DATASET.images(self.split.ids(member=True)) if self.remembers else ()
+            endpoint = InProcess(self.encoder, frozenset(image.tobytes() for image in members))
+            for shard in make_shards([*self.split.sample_id, *self.distillation]):
+                batch = signal.extract(DATASET.images(shard.array), shard.array, endpoint)
+                write_shard(SignalStore(folder).shard_path(shard), shard.array, batch, asked=len(shard.ids), seconds=1)
+        width = HIDDEN if signal.outputs == (EMBEDDING,) else CLASSES
+        return Asked(BASKETS, ids, folder, (width,))
+
+
+@dataclass(frozen=True)
+class World:
+    """One victim and its adversary.
+
+    Attributes:
+        seed: of the partition and of every model.
+        folder: where everything goes; the same again makes nothing anew.
+        brought: how the shadow model, the references and an overfitted target are trained.
+        overfitted: whether the target was trained.
+    """
+
+    seed: int
+    folder: Path
+    brought: Upbringing
+    overfitted: bool
+
+    @cached_property
+    def partition(self) -> Partition:
+        return draw_partition(DATASET, SIZES, seed=self.seed, known_fraction=0.5, source=BASKETS)
+
+    @cached_property
+    def target(self) -> Model:
+        split, seed = self.partition.target, 2 * self.seed
+        encoder = trained(self.brought, split.ids(member=True), seed) if self.overfitted else untrained(seed)
+        return Model(encoder, self.overfitted, split, self.theirs.distillation, seed, self.folder / "target")
+
+    @cached_property
+    def shadow(self) -> Model:
+        split, seed = self.theirs, 2 * self.seed + 1
+        encoder = trained(self.brought, split.ids(member=True), seed)
+        return Model(encoder, True, split, split.distillation, seed, self.folder / "shadow")
+
+    @property
+    def theirs(self) -> Split:
+        assert self.partition.shadow is not None
+        return self.partition.shadow
+
+    def auc(self, choice: AttackChoice) -> Estimate:
+        """Of one attack: by known samples on embeddings, by the shadow model or by nothing on posteriors."""
+        attack = choice.build(self.seed)
+        split, victim = self.target.split, self._extracted(attack, self.target)
+        if attack.outputs == (EMBEDDING,):
+            rng = np.random.default_rng([self.seed, 7])
+            return estimate_auc(*score_partial(attack.over_draws, victim.features(attack), split, rng).sides)
+        if attack.unfitted:
+            cell = make_unfitted_cell(attack, split, victim, None, self.seed)
+        else:
+            shadow = Shadow(attack, self._extracted(attack, self.shadow), self.shadow.split.member)
+            cell = make_shadow_cell(attack, split, victim, None, shadow, self.seed)
+        return estimate_auc(*cell.scored.sides)
+
+    def _extracted(self, attack: Attack, model: Model) -> Extracted:
+        assert attack.reading is not None
+        ids = model.split.sample_id
+        folder = model.asked(attack.reading, ids).folder
+        return read_extracted([folder], ids, self._evidence(attack.reading, model))
+
+    def _evidence(self, reading: Reading, model: Model) -> EvidenceFiles:
+        lesson = model.asked(reading, model.distillation)
+        return EvidenceFiles(
+            dataset=BASKETS,
+            output=reading.asked.outputs[0],
+            sequence=self._sequence(reading, model, lesson),
+            references=self._references(reading, model, lesson),
+            population=lesson if reading.population else None,
+        )
+
+    def _sequence(self, reading: Reading, model: Model, lesson: Asked) -> Path | None:
+        if reading.distillation is None:
+            return None
+        judged = model.asked(reading, model.split.sample_id)
+        folder = model.folder / digest_json(repr(reading.distillation))[:16]
+        work = DistillationWork("", reading.distillation, PERCEPTRON, lesson, judged, model.seed, folder, folder.name)
+        if not work.finished:
+            work.run()
+        return work.result
+
+    def _references(self, reading: Reading, model: Model, lesson: Asked) -> ReferenceFiles | None:
+        wanted = reading.references
+        if wanted is None:
+            return None
+        owned = Samples(BASKETS, self.target.split.sample_id)
+        theirs = Samples(BASKETS, np.concatenate([self.theirs.sample_id, self.theirs.distillation]))
+        own = self.folder if wanted.kind == "trained" else model.folder
+        folder, asked = own / digest_json([wanted.kind, wanted.online])[:16], (owned, theirs)
+        for number in range(wanted.count):
+            work: TrainedReference | DistilledReference
+            if wanted.kind == "trained":
+                pool = owned if wanted.online else theirs
+                work = TrainedReference("", number, self.brought, pool, asked, self.seed, folder)
+            else:
+                options = wanted.distillation
+                work = DistilledReference("", number, options, PERCEPTRON, lesson, asked, model.seed, folder)
+            if not work.finished:
+                work.run()
+        return ReferenceFiles(folder, wanted.count)
+
+
+def small(name: str, references: int, distillation: Mapping[str, Any], epochs: int | None) -> AttackChoice:
+    """An attack with few references, a short distillation and, where it learns epoch by epoch, few epochs."""
+    usual = AttackChoice(name).build(0)
+    reading = usual.reading
+    assert reading is not None
+    options: dict[str, Any] = {}
+    if reading.distillation is not None:
+        options["distillation"] = distillation
+    if reading.references is not None:
+        of_imitations = {"distillation": distillation} if reading.references.kind == "distilled" else {}
+        options["references"] = {"count": references, **of_imitations}
+    learned = {"epochs": epochs} if epochs is not None and hasattr(usual.inference, "epochs") else {}
+    return AttackChoice(name, options, inference_options=learned)
+
+
+@pytest.fixture(scope="session")
+def audits(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, list[Estimate]]]:
+    """The AUC of every named attack on a fresh partition and fresh models for every seed."""
+
+    def run(
+        names: Sequence[str],
+        seeds: int,
+        *,
+        overfitted: bool,
+        training: int,
+        references: int,
+        distillation: Mapping[str, Any],
+        epochs: int | None = None,
+    ) -> dict[str, list[Estimate]]:
+        folder = tmp_path_factory.mktemp("worlds")
+        brought = replace(UPBRINGING, epochs=training)
+        worlds = [World(seed, folder / str(seed), brought, overfitted) for seed in range(seeds)]
+        choices = {name: small(name, references, distillation, epochs) for name in names}
+        return {name: [world.auc(choice) for world in worlds] for name, choice in choices.items()}
+
+    return run

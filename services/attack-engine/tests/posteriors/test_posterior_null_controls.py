@@ -1,0 +1,34 @@
+"""Every attack with a reading, from end to end: nothing on an untrained victim, much on an overfitted one."""
+
+import pytest
+
+from leakscope.attack_engine.attacks import ATTACKS
+
+SEEDS, AT_LEAST, TRAINED = 20, 18, 3
+NAMES = [entry.name for entry in ATTACKS if entry.value.has_reading]
+
+
+@pytest.fixture(scope="module")
+def on_untrained(audits):
+    small = {"references": 4, "distillation": {"epochs": 4, "batch_size": 20}, "epochs": 20}
+    return audits(NAMES, SEEDS, overfitted=False, training=15, **small)
+
+
+@pytest.fixture(scope="module")
+def on_overfitted(audits):
+    small = {"references": 8, "distillation": {"epochs": 12, "batch_size": 20}}
+    return audits(NAMES, TRAINED, overfitted=True, training=40, **small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_chance_lies_inside_the_interval_of_nearly_every_seed(name, on_untrained):
+    held = [estimate.interval.contains(0.5) for estimate in on_untrained[name]]
+    assert sum(held) >= AT_LEAST, [round(estimate.value, 2) for estimate in on_untrained[name]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_members_of_an_overfitted_victim_are_found(name, on_overfitted):
+    found = [(estimate.value, estimate.interval.low) for estimate in on_overfitted[name]]
+    assert all(value > 0.6 and low > 0.5 for value, low in found), found
