@@ -233,3 +233,16 @@ def test_evidence_that_is_not_there_is_the_callers_mistake() -> None:
             read(name, {}, Evidence(LABEL))
     with pytest.raises(ValueError, match="supervisedmi has no reading"):
         built("supervisedmi").read(EVIDENCE)
+
+
+def test_inference_options_change_what_they_name_and_nothing_else():
+    choice = AttackChoice("rmia-online", inference_options={"threshold": 0.7})
+    assert choice.build(0).inference == Fixed(threshold=0.7)
+    short = AttackChoice("encodermi", inference_options={"epochs": 3}).build(0).inference
+    assert short == replace(AttackChoice("encodermi").build(0).inference, epochs=3)
+
+
+@pytest.mark.parametrize(("name", "online"), [("lira-online", False), ("lira", True), ("rmia", True)])
+def test_references_that_do_not_fit_the_decision_are_refused(name, online):
+    with pytest.raises(UsageError, match="Name the other form"):
+        AttackChoice(name, {"references": {"online": online}}).build(0)

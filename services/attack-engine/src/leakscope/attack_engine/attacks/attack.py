@@ -1,7 +1,7 @@
 """An attack: signals, and the inference model that reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -148,13 +148,27 @@ class AttackChoice:
         if len(parts) > 1:
             raise UsageError(f"{self.name!r}: attacks that prepare something of an endpoint cannot be joined with '+'.")
         reading = cast(Reading, signals[0])
+        self._check_references(inference, reading)
         return Attack(*words, (reading.asked,), self._for_channels(inference, reading), curves, reading)
 
     def _inference(self, definition: AttackDefinition) -> InferenceModel:
         if not self.inference and not self.inference_options:
             return definition.inference
-        kind = INFERENCE.get(self.inference) if self.inference else type(definition.inference)
-        return from_mapping(kind, self.inference_options, f"inference of {self.name}")
+        where = f"inference of {self.name}"
+        if self.inference:
+            return from_mapping(INFERENCE.get(self.inference), self.inference_options, where)
+        usual = asdict(cast(Any, definition.inference))
+        return from_mapping(type(definition.inference), {**usual, **self.inference_options}, where)
+
+    def _check_references(self, inference: InferenceModel, reading: Reading) -> None:
+        """Online references know the audited samples and not the shadow's, so nothing can be fitted with them."""
+        known_beforehand = isinstance(inference, Fixed)
+        if reading.references is not None and reading.references.online != known_beforehand:
+            needed = "online references" if known_beforehand else "references that are not online"
+            raise UsageError(
+                f"{self.name} decides by {'a threshold known beforehand' if known_beforehand else 'a fit'}: it needs "
+                f"{needed}. Name the other form of the attack (such as lira or lira-online)."
+            )
 
     def _for_channels(self, inference: InferenceModel, reading: Reading) -> InferenceModel:
         """A model of sequences, for as many metrics a step as the reading gives."""
