@@ -7,6 +7,7 @@ import timm
 import torch
 
 from leakscope.attack_engine.attacks import ATTACKS, AttackChoice
+from leakscope.attack_engine.attacks.answers import PlainAnswer
 from leakscope.attack_engine.attacks.energies import (
     gaussian_energy,
     gaussian_references,
@@ -25,7 +26,8 @@ from leakscope.core.views.augmentations import PRESETS
 from leakscope.core.views.part_crops import draw_part_crops, part_crops
 
 SIGNALS = [
-    *dict.fromkeys(entry.value.signal() for entry in ATTACKS),
+    *dict.fromkeys(entry.value.signal() for entry in ATTACKS if not entry.value.has_reading),
+    PlainAnswer("embedding"),
     PartCropSignal(crops=8, parts="adaptive"),
     PartCropSignal(crops=8, feature_map="tiles"),
     PartCropSignal(crops=8, fresh=3),

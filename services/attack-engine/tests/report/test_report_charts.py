@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakscope.attack_engine.evaluation.results import (
@@ -97,6 +97,7 @@ def test_histograms_show_shares_of_unequal_sides(findings: Findings) -> None:
     assert "members 25.0" in chart
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=60))
 def test_few_scores_get_few_bins_and_none_is_lost(counts: list[tuple[int, int]]) -> None:
     members, non_members = (tuple(side) for side in zip(*counts, strict=True))
