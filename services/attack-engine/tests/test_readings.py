@@ -14,7 +14,7 @@ from leakscope.attack_engine.attacks.posteriors.bavaria import bavaria_offline, 
 from leakscope.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
 from leakscope.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
 from leakscope.attack_engine.attacks.posteriors.metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
-from leakscope.attack_engine.attacks.posteriors.rmia import rmia
+from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
 from leakscope.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
 from leakscope.attack_engine.distillation.options import Distillation
 from leakscope.core.errors import UsageError
@@ -34,6 +34,7 @@ def said(samples: int) -> ReferenceScores:
 
 OTHERS = Population(RNG.dirichlet(np.ones(CLASSES), size=25).astype(np.float32), RNG.integers(0, CLASSES, 25), said(25))
 SAID = said(SAMPLES)
+SLOPE = in_average_slope(SAID.phi, SAID.inside)
 EVIDENCE = Evidence(LABEL, POSTERIOR, SEQUENCE, METRICS, SAID, OTHERS)
 PHI = scaled_logit(POSTERIOR, LABEL)
 
@@ -111,7 +112,10 @@ COMPARED = {
         lambda: loss_quantile(loss_of_phi(PHI), loss_of_phi(SAID.phi), ~SAID.inside, distribution="gaussian"),
     ),
     "rmia": ({"a": 0.2, "gamma": 1.5}, lambda: compared_with_others(offline=True, a=0.2, gamma=1.5)),
-    "rmia-online": ({}, lambda: compared_with_others(offline=False, gamma=2.0)),
+    "rmia-online": (
+        {},
+        lambda: compared_with_others(offline=False, a=in_average_slope(SAID.phi, SAID.inside), gamma=2.0),
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from leakscope.attack_engine.attacks.posteriors.bavaria import bavaria_offline, 
 from leakscope.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
 from leakscope.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
 from leakscope.attack_engine.attacks.posteriors.metrics import loss_of_phi
-from leakscope.attack_engine.attacks.posteriors.rmia import rmia
+from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
 from leakscope.core.errors import DataError
 
 Attack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -228,3 +228,14 @@ def test_online_attacks_need_references_trained_on_the_sample() -> None:
         lira_offline(phi[:, None], references[:1, :, None], inside[:1] & False, variance="global")
     with pytest.raises(ValueError, match="RMIA compares with a population"):
         rmia(phi, references, inside, phi[:0], references[:, :0], inside[:, :0], offline=True)
+
+
+def test_the_slope_of_in_averages_is_found_where_there_is_one() -> None:
+    rng = np.random.default_rng(0)
+    outside = rng.uniform(0.05, 0.6, 50)
+    inside = 0.8 * outside + 0.2
+    probability = np.stack([outside, inside, outside, inside])
+    rows = np.array([False, True, False, True])[:, None].repeat(50, axis=1)
+    assert in_average_slope(np.log(probability / (1 - probability)), rows) == pytest.approx(0.8)
+    with pytest.raises(DataError, match="IN reference models"):
+        in_average_slope(probability, np.zeros_like(rows))

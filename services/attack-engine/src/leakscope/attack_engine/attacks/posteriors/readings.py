@@ -17,7 +17,7 @@ from leakscope.attack_engine.attacks.posteriors.metrics import (
     posterior_metrics,
     scaled_logit,
 )
-from leakscope.attack_engine.attacks.posteriors.rmia import rmia
+from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
 from leakscope.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
 from leakscope.attack_engine.attacks.signal import Signal, Values
 from leakscope.attack_engine.distillation.options import Distillation
@@ -183,7 +183,7 @@ class Rmia(PosteriorReading):
 
     Attributes:
         references: offline, or online where they may see the audited samples.
-        a: slope of the offline approximation, in [0, 1].
+        a: slope of the offline approximation, in [0, 1]; online it is what the audited samples' references show.
         gamma: what a ratio must reach.
     """
 
@@ -213,7 +213,7 @@ class Rmia(PosteriorReading):
             others.references.phi,
             others.references.inside,
             offline=not self.references.online,
-            a=self.a,
+            a=in_average_slope(said.phi, said.inside) if self.references.online else self.a,
             gamma=self.gamma,
         )
         return one_draw(share[:, None])

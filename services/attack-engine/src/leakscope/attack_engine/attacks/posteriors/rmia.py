@@ -55,6 +55,26 @@ def rmia(
     return reached / float(others.size)
 
 
+def in_average_slope(references: NDArray[np.floating], inside: Flags) -> float:
+    """The slope a, in [0, 1], with which a p_OUT + (1 - a) comes nearest to p_IN over samples that have both averages.
+
+    For the population of an online attack that no reference was trained on: least squares through (1, 1).
+
+    Args:
+        references: scaled logits of each reference model, [K, S].
+        inside: bool [K, S], whether the reference was trained on the sample.
+
+    Raises:
+        DataError: a sample has no IN or no OUT reference.
+    """
+    require_references(inside, 1, "IN")
+    require_references(~inside, 1, "OUT")
+    probability = probability_of_phi(references)[..., None]
+    missing_in, missing_out = (1.0 - moments(probability, chosen).mean for chosen in (inside, ~inside))
+    slope = float((missing_in * missing_out).sum() / max(float(np.square(missing_out).sum()), 1e-12))
+    return min(1.0, max(0.0, slope))
+
+
 def _ratio(
     phi: NDArray[np.floating], references: NDArray[np.floating], inside: Flags, *, offline: bool, a: float
 ) -> Floats:
