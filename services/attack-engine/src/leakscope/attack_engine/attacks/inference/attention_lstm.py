@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
 from leakscope.attack_engine.attacks.inference.sequence import require_steps, steps_of
-from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Schedule, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import DecayingTraining, NetworkScorer, drawn_generator, train
 
 _ROWS = 2000
 
@@ -57,7 +57,7 @@ class AttentionScorer(NetworkScorer):
 
 
 @dataclass(frozen=True)
-class AttentionLstm:
+class AttentionLstm(DecayingTraining):
     """Attention-based LSTM on sequences of metrics (SeqMIA, CCS 2024, and its code).
 
     A signal of T * channels entries is read step after step. Entries are standardised one by one, as everywhere here;
@@ -66,20 +66,12 @@ class AttentionLstm:
     Attributes:
         channels: metrics a step, M.
         hidden: size of the state.
-        epochs: passes over the larger side.
-        batch: samples a batch, half of them members.
-        learning_rate, weight_decay: of Adam.
-        decay, decay_every: the learning rate's factor after every so many epochs.
     """
 
     channels: int = 5
     hidden: int = 50
     epochs: int = 150
-    batch: int = 100
     learning_rate: float = 0.01
-    weight_decay: float = 1e-4
-    decay: float = 0.9
-    decay_every: int = 10
 
     def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> AttentionScorer:
         """Fit on float32 [S, T * channels]; initial weights and batches are drawn from `rng`.
@@ -90,8 +82,5 @@ class AttentionLstm:
         require_steps(signals.shape[1], self.channels)
         standardise = Standardiser.of(signals)
         network = AttentionNetwork(self.channels, self.hidden, drawn_generator(rng))
-        schedule = Schedule(
-            self.epochs, self.batch, self.learning_rate, self.weight_decay, self.decay, self.decay_every
-        )
-        trained = train(network, standardise.tensor(signals), member, rng, schedule)
+        trained = train(network, standardise.tensor(signals), member, rng, self)
         return AttentionScorer(standardise, trained, rows=_ROWS)

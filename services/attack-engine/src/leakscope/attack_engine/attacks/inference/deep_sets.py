@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
-from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Schedule, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
 class SetNetwork(nn.Module):
@@ -29,25 +29,17 @@ class SetNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class DeepSets:
+class DeepSets(Training):
     """Set-based inference (EncoderMI, CCS 2021): binary cross-entropy and Adam on balanced batches.
 
     Attributes:
         width: of every hidden layer.
-        epochs: passes over the larger side.
-        batch: samples a batch, half of them members.
-        learning_rate, weight_decay: of Adam.
     """
 
     width: int = 32
-    epochs: int = 100
-    batch: int = 100
-    learning_rate: float = 1e-3
-    weight_decay: float = 5e-4
 
     def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
         standardise = Standardiser.of_all(signals)
         network = SetNetwork(self.width, drawn_generator(rng))
-        schedule = Schedule(self.epochs, self.batch, self.learning_rate, self.weight_decay)
-        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, schedule))
+        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))

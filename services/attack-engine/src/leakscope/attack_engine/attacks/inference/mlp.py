@@ -7,32 +7,24 @@ import numpy as np
 from torch import nn
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
-from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Schedule, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
 @dataclass(frozen=True)
-class Mlp:
+class Mlp(Training):
     """MLP with weights from N(0, 0.01^2), zero biases, binary cross-entropy and Adam (PartCrop, Sec. 5 and its code).
 
     Attributes:
         hidden: widths of the hidden layers.
-        epochs: passes over the larger side.
-        batch: samples a batch, half of them members.
-        learning_rate, weight_decay: of Adam.
     """
 
     hidden: tuple[int, ...] = (512, 256, 128)
-    epochs: int = 100
-    batch: int = 100
-    learning_rate: float = 1e-3
-    weight_decay: float = 5e-4
 
     def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
         standardise = Standardiser.of(signals)
         network = self._network(signals.shape[1], rng)
-        schedule = Schedule(self.epochs, self.batch, self.learning_rate, self.weight_decay)
-        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, schedule))
+        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))
 
     def _network(self, features: int, rng: np.random.Generator) -> nn.Sequential:
         generator = drawn_generator(rng)

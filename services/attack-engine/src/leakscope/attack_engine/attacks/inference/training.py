@@ -42,22 +42,41 @@ class NetworkScorer:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Adam with binary cross-entropy on balanced batches.
+class Training:
+    """What every neural inference model lets its user set: Adam with binary cross-entropy on balanced batches.
 
     Attributes:
         epochs: passes over the larger side.
         batch: samples a batch, half of them members.
         learning_rate, weight_decay: of Adam.
+    """
+
+    epochs: int = 100
+    batch: int = 100
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        del epoch
+        return self.learning_rate
+
+
+@dataclass(frozen=True)
+class DecayingTraining(Training):
+    """A training whose learning rate falls.
+
+    Attributes:
         decay, decay_every: the learning rate's factor after every so many epochs.
     """
 
-    epochs: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    decay: float = 1.0
-    decay_every: int = 1
+    weight_decay: float = 1e-4
+    decay: float = 0.9
+    decay_every: int = 10
+
+    def rate(self, epoch: int) -> float:
+        """See `Training.rate`."""
+        return self.learning_rate * self.decay ** (epoch // self.decay_every)
 
 
 def train(
@@ -65,16 +84,16 @@ def train(
     inputs: torch.Tensor,
     member: Membership,
     rng: np.random.Generator,
-    schedule: Schedule,
+    training: Training,
 ) -> nn.Module:
     """Train `network` ([B, K] to logits [B]) on inputs float32 [S, K]; batches from `rng`; in eval mode when done."""
     targets = torch.from_numpy(member.astype(np.float32))
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
     with using_threads(1):  # more threads cost such small layers more than they give, and change the rounding
-        for epoch in range(schedule.epochs):
+        for epoch in range(training.epochs):
             for group in optimiser.param_groups:
-                group["lr"] = schedule.learning_rate * schedule.decay ** (epoch // schedule.decay_every)
-            for rows in balanced_batches(member, schedule.batch, rng):
+                group["lr"] = training.rate(epoch)
+            for rows in balanced_batches(member, training.batch, rng):
                 chosen = torch.from_numpy(rows)
                 loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[chosen]), targets[chosen])
                 optimiser.zero_grad()

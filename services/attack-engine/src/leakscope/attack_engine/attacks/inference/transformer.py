@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
 from leakscope.attack_engine.attacks.inference.sequence import require_steps, steps_of
-from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Schedule, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import DecayingTraining, NetworkScorer, drawn_generator, train
 from leakscope.core.errors import UsageError
 
 _ROWS = 2000
@@ -47,7 +47,7 @@ def sinusoids(steps: int, width: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SequenceTransformer:
+class SequenceTransformer(DecayingTraining):
     """Transformer encoder on sequences of metrics (SeqMIA, CCS 2024, Table 5, which gives no sizes).
 
     Attributes:
@@ -55,22 +55,12 @@ class SequenceTransformer:
         width: of a step's embedding, even.
         heads: of attention; they share the width evenly.
         layers: encoder blocks.
-        epochs: passes over the larger side.
-        batch: samples a batch, half of them members.
-        learning_rate, weight_decay: of Adam.
-        decay, decay_every: the learning rate's factor after every so many epochs.
     """
 
     channels: int = 5
     width: int = 32
     heads: int = 2
     layers: int = 1
-    epochs: int = 100
-    batch: int = 100
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    decay: float = 0.9
-    decay_every: int = 10
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built. Raises `UsageError`."""
@@ -86,8 +76,5 @@ class SequenceTransformer:
         steps = require_steps(signals.shape[1], self.channels)
         standardise = Standardiser.of(signals)
         network = TransformerNetwork(self.channels, steps, self.width, self.heads, self.layers, drawn_generator(rng))
-        schedule = Schedule(
-            self.epochs, self.batch, self.learning_rate, self.weight_decay, self.decay, self.decay_every
-        )
-        trained = train(network, standardise.tensor(signals), member, rng, schedule)
+        trained = train(network, standardise.tensor(signals), member, rng, self)
         return NetworkScorer(standardise, trained, rows=_ROWS)
