@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_the_lstm_equals_its_formulas_step_by_step() -> None:
         margin, weights = naive_margin(scorer.network, row.reshape(STEPS, CHANNELS))
         assert scores[s] == pytest.approx(margin, abs=1e-5)
         np.testing.assert_allclose(attention[s], weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_sequences_are_read_as_they_are_unless_asked_otherwise(model: InferenceModel) -> None:
+    known, member = ordered(np.random.default_rng(5), 40)
+    known[:, 0] = 1e3 * known[:, 0] + 7
+    as_they_are = model.fit(known, member, np.random.default_rng(0))
+    np.testing.assert_array_equal(as_they_are.standardise(known), known.astype(np.float64))
+    centred = replace(model, standardise=True).fit(known, member, np.random.default_rng(0)).standardise(known)
+    np.testing.assert_allclose(centred, (known - known.mean(axis=0)) / known.std(axis=0), atol=1e-4)
 
 
 def test_positions_are_the_papers_sinusoids() -> None:

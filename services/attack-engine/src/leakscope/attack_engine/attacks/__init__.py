@@ -1,5 +1,7 @@
 """Attacks by name. Adding one: its file, its test, one entry here."""
 
+from dataclasses import replace
+
 from leakscope.attack_engine.attacks.attack import ATTACKS, Attack, AttackChoice, AttackDefinition
 from leakscope.attack_engine.attacks.disagreement import IMITATION, DisagreementSequence
 from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
@@ -104,14 +106,14 @@ ATTACKS.add(
 )
 ATTACKS.add(
     "seqmia-encoder",
-    AttackDefinition(DisagreementSequence, AttentionLstm(), options={"distillation": IMITATION}),
+    AttackDefinition(DisagreementSequence, AttentionLstm(standardise=True), options={"distillation": IMITATION}),
     summary="disagreement of distilled snapshots with the encoder, in order",
     source="after SeqMIA, CCS 2024",
     needs={**_DISTILLED, "outputs": "embedding or feature_map", "shadows": "one, or known samples"},
 )
 ATTACKS.add(
     "trajectorymia",
-    AttackDefinition(MetricSequence, _PAPER_MLP, options={"metrics": ("loss",)}),
+    AttackDefinition(MetricSequence, replace(_PAPER_MLP, standardise=False), options={"metrics": ("loss",)}),
     summary="losses over distilled snapshots, as a set",
     source=_TRAJECTORY,
     needs=_DISTILLED,

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals
 from leakscope.attack_engine.attacks.inference.sequence import require_steps, steps_of
-from leakscope.attack_engine.attacks.inference.training import DecayingTraining, NetworkScorer, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import NetworkScorer, SequenceTraining, drawn_generator, train
 
 _ROWS = 2000
 
@@ -57,11 +57,11 @@ class AttentionScorer(NetworkScorer):
 
 
 @dataclass(frozen=True)
-class AttentionLstm(DecayingTraining):
+class AttentionLstm(SequenceTraining):
     """Attention-based LSTM on sequences of metrics (SeqMIA, CCS 2024, and its code).
 
-    A signal of T * channels entries is read step after step. Entries are standardised one by one, as everywhere here;
-    the paper's are raw. Cross-entropy on two logits is binary cross-entropy on their margin.
+    A signal of T * channels entries is read step after step. Cross-entropy on two logits is binary cross-entropy on
+    their margin.
 
     Attributes:
         channels: metrics a step, M.
@@ -80,7 +80,7 @@ class AttentionLstm(DecayingTraining):
             UsageError: the signals are no whole number of steps.
         """
         require_steps(signals.shape[1], self.channels)
-        standardise = Standardiser.of(signals)
+        standardise = self.standardiser(signals)
         network = AttentionNetwork(self.channels, self.hidden, drawn_generator(rng))
         trained = train(network, standardise.tensor(signals), member, rng, self)
         return AttentionScorer(standardise, trained, rows=_ROWS)

@@ -1,4 +1,4 @@
-"""What an inference model is, and the standardisation that every one of them starts with."""
+"""What an inference model is, and the standardisation that most of them start with."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -61,6 +61,11 @@ class Standardiser:
     def of_all(cls, signals: Signals) -> "Standardiser":
         """Statistics of all entries of `signals` [S, K] together, for a model that treats them alike."""
         return cls.of(signals.reshape(-1, 1))
+
+    @classmethod
+    def off(cls) -> "Standardiser":
+        """Leaves signals as they are."""
+        return cls(np.zeros(1), np.ones(1))
 
     def __call__(self, signals: Signals) -> NDArray[np.float64]:
         """Standardised signals float64 [S, K]."""

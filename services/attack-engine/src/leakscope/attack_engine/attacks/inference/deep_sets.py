@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals
 from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
@@ -40,6 +40,6 @@ class DeepSets(Training):
 
     def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
-        standardise = Standardiser.of_all(signals)
+        standardise = self.standardiser(signals, together=True)
         network = SetNetwork(self.width, drawn_generator(rng))
         return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals
 from leakscope.attack_engine.attacks.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
@@ -22,7 +22,7 @@ class Mlp(Training):
 
     def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
-        standardise = Standardiser.of(signals)
+        standardise = self.standardiser(signals)
         network = self._network(signals.shape[1], rng)
         return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))
 

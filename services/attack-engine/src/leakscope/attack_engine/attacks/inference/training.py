@@ -14,11 +14,11 @@ from leakscope.core.threads import using_threads
 
 @dataclass(frozen=True)
 class NetworkScorer:
-    """Scores are logits of a network that reads standardised signals.
+    """Scores are logits of a network.
 
     Attributes:
-        standardise: of the fitted samples.
-        network: standardised signals float32 [B, K] to logits [B].
+        standardise: what signals are read through.
+        network: signals read through it, float32 [B, K] to logits [B].
         threshold: its own decision.
         rows: samples in memory at once; None for all.
     """
@@ -35,7 +35,7 @@ class NetworkScorer:
         return scores
 
     def inputs(self, signals: Signals) -> Iterator[torch.Tensor]:
-        """Standardised signals, `rows` at a time; at least one part."""
+        """Signals as the network reads them, `rows` at a time; at least one part."""
         inputs, step = self.standardise.tensor(signals), self.rows or max(1, len(signals))
         for start in range(0, max(1, len(inputs)), step):
             yield inputs[start : start + step]
@@ -49,12 +49,20 @@ class Training:
         epochs: passes over the larger side.
         batch: samples a batch, half of them members.
         learning_rate, weight_decay: of Adam.
+        standardise: whether signals are centred and scaled by the known samples before they are read.
     """
 
     epochs: int = 100
     batch: int = 100
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
+    standardise: bool = True
+
+    def standardiser(self, signals: Signals, *, together: bool = False) -> Standardiser:
+        """What signals float32 [S, K] are read through: each entry by itself, or all `together`."""
+        if not self.standardise:
+            return Standardiser.off()
+        return Standardiser.of_all(signals) if together else Standardiser.of(signals)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
@@ -63,14 +71,17 @@ class Training:
 
 
 @dataclass(frozen=True)
-class DecayingTraining(Training):
-    """A training whose learning rate falls.
+class SequenceTraining(Training):
+    """SeqMIA's training on sequences of metrics (CCS 2024, its code): as they are, at a learning rate that falls.
+
+    Standardised, every metric weighs the same at every step, and what a metric's own scale kept small is overfitted to.
 
     Attributes:
         decay, decay_every: the learning rate's factor after every so many epochs.
     """
 
     weight_decay: float = 1e-4
+    standardise: bool = False
     decay: float = 0.9
     decay_every: int = 10
 

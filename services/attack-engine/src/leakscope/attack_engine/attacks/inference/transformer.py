@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals, Standardiser
+from leakscope.attack_engine.attacks.inference.base import Membership, Signals
 from leakscope.attack_engine.attacks.inference.sequence import require_steps, steps_of
-from leakscope.attack_engine.attacks.inference.training import DecayingTraining, NetworkScorer, drawn_generator, train
+from leakscope.attack_engine.attacks.inference.training import NetworkScorer, SequenceTraining, drawn_generator, train
 from leakscope.core.errors import UsageError
 
 _ROWS = 2000
@@ -47,7 +47,7 @@ def sinusoids(steps: int, width: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SequenceTransformer(DecayingTraining):
+class SequenceTransformer(SequenceTraining):
     """Transformer encoder on sequences of metrics (SeqMIA, CCS 2024, Table 5, which gives no sizes).
 
     Attributes:
@@ -74,7 +74,7 @@ class SequenceTransformer(DecayingTraining):
             UsageError: the signals are no whole number of steps.
         """
         steps = require_steps(signals.shape[1], self.channels)
-        standardise = Standardiser.of(signals)
+        standardise = self.standardiser(signals)
         network = TransformerNetwork(self.channels, steps, self.width, self.heads, self.layers, drawn_generator(rng))
         trained = train(network, standardise.tensor(signals), member, rng, self)
         return NetworkScorer(standardise, trained, rows=_ROWS)
