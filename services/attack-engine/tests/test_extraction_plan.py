@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from leakscope.attack_engine.attacks.answers import PlainAnswer
 from leakscope.attack_engine.attacks.partcrop import PartCropSignal
 from leakscope.attack_engine.attacks.signal import SignalBatch
 from leakscope.attack_engine.endpoints import Endpoint, EndpointSpec
 from leakscope.attack_engine.extraction import ExtractionPlan, plan_extraction, plan_table, read_signals
 from leakscope.attack_engine.extraction.plan import signal_key
-from leakscope.attack_engine.extraction.shards import make_shards
+from leakscope.attack_engine.extraction.shards import make_shards, samples_per_shard
 from leakscope.attack_engine.extraction.store import SignalStore, write_shard
 from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
 from leakscope.core.datasets import DatasetSpec, Ids, Images
@@ -44,6 +45,22 @@ def test_shards_hold_each_sample_once_and_stay_as_they_are(ids: set[int], size: 
     left = ids - {i for shard in finished for i in shard.ids}
     assert make_shards(left, size) == tuple(shard for shard in shards if shard not in finished)
     assert len({shard.name for shard in shards}) == len(shards)
+
+
+@pytest.mark.parametrize(
+    ("queries", "answer_bytes", "samples"),
+    [(1, 400, 1024), (1, 600_000, 111), (1, 10**9, 64), (10, 2048, 102), (129, 2048, 64)],
+)
+def test_cheap_signals_come_in_larger_shards(queries: int, answer_bytes: int, samples: int) -> None:
+    assert samples_per_shard(queries, answer_bytes) == samples
+
+
+def test_a_signal_that_asks_once_is_planned_in_one_shard(tiny_bundle: Path, tmp_path: Path) -> None:
+    plan = _plan(tiny_bundle, tmp_path, signals=[PlainAnswer("embedding")], sample_ids=np.arange(200), shard_size=None)
+    (shard,) = plan.signals[0].shards
+    assert len(shard.ids) == 200
+    _run(plan)
+    assert read_signals(plan.signals[0].folder, np.arange(200)).values.shape[0] == 200
 
 
 def test_the_plan_counts_before_anything_is_asked(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -132,6 +149,23 @@ def test_a_key_depends_on_signal_endpoint_and_data(tiny_bundle: Path) -> None:
     }
     assert len(keys) == 4
     assert signal_key(_SIGNAL, replace(card, url="grpc://elsewhere:1"), "data") in keys
+
+
+def test_a_key_depends_on_the_signals_own_code_and_on_no_inference_model(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EndpointSpec(f"local:{tiny_bundle}").open() as endpoint:
+        card = endpoint.card
+    source = Path.read_bytes
+
+    def key_when(changed: str) -> str:
+        monkeypatch.setattr(Path, "read_bytes", lambda path: source(path) + b"#" * (path.name == changed))
+        return signal_key(PlainAnswer("embedding"), card, "data")
+
+    now = key_when("nothing")
+    assert key_when("answers.py") != now
+    assert key_when("signal.py") != now
+    assert key_when("mlp.py") == now
 
 
 def test_requests_that_cannot_be(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -35,8 +35,7 @@ def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequ
         EndpointError: a single sample is larger than the endpoint's messages.
     """
     wanted = asked or card.preferred_images
-    answer = sum(4 * prod(card.outputs[name]) for name in outputs if min(card.outputs[name], default=1) > 0)
-    one = max(prod(shape[1:]) * card.bytes_per_value, answer)
+    one = max(prod(shape[1:]) * card.bytes_per_value, answer_bytes(card, outputs))
     by_bytes = (card.max_message_bytes - _OVERHEAD) // one
     if by_bytes < 1:
         raise EndpointError(
@@ -44,6 +43,11 @@ def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequ
             f"{card.url} takes {card.max_message_bytes}: ask it for smaller ones, or raise its message limit."
         )
     return max(1, min(wanted, card.max_images, by_bytes))
+
+
+def answer_bytes(card: EndpointCard, outputs: Sequence[str]) -> int:
+    """Bytes of one sample's answer; an output whose size varies counts nothing."""
+    return sum(4 * prod(card.outputs[name]) for name in outputs if min(card.outputs[name], default=1) > 0)
 
 
 def _described(sample_shape: tuple[int, ...]) -> str:

@@ -10,18 +10,18 @@ import numpy as np
 from leakscope.attack_engine.attacks.signal import Signal
 from leakscope.attack_engine.endpoints.base import EndpointCard
 from leakscope.attack_engine.endpoints.ledger import LedgerSpec
-from leakscope.attack_engine.endpoints.requests import images_per_request
+from leakscope.attack_engine.endpoints.requests import answer_bytes, images_per_request
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
-from leakscope.attack_engine.extraction.shards import SHARD_SIZE, Shard, make_shards
+from leakscope.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
 from leakscope.attack_engine.extraction.store import SignalStore
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
-from leakscope.core.digests import digest_code, digest_json
+from leakscope.core.digests import digest_code, digest_imports, digest_json
 from leakscope.core.errors import UsageError
 from leakscope.core.samples import sample_bytes
 
 _BATCH_BYTES = 64 * 2**20
 LEDGER = "ledger.sqlite"
-_CODE = ("leakscope.attack_engine.attacks", "leakscope.core.views")
+_SIGNALS, _VIEWS = "leakscope.attack_engine.attacks", "leakscope.core.views"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def plan_extraction(
     *,
     budget: int | None = None,
     keep: bool = False,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     images_per_second: float | None = None,
     card: EndpointCard | None = None,
 ) -> ExtractionPlan:
@@ -121,7 +121,7 @@ def plan_extraction(
         folder: where signals, unfinished work and the ledger go; the same folder again resumes.
         budget: images that may be asked in all, over everything in `folder`.
         keep: keep answers for good, for other signals that ask the same.
-        shard_size: samples that are extracted and resumed together.
+        shard_size: samples that are extracted and resumed together; None for as many as suit the signal.
         images_per_second: rate to estimate with; else the one measured on earlier shards.
         card: the endpoint's card, where it is known already; it is then not contacted.
 
@@ -150,24 +150,29 @@ def plan_extraction(
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
-    """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set."""
+    """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set.
+
+    Its code is its own module with the attacks' modules that it imports: whatever else changes in an attack, such as
+    the inference model that reads the signal, asks nothing again.
+    """
     options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
     kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
     described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
-    code = digest_code(*_CODE)
+    code = [digest_imports(type(signal).__module__, _SIGNALS), digest_code(_VIEWS)]
     return digest_json({"signal": described, "code": code, "endpoint": card.identity, "dataset": dataset_digest})
 
 
 def _plan_signal(
-    signal: Signal, data: Dataset, ids: Ids, spec: EndpointSpec, card: EndpointCard, root: Path, shard_size: int
+    signal: Signal, data: Dataset, ids: Ids, spec: EndpointSpec, card: EndpointCard, root: Path, shard_size: int | None
 ) -> SignalPlan:
     key = signal_key(signal, card, data.digest)
     store = SignalStore(root / f"{signal.name}-{key[:16]}")
     wanted = {int(i) for i in ids}
     extracted = wanted & store.sample_ids()
-    shards = make_shards(wanted - extracted, shard_size)
     queries = signal.queries_per_sample(data.sample_shape)
-    batch = max(1, min(shard_size, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
+    together = shard_size or samples_per_shard(queries, answer_bytes(card, signal.outputs))
+    shards = make_shards(wanted - extracted, together)
+    batch = max(1, min(together, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
     kept = sum(store.unfinished_answers(shard).images() for shard in shards)
     size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
