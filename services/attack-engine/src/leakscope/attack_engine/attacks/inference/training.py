@@ -72,9 +72,10 @@ class Training:
 
 @dataclass(frozen=True)
 class SequenceTraining(Training):
-    """SeqMIA's training on sequences of metrics (CCS 2024, its code): as they are, at a learning rate that falls.
+    """SeqMIA's training on sequences of metrics (CCS 2024, and its code), at a learning rate that falls.
 
-    Standardised, every metric weighs the same at every step, and what a metric's own scale kept small is overfitted to.
+    Sequences are read as they are: the paper names no standardisation, and with it every metric weighs the same at
+    every step, so that a small shadow set is overfitted to.
 
     Attributes:
         decay, decay_every: the learning rate's factor after every so many epochs.
