@@ -12,6 +12,7 @@ from leakscope.attack_engine.distillation.options import Output
 from leakscope.core import architectures
 from leakscope.core.encoders import EMBEDDING, POSTERIOR, Encoder
 from leakscope.core.errors import UsageError
+from leakscope.core.memory_format import channels_last
 
 _MEAN, _STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
@@ -64,7 +65,7 @@ class Student(nn.Module):
             torch.manual_seed(seed)
             self.model: Any = timm.create_model(spec.architecture, **arguments)
             self.head = self._new_head(output, answer_shape[-1])
-        self.model.to(memory_format=torch.channels_last)
+        channels_last(self.model)
         self.output = output
         images = len(sample_shape) == 3
         # Borrowed for its way of preparing samples; in a list, so that it is no part of this module.

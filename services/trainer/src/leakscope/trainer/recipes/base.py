@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from leakscope.core import architectures
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, vector_features
+from leakscope.core.memory_format import channels_last
 from leakscope.core.samples import is_vector
 from leakscope.core.views.augmentations import Augmentation, augment
 from leakscope.trainer.members import Members
@@ -63,10 +64,10 @@ class Method(nn.Module, ABC):
             self.outputs = tuple(output for output in self.outputs if output != FEATURE_MAP)
 
     def new_backbone(self) -> nn.Module:
-        """A freshly initialised backbone, channels last: small convolutions then take two thirds of the time."""
+        """A freshly initialised backbone, in the memory format that suits it."""
         architectures.register()
         model: nn.Module = timm.create_model(self.architecture, **self.model_args)
-        return model.to(memory_format=torch.channels_last)
+        return channels_last(model)
 
     @abstractmethod
     def optimiser(self) -> Optimizer:
