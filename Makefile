@@ -14,6 +14,7 @@ MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
+FONTS := Liberation Sans|Arial|Helvetica Neue|Roboto|Noto Sans|Segoe UI
 
 # Nothing here reports home, and nothing is fetched from a model hub once the packages are installed.
 export RAY_USAGE_STATS_ENABLED := 0
@@ -67,15 +68,19 @@ lock: .venv-tools/.ready ## re-make requirements/*.txt, keeping what fits; UPGRA
 	.venv-tools/bin/python requirements/make_lock.py $(UPGRADE)
 
 chromium:
-	@for name in $(CHROMIUM); do command -v $$name >/dev/null 2>&1 && exit 0; done; \
+	@missing=chromium; for name in $(CHROMIUM); do command -v $$name >/dev/null 2>&1 && missing=; done; \
+	browser=$$missing; fc-list 2>/dev/null | grep -qE "$(FONTS)" || missing="$$missing fonts-liberation"; \
+	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then sudo=none; \
 	elif [ "$$(id -u)" = 0 ]; then sudo=; \
 	elif sudo -n true 2>/dev/null; then sudo="sudo -n"; \
 	else sudo=none; fi; \
+	if [ "$$sudo" = none ] && [ -z "$$browser" ]; then \
+	  echo "None of the report's fonts is here ($(FONTS)): its layout is tested in another." >&2; exit 0; fi; \
 	if [ "$$sudo" = none ]; then \
 	  echo "The report's tests need Chromium or Chrome on PATH: install it, then run this again." >&2; exit 1; fi; \
-	echo "Installing Debian's chromium for the report's tests"; \
-	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
+	echo "Installing Debian's $$missing for the report's tests"; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 clean: ## remove caches and build leftovers; keeps environments and runs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .hypothesis

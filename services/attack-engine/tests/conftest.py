@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
+from scipy.stats import binom
 
+from leakscope.attack_engine.evaluation.results import Estimate
 from leakscope.core import architectures
 from leakscope.core.bundles import BundleCard, save_bundle
 
@@ -120,3 +123,20 @@ def served(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     server = Served(tiny_bundle, tmp_path_factory.mktemp("served")).start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def assert_chance() -> Callable[[Sequence[Estimate], int], None]:
+    """Checks the AUCs of one of `attacks` over seeds of a null control.
+
+    As many 95 % intervals hold 0.5 as in 95 % of families of so many attacks, whichever processor rounds them, and
+    their mean lies within four standard errors of 0.5, so that no small bias hides in wide intervals.
+    """
+
+    def check(estimates: Sequence[Estimate], attacks: int) -> None:
+        values = np.array([estimate.value for estimate in estimates])
+        held = sum(estimate.interval.contains(0.5) for estimate in estimates)
+        assert held >= binom.ppf(0.05 / attacks, len(values), 0.95), values.round(2).tolist()
+        assert abs(values.mean() - 0.5) < 4.0 * values.std(ddof=1) / len(values) ** 0.5, values.round(2).tolist()
+
+    return check

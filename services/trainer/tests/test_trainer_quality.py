@@ -64,7 +64,7 @@ SETTINGS = {
     ),
     "supervised": ("digits", 10, {"batch_size": 25}),
     "simclr": ("digits", 10, {"batch_size": 25}),
-    "simsiam": ("digits", 10, {"batch_size": 25, "learning_rate": 0.4}),
+    "simsiam": ("digits", 40, {"batch_size": 25, "learning_rate": 0.4}),
     "swav": ("digits", 10, {"batch_size": 25, "local_views": 0}),
     "vicreg": ("digits", 10, {"batch_size": 25}),
     "cae": ("four kinds", 30, SMALL_VIT | {"learning_rate": 2e-3, "alignment_weight": 1.0}),
