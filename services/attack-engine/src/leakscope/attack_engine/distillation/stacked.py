@@ -12,6 +12,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from leakscope.attack_engine.distillation.convolution import StackableConv2d
 from leakscope.attack_engine.distillation.snapshots import State
 from leakscope.attack_engine.distillation.student import Student
 
@@ -31,7 +32,7 @@ class Chunk:
 
     samples: int = 256
     snapshots: int = 64
-    together: int = 16
+    together: int = 8
 
 
 class StackedSnapshots:
@@ -65,9 +66,16 @@ class StackedSnapshots:
             yield self._together(inputs) if stacked else self._in_turn(inputs)
 
     def _together(self, inputs: Tensor) -> Tensor:
-        one = vmap(partial(functional_call, self._models[0]), in_dims=((0, 0), None))
+        one = vmap(partial(functional_call, self._shell), in_dims=((0, 0), None))
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels cannot be stacked
             return torch.cat([one(stack, (inputs,)).float() for stack in self._stacks])
+
+    @cached_property
+    def _shell(self) -> nn.Module:
+        """The architecture that stacked weights are called with; its own weights do not matter."""
+        shell = copy.deepcopy(self._models[0])
+        StackableConv2d.substitute(shell)
+        return shell
 
     @cached_property
     def _stacks(self) -> list[tuple[Weights, Weights]]:
