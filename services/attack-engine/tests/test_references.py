@@ -1,5 +1,6 @@
 """Reference models: who is a member of which, what is kept of them, and what they say of their members."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from leakscope.attack_engine.distillation.student import Student, StudentSpec
 from leakscope.attack_engine.extraction.shards import make_shards
 from leakscope.attack_engine.extraction.store import SignalStore, write_shard
 from leakscope.attack_engine.references.folds import reference_members
+from leakscope.attack_engine.references.needs import Needs
 from leakscope.attack_engine.references.options import References
 from leakscope.attack_engine.references.score import scaled_logits
 from leakscope.attack_engine.references.store import ReferenceStore, SaidOf
@@ -56,6 +58,27 @@ def test_every_sample_is_in_as_many_references_as_any_other(members: int, parts:
         together = np.concatenate(drawn[cut * parts : (cut + 1) * parts])
         assert sorted(together) == sorted(POOL)
     assert len({one.tobytes() for one in drawn}) == len(drawn)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 7, 12])
+def test_needs_are_met_where_the_design_meets_them(parts: int, count: int) -> None:
+    inside = np.zeros(400, dtype=int)
+    for number in range(count):
+        inside[reference_members(DATASET, POOL, 160 // parts, number, 3)] += 1
+    times = inside[POOL]
+    for needed in range(4):
+        for wanted, found in ((Needs(needed, 0), times), (Needs(0, needed), count - times)):
+            assert wanted.met(parts, count) == (found.min() >= needed)
+            assert replace(wanted, every=False).met(parts, count) == (found.max() >= needed)
+
+
+def test_the_fewest_references_are_the_first_that_suffice() -> None:
+    for parts in (2, 3, 11):
+        for needs in (Needs(), Needs(1, 1), Needs(0, 2), Needs(2, 2), Needs(2, 2, every=False)):
+            fewest = needs.fewest(parts)
+            assert needs.met(parts, fewest)
+            assert not any(needs.met(parts, count) for count in range(2, fewest))
 
 
 def test_parts_are_alike_in_classes() -> None:

@@ -12,6 +12,7 @@ from leakscope.attack_engine.attacks.posteriors.sequences import chosen_metrics
 from leakscope.attack_engine.attacks.signal import Values
 from leakscope.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
 from leakscope.attack_engine.distillation.options import Distillation
+from leakscope.attack_engine.references.needs import Needs
 from leakscope.attack_engine.references.options import References
 from leakscope.core.config import from_mapping
 from leakscope.core.encoders import FEATURE_MAP, POSTERIOR
@@ -31,6 +32,7 @@ class DisagreementSequence:
 
     name = "seqmia-encoder"
     references: ClassVar[References | None] = None
+    needs: ClassVar[Needs] = Needs()
     population: ClassVar[bool] = False
     metrics: tuple[str, ...] = ()
     distillation: Distillation = field(default_factory=lambda: from_mapping(Distillation, IMITATION, "seqmia-encoder"))

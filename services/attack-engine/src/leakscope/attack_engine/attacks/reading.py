@@ -5,6 +5,7 @@ from typing import Protocol
 from leakscope.attack_engine.attacks.evidence import Evidence
 from leakscope.attack_engine.attacks.signal import Signal, Values
 from leakscope.attack_engine.distillation.options import Distillation
+from leakscope.attack_engine.references.needs import Needs
 from leakscope.attack_engine.references.options import References
 
 
@@ -29,6 +30,11 @@ class Reading(Protocol):
     @property
     def references(self) -> References | None:
         """Reference models that have to be there; None for none."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """How many references of each kind its samples need."""
         ...
 
     @property

@@ -7,6 +7,11 @@ from leakscope.core.datasets import Dataset, Ids
 _FOLDS = 11
 
 
+def parts_of(pool: int, members: int) -> int:
+    """Into how many parts of about `members` samples a pool of so many is cut."""
+    return max(2, round(pool / members))
+
+
 def reference_members(dataset: Dataset, pool: Ids, members: int, reference: int, seed: int) -> Ids:
     """The samples that one reference is trained on.
 
@@ -24,7 +29,7 @@ def reference_members(dataset: Dataset, pool: Ids, members: int, reference: int,
     Returns:
         int64, sorted.
     """
-    parts = max(2, round(len(pool) / members))
+    parts = parts_of(len(pool), members)
     cut, part = divmod(reference, parts)
     rng = np.random.default_rng([seed, _FOLDS, cut])
     shuffled = rng.permutation(pool)

@@ -13,6 +13,7 @@ from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
 from leakscope.attack_engine.runs.cells import CellPlan, plan_cells, shadows
 from leakscope.attack_engine.runs.config import Experiment
+from leakscope.attack_engine.runs.enough import require_enough_references
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import fit_cells
 from leakscope.attack_engine.runs.layout import Layout
@@ -40,6 +41,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     """
     layout = Layout(root, experiment.folder)
     jobs = plan_victims(experiment, layout)
+    require_enough_references(experiment, jobs)
     facts = {"experiment": digest_file(source), "scale": experiment.scale, "victims": [job.key for job in jobs]}
     run = open_run(
         default_uri(root), experiment.folder, experiment.title or experiment.name, digest_json(facts), layout.mlflow

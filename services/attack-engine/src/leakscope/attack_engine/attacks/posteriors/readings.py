@@ -21,6 +21,7 @@ from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rm
 from leakscope.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
 from leakscope.attack_engine.attacks.signal import Signal, Values
 from leakscope.attack_engine.distillation.options import Distillation
+from leakscope.attack_engine.references.needs import Needs
 from leakscope.attack_engine.references.options import References
 from leakscope.core.encoders import POSTERIOR
 from leakscope.core.errors import UsageError, unknown_name
@@ -35,6 +36,11 @@ class PosteriorReading:
     distillation: Distillation | None = None
     references: References | None = None
     population: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`."""
+        return Needs()
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,11 @@ class Lira(PosteriorReading):
     references: References = field(default_factory=References)
     variance: Literal["per-sample", "global"] = "per-sample"
 
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`: a variance takes two, or with "global" two of some sample."""
+        return Needs(2 if self.references.online else 0, 2, every=self.variance == "per-sample")
+
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
         phi, said = _compared(evidence)
@@ -149,6 +160,11 @@ class Bavaria(PosteriorReading):
     references: References = field(default_factory=References)
     predictive: Literal["t", "n"] = "t"
 
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`: the prior is estimated from samples that have two."""
+        return Needs(2 if self.references.online else 0, 2, every=False)
+
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
         phi, said = _compared(evidence)
@@ -168,6 +184,11 @@ class EnhancedMia(PosteriorReading):
     name = "enhancedmia"
     references: References = field(default_factory=References)
     distribution: Literal["gaussian", "empirical", "mean"] = "mean"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`."""
+        return Needs(0, 1 if self.distribution == "empirical" else 2)
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: how far down in its own distribution the loss lies."""
@@ -192,6 +213,11 @@ class Rmia(PosteriorReading):
     references: References = field(default_factory=References)
     a: float = 0.3
     gamma: float = 2.0
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`."""
+        return Needs(1 if self.references.online else 0, 1)
 
     def __post_init__(self) -> None:
         if self.references.kind == "distilled":

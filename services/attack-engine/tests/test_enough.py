@@ -1,0 +1,59 @@
+"""Too few reference models are refused before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from leakscope.attack_engine.runs.config import Experiment, load_experiment
+from leakscope.attack_engine.runs.enough import require_enough_references
+from leakscope.attack_engine.runs.experiment import plan_victims, run_experiment
+from leakscope.attack_engine.runs.layout import Layout
+from leakscope.core.config import load_yaml
+from leakscope.core.errors import UsageError
+
+EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))
+MLP = {"architecture": "mlp"}
+SHADOWED = {"shadow_members": 40, "shadow_non_members": 40, "distillation": "rest", "known_fraction": 0.0}
+
+
+def experiment_with(folder: Path, attack: dict[str, Any]) -> tuple[Experiment, Path]:
+    content = {
+        "name": "trial",
+        "datasets": {"d": {"name": "baskets", "options": {"count": 240}}},
+        "splits": {"s": {"dataset": "d", "members": 40, "non_members": 40, **SHADOWED}},
+        "victims": [{"name": "v", "recipe": "supervised", "split": "s", "epochs": 1, "options": MLP}],
+        "attacks": [attack],
+    }
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return load_experiment(path), path
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "parts", "fewest"),
+    [
+        ("lira", 2, 4, 3),
+        ("lira-online", 3, 2, 4),
+        ("enhancedmia-r", 2, 4, 3),
+        ("bavaria-online", 2, 2, 3),
+    ],
+)
+def test_too_few_references_are_refused_before_anything_is_trained(
+    tmp_path: Path, name: str, count: int, parts: int, fewest: int
+) -> None:
+    experiment, path = experiment_with(tmp_path, {"name": name, "options": {"references": {"count": count}}})
+    words = f"{name} on 'v': with {count} .* {parts} parts .* at least {fewest}"
+    with pytest.raises(UsageError, match=words):
+        run_experiment(experiment, path, tmp_path / "runs", Console(quiet=True))
+    assert not list(tmp_path.glob("runs/store/victims/*"))
+    enough, _ = experiment_with(tmp_path, {"name": name, "options": {"references": {"count": fewest}}})
+    require_enough_references(enough, plan_victims(enough, Layout(tmp_path, "trial")))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_of_the_repository_has_enough_at_its_small_scale(path: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
+    require_enough_references(experiment, plan_victims(experiment, Layout(tmp_path, "trial")))
