@@ -121,6 +121,24 @@ def test_an_overfitted_victim_leaks_its_posteriors(first: tuple[Path, list[dict]
             assert audit["evaluation"]["auc"]["interval"]["low"] > 0.5
 
 
+def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Path) -> None:
+    known = EXPERIMENT["splits"]["shadowed"]
+    other = {"name": "baskets", "options": {"count": 400, "features": 60, "classes": 5, "seed": 1}}
+    changed = {
+        "datasets": {"baskets": EXPERIMENT["datasets"]["baskets"], "other": other},
+        "splits": {"known": known, "unknown": {**known, "auxiliary": "other"}},
+        "victims": [{**EXPERIMENT["victims"][0], "name": name, "split": name} for name in ("known", "unknown")],
+        "attacks": [EXPERIMENT["attacks"][0], "mba-m-entropy"],
+        "pairs": False,
+    }
+    audits = run(tmp_path, {**EXPERIMENT, **changed})
+    assert {(one["victim"]["name"], one["attack"], one["shadow"]) for one in audits} == {
+        (name, attack, f"shadow of {name}") for name in ("known", "unknown") for attack in ("seqmia", "mba-m-entropy")
+    }
+    assert [one["queries"]["sent"] for one in audits if one["attack"] == "seqmia"] == [450, 450]
+    assert len(list((tmp_path / "runs" / "store" / "victims").glob("*-untrained"))) == 3  # one victim, two shadows
+
+
 def test_added_references_leave_the_others_and_everything_else_alone(first: tuple[Path, list[dict]]) -> None:
     folder, audits = first
     kept, references = made(folder, "victims", "signals", "distillations", "cells"), made(folder, "references")

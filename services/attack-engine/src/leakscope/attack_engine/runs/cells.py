@@ -61,6 +61,11 @@ class CellPlan:
         return adversary.dataset, adversary.split.distillation
 
     @property
+    def lesson(self) -> str:
+        """The adversary whose samples the encoders are asked about beside the audited ones; see `Case.lesson`."""
+        return "" if self.case is None else self.case.lesson
+
+    @property
     def jobs(self) -> tuple[VictimJob, ...]:
         """The encoders that have to be asked."""
         return (self.job,) if self.shadow is None else (self.job, self.shadow)
@@ -77,9 +82,9 @@ class CellPlan:
 
     def work(self, shop: Workshop, experiment: Experiment) -> CellWork:
         """What a worker needs to fit this cell; what has to be prepared for it is left with `shop`."""
-        own, shadow = shop.gathered[self.job.key], None
+        own, shadow = shop.gathered[self.job.key, self.lesson], None
         if self.shadow is not None and self.shadow_attack is not None:
-            signals = shop.gathered[self.shadow.key]
+            signals = shop.gathered[self.shadow.key, self.lesson]
             shadow = ShadowWork.of(self.shadow_attack, signals, self.shadow.split_path, self._evidence(shop, "shadow"))
         return CellWork.of(
             self.attack,

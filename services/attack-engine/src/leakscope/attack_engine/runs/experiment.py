@@ -122,13 +122,25 @@ def _attack_missing(cells: Sequence[CellPlan], experiment: Experiment, layout: L
     effort = Effort(experiment.workers, experiment.budget, experiment.keep_answers)
     with ray_session(max(experiment.workers, experiment.trainings)):
         gathered = {}
-        for job in {job.key: job for cell in missing for job in cell.jobs}.values():
-            asked = [cell for cell in missing if job.key in {needed.key for needed in cell.jobs}]
-            gathered[job.key] = _ask(job, asked, effort, experiment.seed, layout, console)
+        for (key, lesson), asked in _askings(missing).items():
+            job = next(job for cell in asked for job in cell.jobs if job.key == key)
+            gathered[key, lesson] = _ask(job, asked, effort, experiment.seed, layout, console)
+            gathered.setdefault((key, ""), gathered[key, lesson])
         shop = Workshop(layout, gathered)
         work = [cell.work(shop, experiment) for cell in missing]
         make_missing(shop.missing, console, side_by_side=experiment.trainings)
         fit_cells(work, console)
+
+
+def _askings(cells: Sequence[CellPlan]) -> dict[tuple[str, str], list[CellPlan]]:
+    """The cells that ask an encoder, by its key and their lesson; those without a lesson go with its first."""
+    askings: dict[tuple[str, str], list[CellPlan]] = {}
+    for key in dict.fromkeys(job.key for cell in cells for job in cell.jobs):
+        asking = [cell for cell in cells if key in {job.key for job in cell.jobs}]
+        first = next((cell.lesson for cell in asking if cell.lesson), "")
+        for cell in asking:
+            askings.setdefault((key, cell.lesson or first), []).append(cell)
+    return askings
 
 
 def _ask(

@@ -52,6 +52,12 @@ class Case:
         """Whether the adversary's models are made as the victim is."""
         return self.shadow is None or self.shadow.is_trained_as(self.target)
 
+    @property
+    def lesson(self) -> str:
+        """Digest of the adversary's samples, which victims of the same weights need not share; "" without any."""
+        adversary = self.target.adversary
+        return "" if adversary is None else adversary.split.digest
+
     def job(self, model: Model) -> VictimJob:
         """The encoder that is meant."""
         if model == "shadow":
@@ -85,12 +91,12 @@ class Workshop:
 
     Attributes:
         layout: where things go.
-        gathered: answers by the key of the encoder that gave them.
+        gathered: answers by the key of the encoder that gave them, and the lesson that it was asked about.
         works: by their place on disk.
     """
 
     layout: Layout
-    gathered: Mapping[str, Gathered]
+    gathered: Mapping[tuple[str, str], Gathered]
     works: dict[tuple[Path, int], Work] = field(default_factory=dict)
 
     @property
@@ -193,12 +199,12 @@ class _Prepared:
         return ReferenceFiles(folder, wanted.count)
 
     def _student(self) -> StudentSpec:
-        card = self.shop.gathered[self.case.likeness.key].card
+        card = self.shop.gathered[self.case.likeness.key, self.case.lesson].card
         arguments = json.loads(card["properties"].get(names.MODEL_ARGS, "{}"))
         return StudentSpec(str(card["architecture"]), arguments)
 
     def _asked(self, samples: Samples, *, distillation: bool) -> Asked:
-        gathered = self.shop.gathered[self.job.key]
+        gathered = self.shop.gathered[self.job.key, self.case.lesson]
         side = TWIN if self.model == "twin" else VICTIM
         extraction = gathered.extraction(self.reading.asked, side, distillation=distillation)
         shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
