@@ -11,10 +11,8 @@ from leakscope.attack_engine.runs.config import Experiment, load_experiment
 from leakscope.attack_engine.runs.enough import require_enough_references
 from leakscope.attack_engine.runs.experiment import plan_victims, run_experiment
 from leakscope.attack_engine.runs.layout import Layout
-from leakscope.core.config import load_yaml
 from leakscope.core.errors import UsageError
 
-EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))
 MLP = {"architecture": "mlp"}
 SHADOWED = {"shadow_members": 40, "shadow_non_members": 40, "distillation": "rest", "known_fraction": 0.0}
 
@@ -51,9 +49,3 @@ def test_too_few_references_are_refused_before_anything_is_trained(
     assert not list(tmp_path.glob("runs/store/victims/*"))
     enough, _ = experiment_with(tmp_path, {"name": name, "options": {"references": {"count": fewest}}})
     require_enough_references(enough, plan_victims(enough, Layout(tmp_path, "trial")))
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_experiment_of_the_repository_has_enough_at_its_small_scale(path: Path, tmp_path: Path) -> None:
-    experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
-    require_enough_references(experiment, plan_victims(experiment, Layout(tmp_path, "trial")))

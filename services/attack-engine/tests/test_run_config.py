@@ -6,6 +6,9 @@ import yaml
 
 from leakscope.attack_engine.report.published import METRICS
 from leakscope.attack_engine.runs.config import load_experiment
+from leakscope.attack_engine.runs.enough import require_enough_references
+from leakscope.attack_engine.runs.experiment import plan_victims
+from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.victims import SHADOW
 from leakscope.core.config import load_yaml
 from leakscope.core.errors import DataError, LeakscopeError
@@ -79,3 +82,11 @@ def test_every_experiment_of_the_repository_is_valid_at_every_scale_and_says_wha
         if "path" in dataset.options:
             with pytest.raises(DataError, match="data"):  # the archive is not here; the options are in order
                 dataset.open()
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_of_the_repository_has_enough_references_at_its_small_scale(
+    path: Path, tmp_path: Path
+) -> None:
+    experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
+    require_enough_references(experiment, plan_victims(experiment, Layout(tmp_path, "trial")))

@@ -62,7 +62,7 @@ class CellPlan:
 
     @property
     def lesson(self) -> str:
-        """The adversary whose samples the encoders are asked about beside the audited ones; see `Case.lesson`."""
+        """See `Case.lesson`; "" where nothing is prepared."""
         return "" if self.case is None else self.case.lesson
 
     @property
@@ -136,21 +136,17 @@ def _prepared_cells(
 ) -> Iterator[CellPlan]:
     """An attack with a reading, fitted on the adversary's shadow model, or without one on known samples."""
     if job.adversary is None or job.shadow is None:
-        key = _key(code, experiment, job, attack, adversary=_adversary(job))
+        key = _key(code, experiment, job, attack, adversary=job.adversary_digest)
         yield CellPlan(job, attack, key, case=Case(job, None))
         return
     likenesses = [job, *(other for other in jobs if experiment.pairs and job.is_pair_of(other))]
     for shadow in (like.shadow for like in likenesses if like.shadow is not None):
-        facts = {"adversary": _adversary(job), "shadow": _weights(shadow), "training": shadow.key}
+        facts = {"adversary": job.adversary_digest, "shadow": _weights(shadow), "training": shadow.key}
         key = _key(code, experiment, job, attack, **facts)
         if attack.unfitted:
             yield CellPlan(job, attack, key, case=Case(job, shadow))
             continue
         yield CellPlan(job, attack, key, shadow=shadow, shadow_attack=attack, case=Case(job, shadow))
-
-
-def _adversary(job: VictimJob) -> str:
-    return "" if job.adversary is None else job.adversary.split.digest
 
 
 def _offered(attacks: Sequence[Attack], job: VictimJob) -> Iterator[Attack]:

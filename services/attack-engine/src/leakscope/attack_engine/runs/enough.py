@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from leakscope.attack_engine.references.folds import parts_of
 from leakscope.attack_engine.runs.config import Experiment
+from leakscope.attack_engine.runs.preparing import Case
 from leakscope.attack_engine.runs.victims import VictimJob
 from leakscope.core.errors import UsageError
 
@@ -17,9 +18,9 @@ def require_enough_references(experiment: Experiment, jobs: Sequence[VictimJob])
         for job in jobs:
             if job.adversary is None:
                 continue
-            theirs = len(job.adversary.split.sample_id) + len(job.adversary.split.distillation)
-            pool = len(job.split.sample_id) if reading.references.online else theirs
-            parts = parts_of(pool, len(job.split.ids(member=True)))
+            case = Case(job, job.shadow)
+            pool = len(case.pool(reading.references).ids)
+            parts = parts_of(pool, case.members)
             if not reading.needs.met(parts, reading.references.count):
                 raise UsageError(
                     f"{attack.name} on {job.choice.name!r}: with {reading.references.count} reference models, each "

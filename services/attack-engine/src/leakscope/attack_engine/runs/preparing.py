@@ -54,9 +54,8 @@ class Case:
 
     @property
     def lesson(self) -> str:
-        """Digest of the adversary's samples, which victims of the same weights need not share; "" without any."""
-        adversary = self.target.adversary
-        return "" if adversary is None else adversary.split.digest
+        """Which adversary's samples the encoders are asked about beside the audited ones."""
+        return self.target.adversary_digest
 
     def job(self, model: Model) -> VictimJob:
         """The encoder that is meant."""
@@ -76,6 +75,15 @@ class Case:
         if adversary is None:
             raise DataError(f"The split of {self.target.choice.name!r} gives the adversary no samples.")
         return Samples(adversary.dataset, np.concatenate([adversary.split.sample_id, adversary.split.distillation]))
+
+    def pool(self, references: References) -> Samples:
+        """What each of the trained references has a part of."""
+        return self.owned if references.online else self.theirs
+
+    @property
+    def members(self) -> int:
+        """How many samples the victim was trained on, and so each reference."""
+        return len(self.target.split.ids(member=True))
 
     def validation(self, pool: Samples) -> Ids:
         """What a reference trained on a part of `pool` has beside it, int64; of the same data set."""
@@ -167,7 +175,7 @@ class _Prepared:
 
     def _trained(self, wanted: References) -> ReferenceFiles:
         case, seed = self.case, self.case.target.seed
-        pool = case.owned if wanted.online else case.theirs
+        pool = case.pool(wanted)
         asked = (case.owned, case.theirs)
         like = case.likeness
         upbringing = Upbringing(
@@ -175,7 +183,7 @@ class _Prepared:
             like.choice.options,
             like.choice.epochs,
             like.choice.defences,
-            len(case.target.split.ids(member=True)),
+            case.members,
             case.validation(pool),
         )
         samples = [_described(part) for part in (pool, *asked)]

@@ -68,6 +68,11 @@ class VictimJob:
         )
 
     @property
+    def adversary_digest(self) -> str:
+        """Digest of the adversary's samples, which victims of the same weights need not share; "" without any."""
+        return "" if self.adversary is None else self.adversary.split.digest
+
+    @property
     def recipe_code(self) -> str:
         """SHA-256 (hex) of the recipe's code."""
         return digest_imports(RECIPES.get(self.choice.recipe).__module__, _RECIPE_CODE)
