@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from leakscope.attack_engine.endpoints.requests import images_per_request, split
 from leakscope.attack_engine.endpoints.spec import Address, parse
 from leakscope.core.bundles import open_bundle
 from leakscope.core.errors import BudgetError, DataError, EndpointError, UsageError
+from leakscope.core.oip import SERVICE
 
 
 def _images(count: int, side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
@@ -38,6 +40,24 @@ def test_a_spec_travels() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
     with pytest.raises(UsageError, match="in_flight"):
         EndpointSpec("grpc://h:1", in_flight=0)
+
+
+def test_another_address_is_asked_alike() -> None:
+    spec = EndpointSpec(
+        "grpc://h:1/m",
+        api_key_file="key",
+        timeout_seconds=7.0,
+        total_seconds=9.0,
+        in_flight=2,
+        images_per_request=5,
+        images_per_second=3.0,
+        service="their.Service",
+        output_names={"embedding": "out"},
+    )
+    assert spec.like("grpcs://other:2/twin") == replace(spec, url="grpcs://other:2/twin")
+    plain = {"api_key_file": None, "service": SERVICE, "output_names": {}}
+    assert spec.like("grpc://127.0.0.1:2", ours=True) == replace(spec, url="grpc://127.0.0.1:2", **plain)
+    assert spec.like("local:bundle") == replace(spec, url="local:bundle", **plain)
 
 
 def test_in_process_answers_are_the_encoders(tiny_bundle: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +72,15 @@ class EndpointSpec:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} of {self.url} must be above 0, not {value}.")
+
+    def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
+        """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.
+
+        With `ours`, an encoder that leakscope itself serves: it has the standard's names and wants no key.
+        """
+        if not ours and parse(url).bundle is None:
+            return replace(self, url=url)
+        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={})
 
     def open(
         self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None
