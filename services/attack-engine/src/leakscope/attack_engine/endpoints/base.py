@@ -166,6 +166,15 @@ class Driver(Protocol):
         """Threads that may ask at once."""
         ...
 
+    @property
+    def interruptions(self) -> int:
+        """How often the connection was lost so far; whoever answers next may be another model."""
+        ...
+
+    def read_card(self) -> EndpointCard:
+        """What the endpoint says of itself now. Raises `EndpointError` if it does not answer, or serves no such model."""
+        ...
+
     def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         """Answer one request; `resend` is called before every further attempt and may raise to forbid it."""
         ...

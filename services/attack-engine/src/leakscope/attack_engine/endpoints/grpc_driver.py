@@ -64,6 +64,9 @@ class GrpcDriver:
         )
         self._calls = {name: method.call(self._channel, transport.service) for name, method in METHODS.items()}
         self.in_flight = transport.in_flight
+        self.interruptions, self._connected = 0, False
+        self._model = address.model
+        self._channel.subscribe(self._notice)
         try:
             self.card, self._input = self._connect(address.model)
         except BaseException:
@@ -71,13 +74,29 @@ class GrpcDriver:
             raise
 
     def _connect(self, model: str) -> tuple[EndpointCard, InputTensor]:
-        server = self._control("ServerMetadata", model)
-        metadata = self._control("ModelMetadata", model, name=model)
-        for name, fields in (("ServerReady", {}), ("ModelReady", {"name": metadata.name or model})):
+        card, tensor = self._described(model)
+        for name, fields in (("ServerReady", {}), ("ModelReady", {"name": card.model or model})):
             if not self._control(name, model, **fields).ready:
                 raise EndpointError(f"{self._url} is up but not ready to answer: wait until it has warmed up.")
+        return card, tensor
+
+    def _described(self, model: str) -> tuple[EndpointCard, InputTensor]:
+        server = self._control("ServerMetadata", model)
+        metadata = self._control("ModelMetadata", model, name=model)
         tensor = read_input(self._url, metadata)
         return read_card(self._url, server, metadata, tensor, self._transport.precision, self._names), tensor
+
+    def _notice(self, state: grpc.ChannelConnectivity) -> None:
+        """Count the times that a connection went away; gRPC makes the next one silently."""
+        if state is grpc.ChannelConnectivity.READY:
+            self._connected = True
+        elif self._connected:
+            self._connected = False
+            self.interruptions += 1
+
+    def read_card(self) -> EndpointCard:
+        """See `Driver.read_card`."""
+        return self._described(self._model)[0]
 
     def _control(self, call: str, model: str, **fields: str) -> Any:
         """One of the small calls, repeated while the server is away for as long as opening may wait."""

@@ -21,6 +21,7 @@ class LocalDriver:
     """
 
     in_flight = 1
+    interruptions = 0
 
     def __init__(self, url: str, folder: Path, threads: int | None = None) -> None:
         if threads is not None:
@@ -39,6 +40,10 @@ class LocalDriver:
             idempotent=True,
             features=card.features,
         )
+
+    def read_card(self) -> EndpointCard:
+        """The card: the model in this process stays the same."""
+        return self.card
 
     def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
         """Answer one request; nothing here is ever sent again."""
