@@ -57,11 +57,13 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
         "max_images_per_request": "100",
         "max_message_bytes": str(64 * 2**20),
         "max_side": "1024",
+        "mean": "0.5,0.5,0.5",
         "min_side": "1",
         "model_args": "{}",
         "outputs": "embedding,feature_map,posterior",
         "precision": "fp32",
         "preferred_images_per_request": "64",
+        "std": "0.5,0.5,0.5",
         "weights_digest": "0" * 64,
     }
 

@@ -128,7 +128,7 @@ def test_a_missing_key_file_says_so(bundle, tmp_path):
         (["--max-delay-ms", "-1"], "--max-delay-ms must not be negative"),
         (["--max-queued-images", "10"], "a full request could never be taken"),
         (["--max-message-bytes", "0"], "--max-message-bytes must be at least 1"),
-        (["--model-arg", "img_size=32"], "--model-arg belongs to timm models"),
+        (["--model-arg", "img_size=32"], "--mean and --std belong to timm models"),
     ],
 )
 def test_a_wrong_option_says_so(bundle, arguments, words):

@@ -4,10 +4,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from leakscope.core.errors import DataError, EndpointError
+from leakscope.core.errors import DataError, EndpointError, UsageError
 from leakscope.encoder_server.forward import Forward
 from leakscope.encoder_server.settings import Compute
-from leakscope.encoder_server.timm_models import from_timm
+from leakscope.encoder_server.timm_models import Inputs, from_timm
 from leakscope.encoder_server.victims import from_bundle
 
 HUB_MODEL = "test_vit.r160_in1k"
@@ -77,3 +77,41 @@ def test_bf16_answers_are_close(bundle):
     )
     assert rough.dtype == np.float32
     assert 0 < np.abs(exact - rough).max() < 0.1
+
+
+SMALL_VIT = {"patch_size": 8, "embed_dim": 48, "depth": 1, "num_heads": 3, "num_classes": 0}
+
+
+@pytest.mark.parametrize("size", [32, [32, 32], (32, 32), None])
+def test_the_side_of_a_timm_model_is_a_number_or_a_pair_or_the_inputs_own(size):
+    options = {**SMALL_VIT, "img_size": size}
+    victim = from_timm("vit_tiny_patch16_224", None, [], weights="random", seed=0, options=options, inputs=Inputs(32))
+    assert victim.sample_shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"img_size": [32, 64]}, "made for images of 32 x 64 pixels, and leakscope asks square ones"),
+        ({"img_size": "large"}, "img_size"),
+        ({"img_size": [32, 32, 3]}, "img_size"),
+        ({"heads": 3}, "timm does not make 'vit_tiny_patch16_224'"),
+    ],
+)
+def test_a_timm_model_that_cannot_be_asked_is_one_sentence(options, words):
+    with pytest.raises(UsageError, match=words):
+        from_timm("vit_tiny_patch16_224", None, [], weights="random", seed=0, options={**SMALL_VIT, **options})
+
+
+def test_a_size_that_an_architecture_does_not_take_is_told_before_it_is_served():
+    with pytest.raises(UsageError, match=r"'test_vit' does not answer samples of the shape \(40, 40, 3\)"):
+        from_timm("test_vit", None, [], weights="random", seed=0, options={}, inputs=Inputs(40))
+
+
+def test_the_same_weights_normalised_otherwise_have_another_digest():
+    made = [
+        from_timm("test_vit", None, [], weights="random", seed=0, options={}, inputs=Inputs(mean=mean))
+        for mean in (None, (0.4, 0.4, 0.4))
+    ]
+    assert len({victim.weights_digest for victim in made}) == 2
+    assert made[1].encoder.channels[0] == (0.4, 0.4, 0.4)

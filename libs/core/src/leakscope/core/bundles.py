@@ -13,7 +13,7 @@ from torch import nn
 
 from leakscope.core import architectures
 from leakscope.core.config import from_mapping
-from leakscope.core.digests import digest_file
+from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.encoders import Encoder
 from leakscope.core.errors import DataError
 from leakscope.core.samples import is_vector
@@ -110,6 +110,31 @@ def read_card(folder: Path) -> BundleCard:
     if digest_file(folder / WEIGHTS) != card.weights_digest:
         raise DataError(f"{folder / WEIGHTS} is truncated or altered: its digest is not the one on its card.")
     return card
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A bundle's config.json as timm reads it: the architecture, and as `model_args` what it was made with.
+
+    Raises:
+        DataError: it is no JSON object that names an architecture.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{folder / CONFIG} is not valid JSON: {error}.") from None
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise DataError(f"{folder / CONFIG} names no architecture: the bundle is damaged.")
+    return config
+
+
+def serving_digest(folder: Path, card: BundleCard) -> str:
+    """SHA-256 (hex) of all that a bundle's answers depend on.
+
+    The same weights normalised or put together otherwise answer otherwise.
+    """
+    config = read_config(folder)
+    made = [config["architecture"], config.get("model_args", {})]
+    return digest_json([card.weights_digest, card.mean, card.std, made])
 
 
 def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Encoder, BundleCard]:

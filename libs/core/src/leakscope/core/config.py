@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from leakscope.core.errors import DataError, UsageError
+from leakscope.core.values import load
 
 T = TypeVar("T")
 
@@ -35,12 +37,12 @@ def from_mapping(cls: type[T], options: Mapping[str, Any], where: str) -> T:
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping. Raises `DataError` naming the file and, for bad syntax, the line."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"No such file: {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold a mapping of keys to values, not {type(content).__name__}.")
@@ -49,6 +51,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
     """`value` with its keys checked against the dataclasses in `hint`, at any depth."""
+    if isinstance(value, float) and not isfinite(value):
+        raise UsageError(f"{where}: {value} is no number to work with: give a finite one.")
+    if isinstance(value, list | tuple):
+        value = [_checked(object, item, f"{where}[{index}]") for index, item in enumerate(value)]
     nested = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]
     if not nested:
         return value

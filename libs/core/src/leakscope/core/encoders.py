@@ -32,6 +32,9 @@ class Encoder(nn.Module):
         mean, std: per-channel normalisation of images scaled to [0, 1]; of vectors, one value for all features or one
             each. Taken from the model where not given.
 
+    Attributes:
+        channels: mean and deviation, as given or as taken from the model.
+
     Raises:
         UsageError: an output that is none, or a feature map of a model of vectors.
     """
@@ -56,9 +59,10 @@ class Encoder(nn.Module):
         self.features = vector_features(model)
         if self.features is not None and FEATURE_MAP in self.outputs:
             raise UsageError(f"A model of vectors has no {FEATURE_MAP}: ask for {EMBEDDING} or {POSTERIOR}.")
+        self.channels = tuple(mean or config["mean"]), tuple(std or config["std"])
         levels = 255 if self.features is None else 1
-        self.register_buffer("mean", torch.tensor(mean or config["mean"]) * levels)
-        self.register_buffer("std", torch.tensor(std or config["std"]) * levels)
+        self.register_buffer("mean", torch.tensor(self.channels[0]) * levels)
+        self.register_buffer("std", torch.tensor(self.channels[1]) * levels)
         self.eval()
 
     def train(self, mode: bool = True) -> "Encoder":

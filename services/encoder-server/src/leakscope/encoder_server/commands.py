@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
+from leakscope.core.channels import parse_mean, parse_std
 from leakscope.core.errors import UsageError
 from leakscope.core.oip import SERVICE
+from leakscope.core.values import parse_value
 from leakscope.encoder_server.lifecycle import serve_until_told
 from leakscope.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
-from leakscope.encoder_server.timm_models import HUB, from_timm
+from leakscope.encoder_server.timm_models import HUB, OWN, Inputs, from_timm
 from leakscope.encoder_server.victims import Victim, from_bundle
 
 TIMM = "timm:"
@@ -39,6 +40,13 @@ def serve(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Keyword argument of a timm model, such as img_size=32."),
     ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the images that a timm model is made for. Default: the architecture's.")
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Of a timm model's images, scaled to [0, 1]. Default: its own.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="As --mean.")] = None,
     host: Annotated[str, typer.Option(help="Address to bind.", rich_help_panel=_LISTENING)] = _DEFAULT.listening.host,
     port: Annotated[
         int, typer.Option(help="gRPC port; 0 for a free one.", rich_help_panel=_LISTENING)
@@ -105,18 +113,26 @@ def serve(
         Compute(tuple(_listed(device)), threads, precision),
         Listening(host, port, port_file, metrics_port, api_key_file, service, settle_seconds, grace_seconds),
     )
-    victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [])
+    inputs = Inputs(
+        image_size,
+        None if mean is None else parse_mean(mean, "--mean"),
+        None if std is None else parse_std(std, "--std"),
+    )
+    victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
     asyncio.run(serve_until_told(victim, settings))
 
 
 def _victim(
-    source: str, name: str | None, outputs: list[str], weights: str, seed: int, model_args: list[str]
+    source: str, name: str | None, outputs: list[str], weights: str, seed: int, model_args: list[str], inputs: Inputs
 ) -> Victim:
     if source.startswith(TIMM):
-        architecture = source.removeprefix(TIMM)
-        return from_timm(architecture, name, outputs, weights=weights, seed=seed, options=_options(model_args))
-    if model_args:
-        raise UsageError("--model-arg belongs to timm models; a bundle says itself how its model is made.")
+        architecture, options = source.removeprefix(TIMM), _options(model_args)
+        return from_timm(architecture, name, outputs, weights=weights, seed=seed, options=options, inputs=inputs)
+    if model_args or inputs != OWN:
+        raise UsageError(
+            "--model-arg, --image-size, --mean and --std belong to timm models; a bundle says itself how its model is "
+            "made."
+        )
     return from_bundle(Path(source), name, outputs)
 
 
@@ -126,7 +142,7 @@ def _options(model_args: list[str]) -> dict[str, Any]:
         key, sign, value = argument.partition("=")
         if not sign:
             raise UsageError(f"--model-arg {argument!r}: write KEY=VALUE.")
-        options[key] = yaml.safe_load(value)
+        options[key] = parse_value(value, f"--model-arg {key}")
     return options
 
 

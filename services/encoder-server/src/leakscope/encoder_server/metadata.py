@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from math import prod
 
+from leakscope.core.channels import format_channels
 from leakscope.core.encoders import FEATURE_MAP
 from leakscope.core.oip import inference_pb2 as pb
 from leakscope.core.oip import names
@@ -55,12 +56,19 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
 
 
 def _sizes(victim: Victim, limits: Limits) -> dict[str, str]:
-    """The length of the vectors, or the sides of the images, that the victim takes."""
+    """The length of the vectors, or the sides and the normalisation of the images, that the victim takes."""
     size = victim.sample_shape[0]
     if is_vector(victim.sample_shape):
         return {names.FEATURES: str(size)}
     smallest, largest = (size, size) if victim.fixed_size else (1, limits.max_side)
-    return {names.IMAGE_SIZE: str(size), names.MIN_SIDE: str(smallest), names.MAX_SIDE: str(largest)}
+    mean, std = victim.encoder.channels
+    return {
+        names.IMAGE_SIZE: str(size),
+        names.MIN_SIDE: str(smallest),
+        names.MAX_SIDE: str(largest),
+        names.MEAN: format_channels(mean),
+        names.STD: format_channels(std),
+    }
 
 
 def _preferred(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> int:

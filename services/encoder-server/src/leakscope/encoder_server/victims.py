@@ -1,12 +1,11 @@
 """What is served: a bundle or a timm model, as an encoder with what clients may know of it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leakscope.core.bundles import CONFIG, open_bundle
+from leakscope.core.bundles import open_bundle, read_config, serving_digest
 from leakscope.core.encoders import Encoder, vector_features
 from leakscope.core.errors import UsageError, unknown_name
 
@@ -21,7 +20,7 @@ class Victim:
         architecture: timm's name of it.
         image_size: side of the images it was made for, pixels; None where it takes vectors.
         fixed_size: it takes samples of no other size.
-        weights_digest: SHA-256 (hex) of its weights.
+        weights_digest: SHA-256 (hex) of its weights and of whatever else its answers depend on.
         model_args: keyword arguments that the architecture was made with.
     """
 
@@ -51,14 +50,14 @@ def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victi
         UsageError: an output that the bundle does not make public.
     """
     encoder, card = open_bundle(folder)
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_config(folder)
     return Victim(
         name or folder.resolve().name,
         restricted(encoder, outputs),
         config["architecture"],
         card.image_size,
         has_fixed_size(encoder.model),
-        card.weights_digest,
+        serving_digest(folder, card),
         config.get("model_args", {}),
     )
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import UsageError
 from leakscope.core.files import writing
 from leakscope.core.splits import Split, draw_split, read_split, write_split
+from leakscope.core.values import parse_value
 from leakscope.trainer.device import Precision
 from leakscope.trainer.plan import DefenceSpec
 
@@ -70,13 +69,13 @@ def read_request(config: Path | None, given: Mapping[str, Any]) -> Request:
 
 
 def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """["key=value", ...] to a mapping, values read as YAML. Raises `UsageError` for one without `=`."""
+    """["key=value", ...] to a mapping, values read by `parse_value`. Raises `UsageError` for one without `=`."""
     parsed = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
             raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}.")
-        parsed[key] = yaml.safe_load(value)
+        parsed[key] = parse_value(value, f"{option} {key}")
     return parsed
 
 

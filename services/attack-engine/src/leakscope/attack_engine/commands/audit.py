@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import AttackChoice
@@ -15,6 +14,7 @@ from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.runs.live import LiveAudit, run_audit
 from leakscope.core.errors import UsageError
+from leakscope.core.values import parse_value
 
 _SAMPLES, _ENDPOINT, _CONTROLS = "Samples", "Endpoint", "Controls"
 
@@ -131,7 +131,7 @@ def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:
         name, dot, key = place.rpartition(".")
         if not dot:
             raise UsageError(f"--attack-option {text!r}: write ATTACK.KEY=VALUE, as partcrop.crops=64.")
-        options.setdefault(name, {})[key] = yaml.safe_load(value)
+        options.setdefault(name, {})[key] = parse_value(value, f"--attack-option {place}")
     return options
 
 

@@ -1,13 +1,16 @@
 """An endpoint in this process: a victim bundle, asked through the same interface as a remote one."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from leakscope.attack_engine.endpoints.base import Answers, EndpointCard
-from leakscope.core.bundles import open_bundle
-from leakscope.core.digests import digest_json
+from leakscope.core.bundles import BundleCard, open_bundle, read_config, serving_digest
+from leakscope.core.channels import format_channels
+from leakscope.core.oip import names
 from leakscope.core.samples import Samples, sample_dtype
 
 
@@ -27,14 +30,15 @@ class LocalDriver:
         if threads is not None:
             torch.set_num_threads(threads)
         self._encoder, card = open_bundle(folder)
-        # The same weights normalised otherwise answer otherwise.
-        digest = digest_json([card.weights_digest, card.mean, card.std])
+        config = read_config(folder)
         self.card = EndpointCard(
             url=url,
             model=folder.name,
             outputs=dict(self._encoder.shapes(card.sample_shape)),
             image_side=card.image_size,
-            weights_digest=digest,
+            weights_digest=serving_digest(folder, card),
+            architecture=config["architecture"],
+            properties=_properties(config, card),
             max_message_bytes=2**31 - 1,
             bytes_per_value=sample_dtype(card.sample_shape).itemsize,
             idempotent=True,
@@ -51,3 +55,11 @@ class LocalDriver:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _properties(config: Mapping[str, Any], card: BundleCard) -> dict[str, str]:
+    """What the encoder server would publish of the bundle, for an untrained twin."""
+    properties = {names.MODEL_ARGS: json.dumps(config.get("model_args", {}))}
+    if card.features is not None:
+        return properties
+    return properties | {names.MEAN: format_channels(card.mean), names.STD: format_channels(card.std)}

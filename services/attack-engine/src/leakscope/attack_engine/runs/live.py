@@ -1,12 +1,10 @@
 """The audit of one live endpoint, from its address to its report."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import timm
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
@@ -18,21 +16,16 @@ from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.runs.controls import opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
 from leakscope.attack_engine.runs.layout import Layout
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core import architectures
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_json
-from leakscope.core.errors import DataError, EndpointError, UsageError
-from leakscope.core.oip import names
+from leakscope.core.errors import DataError, UsageError
+from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split, write_split
 from leakscope.core.tracking import default_uri, finishing, open_run
-
-AUTO, NONE = "auto", "none"
-_TIMM = "timm:"
-_TWIN_SEED = "1000003"
 
 
 @dataclass(frozen=True)
@@ -134,42 +127,20 @@ def _evidence(attack: Attack, dataset: DatasetSpec) -> dict[str, EvidenceFiles |
 
 @contextmanager
 def _twin(audit: LiveAudit, card: EndpointCard, console: Console) -> Iterator[EndpointSpec | None]:
-    """The untrained twin, served from a process of its own where it is not an endpoint already."""
-    if "://" in audit.untrained:
-        yield EndpointSpec(audit.untrained)
-        return
-    source = _source(audit.untrained, card)
-    if source is None:
+    """The untrained twin, where there is one."""
+    control = untrained_control(audit.untrained, card, side=_side(audit.dataset))
+    if control is None:
         console.print("No untrained twin: the audit rests on its other controls. --untrained names one.")
         yield None
         return
-    with served({"untrained": source[0]}, options=source[1:]) as (url,):
-        yield EndpointSpec(url)
+    with opened_control(control, audit.endpoint, name="untrained") as twin:
+        yield twin
 
 
-def _source(untrained: str, card: EndpointCard) -> list[str] | None:
-    """What `leakscope serve` is to serve as the twin, with its options; None where nothing says."""
-    if untrained == NONE:
-        return None
-    random_weights = ["--weights", "random", "--seed", _TWIN_SEED]
-    if untrained != AUTO:
-        return [untrained, *(random_weights if untrained.startswith(_TIMM) else [])]
-    architectures.register()
-    if not timm.is_model(card.architecture):
-        return None
-    arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in _model_args(card).items()]
-    return [f"{_TIMM}{card.architecture}", *random_weights, *arguments]
-
-
-def _model_args(card: EndpointCard) -> dict[str, object]:
-    published = card.properties.get(names.MODEL_ARGS, "{}")
-    try:
-        arguments = json.loads(published)
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise EndpointError(f"{card.url} publishes {names.MODEL_ARGS} as {published!r}, which is no JSON object.")
-    return arguments
+def _side(dataset: DatasetSpec) -> int | None:
+    """Of the audited images, pixels; None for vectors."""
+    shape = dataset.open().sample_shape
+    return None if is_vector(shape) else shape[0]
 
 
 def _configuration(audit: LiveAudit) -> dict[str, object]:

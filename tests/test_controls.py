@@ -1,0 +1,137 @@
+"""Encoders beside a victim: every architecture's twin is served, made for the victim's images and asked rightly."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+
+from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
+from leakscope.attack_engine.runs.controls import Control, named_control, opened_control, untrained_control
+from leakscope.core import architectures
+from leakscope.core.bundles import BundleCard, save_bundle
+from leakscope.core.errors import EndpointError, UsageError
+from leakscope.core.oip import names
+
+VIT = "vit_tiny_patch16_224"
+SMALL = {"patch_size": 8, "embed_dim": 48, "depth": 1, "num_heads": 3, "num_classes": 0}
+
+
+def described(architecture: str, model_args: Mapping[str, Any] | str, **properties: str) -> EndpointCard:
+    """The card of somebody's server that publishes how its model is made."""
+    text = model_args if isinstance(model_args, str) else json.dumps(model_args)
+    return EndpointCard(
+        "grpc://127.0.0.1:1",
+        "theirs",
+        {},
+        image_side=32,
+        architecture=architecture,
+        properties={names.MODEL_ARGS: text, **properties},
+    )
+
+
+@pytest.mark.slow
+def test_the_twin_takes_the_victims_images() -> None:
+    architecture, model_args = VIT, {**SMALL, "img_size": [32, 32], "norm_layer": None, "drop_path_rate": 1e-06}
+    card = described(architecture, model_args, mean="0.5,0.5,0.5", std="0.25,0.25,0.25")
+    control = untrained_control("auto", card, side=32)
+    assert control is not None
+    with opened_control(control, EndpointSpec("grpc://127.0.0.1:1"), name="twin") as twin, twin.open() as opened:
+        assert (opened.card.image_side, opened.card.architecture) == (32, architecture)
+        assert opened.card.properties[names.MEAN] == "0.5,0.5,0.5"
+        assert opened.query(np.zeros((2, 32, 32, 3), np.uint8), ["embedding"])["embedding"].shape[0] == 2
+
+
+def test_a_bundle_in_this_process_describes_its_twin(tmp_path: Path) -> None:
+    architectures.register()
+    arguments = {**SMALL, "img_size": 32}
+    card = BundleCard("mae", ("embedding",), 32, (0.4, 0.5, 0.6), (0.25,) * 3)
+    save_bundle(timm.create_model(VIT, **arguments), tmp_path / "victim", card, arguments)
+    with EndpointSpec(f"local:{tmp_path / 'victim'}").open() as opened:
+        control = untrained_control("auto", opened.card, side=None)
+    assert control is not None
+    assert control.source == f"timm:{VIT}"
+    assert {"--image-size", "32", "--mean=0.4,0.5,0.6", "--model-arg=embed_dim=48"} <= set(control.options)
+
+
+def test_what_answers_depend_on_is_what_names_an_endpoint(tmp_path: Path) -> None:
+    architectures.register()
+    model = timm.create_model(VIT, **SMALL, img_size=32)
+    digests = []
+    for mean in (0.5, 0.4):
+        card = BundleCard("mae", ("embedding",), 32, (mean,) * 3, (0.25,) * 3)
+        save_bundle(model, tmp_path / str(mean), card, {**SMALL, "img_size": 32})
+        with EndpointSpec(f"local:{tmp_path / str(mean)}").open() as opened:
+            digests.append(opened.card.identity)
+    assert len(set(digests)) == 2
+
+
+@pytest.mark.parametrize("published", ["[1]", "{", "3"])
+def test_model_args_that_are_no_object_are_told(published: str) -> None:
+    with pytest.raises(EndpointError, match="which is no JSON object"):
+        untrained_control("auto", described(VIT, published), side=32)
+
+
+@pytest.mark.slow
+def test_a_twin_that_cannot_be_made_is_one_sentence() -> None:
+    control = untrained_control("auto", described(VIT, {"img_size": [32, 64]}), side=32)
+    assert control is not None
+    with (
+        pytest.raises(EndpointError, match=r"images of 32 x 64 pixels, and .* Name another with --untrained"),
+        opened_control(control, EndpointSpec("grpc://127.0.0.1:1"), name="twin"),
+    ):
+        pass
+
+
+def test_an_architecture_nobody_has_and_none_are_no_twin() -> None:
+    assert untrained_control("auto", described("their-net", {}), side=32) is None
+    assert untrained_control("none", described(VIT, {}), side=32) is None
+
+
+THEIRS = EndpointSpec(
+    "grpcs://theirs:443/model",
+    api_key_file="key",
+    timeout_seconds=7,
+    total_seconds=8,
+    connect_seconds=9,
+    in_flight=2,
+    images_per_request=3,
+    images_per_second=5,
+    precision="fp16",
+    service="their.Service",
+    output_names={"embedding": "pooled"},
+)
+
+
+def test_a_control_on_somebodys_server_is_asked_as_the_victim_is() -> None:
+    control = named_control("grpcs://theirs:443/reference", "--reference", weights="hub", side=32)
+    with opened_control(control, THEIRS, name="reference") as spec:
+        expected = {**vars(THEIRS), "url": "grpcs://theirs:443/reference"}
+        assert vars(spec) == expected
+
+
+def test_what_leakscope_serves_itself_gets_nothing_of_the_victims_server(bundle: Path) -> None:
+    for text in (str(bundle), f"local:{bundle}"):
+        control = named_control(text, "--reference", weights="hub", side=32)
+        with opened_control(control, THEIRS, name="reference") as spec:
+            assert (spec.api_key_file, spec.output_names, spec.images_per_second) == (None, {}, None)
+            assert spec.timeout_seconds == EndpointSpec.timeout_seconds
+            with spec.open() as opened:
+                assert "embedding" in opened.card.outputs
+
+
+def test_a_timm_model_by_name_is_made_for_the_audited_images() -> None:
+    trained = named_control("timm:vit_small_patch14_dinov2.lvd142m", "--reference", weights="hub", side=56)
+    assert trained == Control("timm:vit_small_patch14_dinov2.lvd142m", trained.options)
+    assert trained.options[:2] == ("--weights", "hub")
+    assert trained.options[-2:] == ("--image-size", "56")
+    assert named_control("timm:mlp", "--untrained", weights="random").options[:2] == ("--weights", "random")
+
+
+@pytest.mark.parametrize("text", ["", "nowhere", "http://host:1", "grpc://host", "local:"])
+def test_a_text_that_names_no_encoder_is_one_sentence(text: str) -> None:
+    with pytest.raises(UsageError, match="grpc://HOST:PORT"):
+        named_control(text, "--reference", weights="hub")
