@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Ids, Images, Vectors
 from leakscope.core.datasets.checks import check_ids
+from leakscope.core.datasets.sample_files import SampleFiles
 from leakscope.core.digests import digest_arrays
 from leakscope.core.errors import DataError, UsageError
 
@@ -21,12 +22,14 @@ class ArrayDataset:
         pixels: uint8 [N, H, W, 3], RGB.
         labels: label name to int64 [N].
         digest: SHA-256 (hex) of the images and labels.
+        files: which file each sample is, where they are files.
     """
 
     name: str
     pixels: Images
     labels: Mapping[str, NDArray[np.int64]]
     digest: str
+    files: SampleFiles | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -65,12 +68,14 @@ class VectorDataset:
         vectors: float32 [N, F].
         labels: label name to int64 [N].
         digest: SHA-256 (hex) of the vectors and labels.
+        files: which file each sample is, where they are files.
     """
 
     name: str
     vectors: Vectors
     labels: Mapping[str, NDArray[np.int64]]
     digest: str
+    files: SampleFiles | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

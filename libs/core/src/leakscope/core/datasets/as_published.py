@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
+from leakscope.core.datasets.sample_files import SampleFiles
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import UsageError
 from leakscope.core.views.augmentations import MAE, views_for_samples
@@ -59,6 +60,11 @@ class AsPublished:
     def labels(self) -> Mapping[str, NDArray[np.int64]]:
         """The underlying data set's labels."""
         return self.of.labels
+
+    @property
+    def files(self) -> SampleFiles | None:
+        """The underlying data set's."""
+        return self.of.files
 
     def __len__(self) -> int:
         return len(self.of)

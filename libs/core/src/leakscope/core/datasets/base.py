@@ -7,12 +7,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from leakscope.core.datasets.sample_files import SampleFiles
+from leakscope.core.errors import DataError
 from leakscope.core.registry import Registry
 from leakscope.core.samples import Images, Samples, Vectors
 
-__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Ids", "Images", "Samples", "Vectors"]
+__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Ids", "Images", "Labels", "Samples", "Vectors"]
 
 Ids = NDArray[np.int64]
+
+
+class Labels(dict[str, NDArray[np.int64]]):
+    """Label name to int64 [len]. One that was never there is a `DataError`: labels are not invented."""
+
+    def __missing__(self, name: str) -> NDArray[np.int64]:
+        known = f"its labels are {', '.join(sorted(self))}" if self else "it has none"
+        raise DataError(f"The data set has no label {name!r}: {known}.")
 
 
 class Dataset(Protocol):
@@ -22,8 +32,9 @@ class Dataset(Protocol):
         name: registered name, e.g. "digits".
         sample_shape: (height, width, 3) of every image, or (features,) of every vector.
         image_size: (height, width) of every image, pixels; a data set of vectors has none.
-        labels: label name to int64 [len]; "class" always, "user" and attributes where known.
+        labels: label name to int64 [len]; "class" wherever every sample has one, "user" and attributes where known.
         digest: SHA-256 (hex) of everything the samples and labels depend on.
+        files: which file each sample is; None where they are generated, or their files are not told apart.
     """
 
     @property
@@ -49,6 +60,11 @@ class Dataset(Protocol):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of content."""
+        ...
+
+    @property
+    def files(self) -> SampleFiles | None:
+        """Which file each sample is; None where that is not known."""
         ...
 
     def __len__(self) -> int: ...

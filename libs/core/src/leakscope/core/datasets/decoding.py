@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from leakscope.core.datasets.base import Images
-from leakscope.core.datasets.image_files import Fit, decode_image
+from leakscope.core.datasets.image_files import Fit, decode_image, quietly
 from leakscope.core.datasets.members import Members
 from leakscope.core.errors import DataError
 from leakscope.core.files import writing
@@ -72,7 +72,7 @@ def decode_to(folder: Path, listing: Listing, shape: Shape, name: str) -> None:
     ):
         done = _intact(pixels, digests, shape.bytes_per_image)
         _check_space(folder, (count - done) * (shape.bytes_per_image + DIGEST_BYTES))
-        with _showing(name, count, done) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with quietly(), _showing(name, count, done) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
             for chunk in _chunks(done, count, shape.bytes_per_image):
                 images = list(pool.map(lambda file: _decoded(file, shape), listing.files[chunk]))
                 pixels.write(b"".join(images))

@@ -1,6 +1,6 @@
 """`folder`: a user's own images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.arrays import ArrayDataset
-from leakscope.core.datasets.base import DATASETS, Dataset
+from leakscope.core.datasets.base import DATASETS, Dataset, Labels
 from leakscope.core.datasets.checks import check_side
+from leakscope.core.datasets.found_files import FoundFiles
 from leakscope.core.datasets.image_files import ImageFiles, decode_all, list_images
+from leakscope.core.datasets.sample_files import SampleFiles, sample_files
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import DataError
+from leakscope.core.text import printable
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class FolderOptions:
     """Options of `folder`.
 
     Attributes:
-        path: the folder; its subfolders, where it has any, are the classes.
+        path: the folder; its subfolders, where it has any, are the classes. Links are followed.
         side: height and width that every image is brought to, pixels.
     """
 
@@ -45,37 +48,34 @@ def folder(options: Mapping[str, Any]) -> Dataset:
     """
     given = from_mapping(FolderOptions, options, "data set 'folder'")
     side = check_side(given.side, "folder")
-    names = class_names([given.path])
-    paths = list_images(given.path)
-    return folder_dataset("folder", decode_all(paths, side), {"class": classes_of(paths, given.path, names)})
+    found = list_images(given.path)
+    check_classes(found)
+    files = sample_files([found])
+    decoded = decode_all(found.files, side)
+    return folder_dataset("folder", decoded, {"class": classes_of(files)}, files)
 
 
-def folder_dataset(name: str, files: ImageFiles, labels: Mapping[str, NDArray[np.int64]]) -> ArrayDataset:
+def folder_dataset(
+    name: str, decoded: ImageFiles, labels: Mapping[str, NDArray[np.int64]], files: SampleFiles
+) -> ArrayDataset:
     """A data set of decoded files, its digest made of each image's, so that no second copy is held."""
-    content = {"images": files.digests, "labels": {key: values.tolist() for key, values in labels.items()}}
-    return ArrayDataset(name, files.pixels, dict(labels), digest_json(content))
+    content = {"images": decoded.digests, "labels": {key: values.tolist() for key, values in labels.items()}}
+    return ArrayDataset(name, decoded.pixels, Labels(labels), digest_json(content), files)
 
 
-def class_names(roots: Sequence[Path]) -> list[str]:
-    """Names of the subfolders of `roots` that hold images, sorted; class i is the i-th of them.
-
-    Raises:
-        DataError: a root with images both in subfolders and beside them.
-    """
-    names: set[str] = set()
-    for root in roots:
-        inside = [path.relative_to(root).parts for path in list_images(root)]
-        loose = [parts for parts in inside if len(parts) == 1]
-        if loose and len(loose) < len(inside):
-            raise DataError(
-                f"{root} holds images both in subfolders and beside them (such as {loose[0][0]}): "
-                "subfolders are classes, so move every image into one, or all into the folder itself."
-            )
-        names.update(parts[0] for parts in inside if len(parts) > 1)
-    return sorted(names)
+def check_classes(found: FoundFiles) -> None:
+    """Raise `DataError` for a root with images both in subfolders and beside them."""
+    loose = [parts for parts in found.parts if len(parts) == 1]
+    if loose and len(loose) < len(found.parts):
+        raise DataError(
+            f"{printable(found.root)} holds images both in subfolders and beside them (such as "
+            f"{printable(loose[0][0])}): subfolders are classes, so move every image into one, or all into the "
+            "folder itself."
+        )
 
 
-def classes_of(paths: Sequence[Path], root: Path, names: Sequence[str]) -> NDArray[np.int64]:
-    """Class of each file, int64 [N]: the index in `names` of its subfolder, 0 where there are none."""
+def classes_of(files: SampleFiles) -> NDArray[np.int64]:
+    """Class of each file, int64 [N]: its subfolder among all roots', sorted by name; 0 where no root has any."""
+    names = sorted({name for classes in files.classes for name in classes})
     index = {name: i for i, name in enumerate(names)}
-    return np.array([index.get(path.relative_to(root).parts[0], 0) for path in paths], dtype=np.int64)
+    return np.array([index.get(Path(name).parts[0], 0) for name in files.names], dtype=np.int64)

@@ -1,6 +1,6 @@
 """`folders`: several folders of a user's own images as one data set, such as members and non-members."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec
 from leakscope.core.datasets.checks import check_side
-from leakscope.core.datasets.folder import class_names, classes_of, folder_dataset
+from leakscope.core.datasets.folder import check_classes, classes_of, folder_dataset
+from leakscope.core.datasets.found_files import FoundFiles, Identity
 from leakscope.core.datasets.image_files import ImageFiles, decode_all, list_images
+from leakscope.core.datasets.sample_files import SampleFiles, sample_files
 from leakscope.core.errors import DataError, UsageError
+from leakscope.core.text import printable
 
 ROOT = "root"
 
@@ -33,7 +36,8 @@ class FoldersOptions:
 
 @DATASETS.register(
     "folders",
-    summary="several folders of your own images as one data set; labels: class, root (which folder)",
+    summary="several folders of your own images as one data set; labels: root (which folder), class unless only some "
+    "have class folders",
     source="the folders themselves",
     needs={"options": "paths, side (default 224)", "files": "folders of images, no image in two of them"},
 )
@@ -48,13 +52,14 @@ def folders(options: Mapping[str, Any]) -> Dataset:
     side = check_side(given.side, "folders")
     if not given.paths:
         raise UsageError("data set 'folders': paths must name at least one folder.")
-    listed = [list_images(root) for root in given.paths]
-    names = class_names(given.paths)
-    classes = [classes_of(paths, root, names) for paths, root in zip(listed, given.paths, strict=True)]
-    roots = np.repeat(np.arange(len(listed)), [len(paths) for paths in listed])
-    files = decode_all([path for paths in listed for path in paths], side)
-    _refuse_shared(files, roots)
-    return folder_dataset("folders", files, {"class": np.concatenate(classes), ROOT: roots})
+    found = [list_images(root) for root in given.paths]
+    _refuse_shared_folders(found)
+    for one in found:
+        check_classes(one)
+    files = sample_files(found)
+    decoded = decode_all([path for one in found for path in one.files], side)
+    _refuse_shared(decoded, files.root)
+    return folder_dataset("folders", decoded, _labels(files), files)
 
 
 def folders_spec(members: Path, non_members: Path, side: int) -> DatasetSpec:
@@ -80,6 +85,25 @@ def paired_folders(members: Path, non_members: Path, side: int) -> tuple[Dataset
     return dataset, dataset.labels[ROOT] == 0
 
 
+def _labels(files: SampleFiles) -> dict[str, NDArray[np.int64]]:
+    """Which folder a sample lies in, and its class unless some folders have classes and others none."""
+    by_class = {"class": classes_of(files)} if len({bool(names) for names in files.classes}) == 1 else {}
+    return {**by_class, ROOT: files.root}
+
+
+def _refuse_shared_folders(found: Sequence[FoundFiles]) -> None:
+    """Raise `DataError` where two roots are one folder, one holds the other, or links in both lead to one folder."""
+    seen: dict[Identity, tuple[int, Path]] = {}
+    for index, one in enumerate(found):
+        for identity, path in one.folders.items():
+            first, place = seen.setdefault(identity, (index, path))
+            if first != index:
+                raise DataError(
+                    f"{printable(place)} and {printable(path)} are one folder, read for {printable(found[first].root)} "
+                    f"and for {printable(one.root)}: an image cannot be in both. Name folders that share nothing."
+                )
+
+
 def _refuse_shared(files: ImageFiles, roots: NDArray[np.int64]) -> None:
     """Raise `DataError` where one image lies in two folders: it cannot be both a member and a non-member."""
     seen: dict[str, int] = {}
@@ -87,6 +111,6 @@ def _refuse_shared(files: ImageFiles, roots: NDArray[np.int64]) -> None:
         first = seen.setdefault(digest, index)
         if roots[first] != roots[index]:
             raise DataError(
-                f"{files.paths[first]} and {files.paths[index]} are the same image in two folders: "
-                "it cannot be in both; remove one of them."
+                f"{printable(files.paths[first])} and {printable(files.paths[index])} are the same image in two "
+                "folders: it cannot be in both; remove one of them."
             )

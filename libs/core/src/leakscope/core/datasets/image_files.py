@@ -3,22 +3,37 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from leakscope.core.datasets.base import Images
+from leakscope.core.datasets.found_files import FoundFiles, PassedOver, find_files
 from leakscope.core.errors import DataError
+from leakscope.core.text import printable
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 Fit = Literal["crop", "squash"]
 _IN_MEMORY = 1 << 30  # bytes of decoded images; more are decoded to an unnamed temporary file
 _DEEP_MODES = ("I", "F")  # 16-bit and floating-point pixels, which a conversion to RGB would clip
+_NAMED = 3  # entries of a kind that a sentence names
+_PATH_LENGTH = 1000
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -36,18 +51,30 @@ class ImageFiles:
     digests: tuple[str, ...]
 
 
-def list_images(root: Path) -> list[Path]:
-    """All files under `root`, sorted by their path relative to it; names that begin with a dot are passed over.
+def list_images(root: Path) -> FoundFiles:
+    """All files under `root`, as `find_files` finds them.
 
     Raises:
-        DataError: no such folder, or nothing in it.
+        DataError: no such folder, nothing in it, or a folder in it that cannot be read.
     """
     if not root.is_dir():
-        raise DataError(f"No such folder of images: {root}.")
-    found = [path for path in root.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(root))]
-    if not found:
-        raise DataError(f"{root} holds no images: it should hold PNG, JPEG, WebP or BMP files.")
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
+        raise DataError(f"No such folder of images: {printable(root)}.")
+    found = find_files(root)
+    if not found.files:
+        left_out = f" ({passed_over_words(found.passed_over)})" if found.passed_over else ""
+        raise DataError(f"{printable(root)} holds no images{left_out}: it should hold PNG, JPEG, WebP or BMP files.")
+    return found
+
+
+def passed_over_words(entries: Sequence[PassedOver]) -> str:
+    """What was left out of a folder, counted by reason, with the first names of each."""
+    reasons = dict.fromkeys(entry.reason for entry in entries)
+    return "; ".join(_one_reason(reason, [e.name for e in entries if e.reason == reason]) for reason in reasons)
+
+
+def _one_reason(reason: str, names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:_NAMED])
+    return f"{len(names)} {reason}: {shown}{', ...' if len(names) > _NAMED else ''}"
 
 
 def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
@@ -59,10 +86,10 @@ def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
     pixels = _room_for(len(paths), side)
 
     def decode(index: int) -> str:
-        pixels[index] = decode_image(paths[index], str(paths[index]), side)
+        pixels[index] = decode_image(paths[index], printable(paths[index], _PATH_LENGTH), side)
         return hashlib.sha256(pixels[index].tobytes()).hexdigest()
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = tuple(pool.map(decode, range(len(paths))))
     return ImageFiles(tuple(paths), pixels, digests)
 
@@ -70,8 +97,9 @@ def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
 def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "crop") -> Images:
     """One image file as uint8 [side, side, 3].
 
-    Turned upright by its EXIF orientation, converted to RGB (transparency dropped), scaled (bicubic, antialiased). The
-    same file always gives the same pixels.
+    Turned upright by its EXIF orientation (the only tag that is read: damage to others does not matter), converted to
+    RGB (transparency dropped, colour profiles ignored), scaled (bicubic, antialiased). Of an animation, the first
+    frame. The same file always gives the same pixels.
 
     Args:
         source: the file.
@@ -80,20 +108,54 @@ def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "cr
         fit: "crop" scales the shorter side to `side` and cuts out the centre; "squash" scales each side to `side`.
 
     Raises:
-        DataError: not a PNG, JPEG, WebP or BMP image, broken, or of a pixel format without a faithful RGB form.
+        DataError: not a PNG, JPEG, WebP or BMP image, broken, too large, or of a pixel format without a faithful RGB
+            form.
     """
+    with _named(where), Image.open(source, formats=FORMATS) as image:
+        if image.mode.startswith(_DEEP_MODES):
+            raise DataError(f"{where} has more than 8 bits a channel: convert it to an 8-bit image, or remove it.")
+        image.load()
+        turned = _UPRIGHT.get(_orientation(image))
+        upright = (image if turned is None else image.transpose(turned)).convert("RGB")
+        if fit == "squash":
+            return np.asarray(upright.resize((side, side), Image.Resampling.BICUBIC))
+        return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
     try:
-        with Image.open(source, formats=FORMATS) as image:
-            if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{where} has more than 8 bits a channel: convert it to an 8-bit image, or remove it.")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return value if isinstance(value, int) else 1
+    except Exception:  # what a damaged block of tags raises has no common type; the pixels are whole
+        return 1
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into a `DataError` that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
     except UnidentifiedImageError:
         raise DataError(f"{where} is not a PNG, JPEG, WebP or BMP image: remove it, or convert it.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where} is a broken image ({error}): replace or remove it.") from None
-    if fit == "squash":
-        return np.asarray(upright.resize((side, side), Image.Resampling.BICUBIC))
-    return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{where} is too large ({printable(error)}): scale it down, or remove it.") from None
+    except Exception as error:  # decoders of damaged files raise whatever their parsers meet
+        cause = getattr(error, "strerror", None)
+        if cause:
+            raise DataError(f"{where} cannot be read ({cause}): allow it to be read, or remove it.") from None
+        told = printable(error) or type(error).__name__
+        raise DataError(f"{where} is a broken image ({told}): replace or remove it.") from None
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Decode without the decoder's warnings, which name no file: of damaged tags, and of images larger than most."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def _room_for(count: int, side: int) -> Images:
@@ -104,7 +166,3 @@ def _room_for(count: int, side: int) -> Images:
     with tempfile.TemporaryFile() as file:  # the mapping keeps the file alive
         file.truncate(size)
         return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Ids, Images
 from leakscope.core.datasets.checks import check_ids
+from leakscope.core.datasets.sample_files import SampleFiles
 from leakscope.core.errors import DataError
 
 CARD = "card.json"
@@ -27,6 +28,7 @@ class MappedDataset:
         digest: SHA-256 (hex) of the images and labels.
         folder: where they lie.
         verified: bool [N], the images that were compared with their digests since the data set was opened.
+        files: not kept beside the decoded images.
     """
 
     name: str
@@ -36,6 +38,7 @@ class MappedDataset:
     digest: str
     folder: Path
     verified: NDArray[np.bool_]
+    files: SampleFiles | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

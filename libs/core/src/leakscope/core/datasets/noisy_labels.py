@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Samples
+from leakscope.core.datasets.sample_files import SampleFiles
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import UsageError
 from leakscope.core.views.streams import uniforms
@@ -50,6 +51,11 @@ class NoisyLabels:
     def image_size(self) -> tuple[int, int]:
         """(height, width) of every image, pixels. Raises `UsageError` for a data set of vectors."""
         return self.of.image_size
+
+    @property
+    def files(self) -> SampleFiles | None:
+        """The underlying data set's."""
+        return self.of.files
 
     def __len__(self) -> int:
         return len(self.of)
