@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from leakscope.attack_engine.extraction import (
     plan_extraction,
     plan_table,
     read_signals,
+    taken_between,
 )
+from leakscope.attack_engine.extraction.store import Taken
 from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
 
@@ -103,6 +106,7 @@ class Gathered:
         spent = [self.sides[VICTIM][signal] for signal in attack.signals]
         spent += self._imitated(attack)
         counts = sum((extraction.counts for extraction in spent), Counts())
+        first, last = _written_times([extraction.taken for extraction in spent])
         return Queries(
             sent=counts.sent,
             answered=counts.answered,
@@ -110,11 +114,23 @@ class Gathered:
             retried=counts.retried,
             budget=self.budget,
             seconds=sum(extraction.seconds for extraction in spent),
+            first_answer=first,
+            last_answer=last,
+            canaries=max(extraction.canaries for extraction in spent),
+            unchecked=next((extraction.unchecked for extraction in spent if extraction.unchecked), ""),
         )
 
     def _imitated(self, attack: Attack) -> list[Extraction]:
         of_victim = self.distillation.get(VICTIM, {})
         return [of_victim[signal] for signal in attack.signals if imitates(attack) and signal in of_victim]
+
+
+def _written_times(taken: Sequence[Taken | None]) -> tuple[str, str]:
+    between = taken_between(taken)
+    if between is None:
+        return "", ""
+    first, last = (datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") for seconds in between)
+    return first, last
 
 
 def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console: Console) -> Gathered:

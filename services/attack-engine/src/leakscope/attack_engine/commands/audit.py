@@ -12,6 +12,7 @@ from leakscope.attack_engine.audits.gather import Effort
 from leakscope.attack_engine.audits.samples import samples_of_folders, samples_of_split
 from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.endpoints import EndpointSpec
+from leakscope.attack_engine.endpoints.same_model import CANARIES, EVERY
 from leakscope.attack_engine.runs.live import LiveAudit, run_audit
 from leakscope.core.errors import UsageError
 from leakscope.core.values import parse_value
@@ -78,6 +79,16 @@ def audit(
         list[str] | None,
         typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
     ] = None,
+    canaries: Annotated[
+        int,
+        typer.Option(
+            help="Generated samples asked again and again to tell whether the model stays the same; 0 for none.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = CANARIES,
+    canary_every: Annotated[
+        int, typer.Option(help="Images that a worker asks between two such checks.", rich_help_panel=_CONTROLS)
+    ] = EVERY,
     untrained: Annotated[
         str,
         typer.Option(
@@ -89,6 +100,9 @@ def audit(
     seed: Annotated[int, typer.Option(help="Of crops, views, fits and bootstraps.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
     keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep every answer on disk.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the kept answers, signals and cells of this endpoint first.")
+    ] = False,
     root: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
@@ -106,6 +120,8 @@ def audit(
         images_per_request=images_per_request,
         images_per_second=images_per_second,
         output_names=dict(_pair(text, "--output-name") for text in output_name or []),
+        canaries=canaries,
+        canary_every=canary_every,
     )
     attacks = [choice.build(seed) for choice in choices]
     if split is not None and members is None and non_members is None:
@@ -118,7 +134,7 @@ def audit(
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
     effort = Effort(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
-    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps)
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh)
     report = run_audit(live, root, Console(stderr=True))
     sys.stdout.write(f"{report}\n")
 

@@ -172,7 +172,7 @@ class Driver(Protocol):
         ...
 
     def read_card(self) -> EndpointCard:
-        """What the endpoint says of itself now. Raises `EndpointError` if it does not answer, or serves no such model."""
+        """What the endpoint says of itself now. Raises `EndpointError` if it does not answer or has no such model."""
         ...
 
     def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:

@@ -40,6 +40,19 @@ class KeptAnswers:
         """Images whose answers are kept."""
         return sum(_rows(path) for path in self.folder.glob("*/*.safetensors"))
 
+    def taken(self, request_id: str) -> float | None:
+        """When a request's answers were kept, seconds since the epoch; None where they are not."""
+        try:
+            return self._path(request_id).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def remove_since(self, seconds: float) -> None:
+        """Forget what was kept later than `seconds` since the epoch."""
+        for path in self.folder.glob("*/*.safetensors"):
+            if path.stat().st_mtime > seconds:
+                path.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)

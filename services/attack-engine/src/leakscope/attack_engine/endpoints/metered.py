@@ -1,10 +1,13 @@
 """An endpoint with everything around its driver: kept answers, the budget's leases, throttle, checks and counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from leakscope.attack_engine.endpoints.base import Answers, Counts, Driver, Endp
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import Lease, Ledger
 from leakscope.attack_engine.endpoints.requests import Request, images_per_request, split
+from leakscope.attack_engine.endpoints.same_model import ModelWatch
 from leakscope.attack_engine.endpoints.throttle import Throttle
 from leakscope.core.errors import EndpointError
 from leakscope.core.samples import Samples
@@ -27,6 +31,9 @@ class MeteredEndpoint:
         request_images: images in a request; the endpoint's own preference if None.
         kept: answers from before, and where new ones are kept; None keeps nothing.
         throttle: limit on images per second.
+
+    `watch` may be set to check, while it asks, that the model stays the same. `taken` is when the first and the last of
+    the answers given since it was last set to None were taken, seconds since the epoch.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class MeteredEndpoint:
         self._lock = Lock()
         self.kept = kept
         self.scope = scope
+        self.watch: ModelWatch | None = None
+        self.taken: tuple[float, float] | None = None
 
     @property
     def card(self) -> EndpointCard:
@@ -89,6 +98,7 @@ class MeteredEndpoint:
                 missing.append(requests[0])
                 spared = requests[1:]
             else:
+                self._take(None if self.kept is None else self.kept.taken(name))
                 yield name, found
                 spared = requests
             if spared:
@@ -112,24 +122,66 @@ class MeteredEndpoint:
             finally:
                 _abandon(futures)
 
+    def read_card(self) -> EndpointCard:
+        """What the endpoint says of itself now; see `Driver.read_card`."""
+        return self._driver.read_card()
+
+    def ask_anew(self, samples: Samples, outputs: Sequence[str], *, scope: str, alone: bool) -> Answers:
+        """Answers that the endpoint gives now, neither looked up nor kept, charged to `scope` and counted nowhere else.
+
+        Args:
+            samples: uint8 [B, H, W, 3] or float32 [B, F].
+            outputs: what is asked for.
+            scope: see `Ledger`.
+            alone: one sample a request, where otherwise it is the usual number.
+        """
+        size = 1 if alone else images_per_request(self.card, samples.shape, outputs, self._request_images)
+        answers: Answers = {}
+        for request in split(self.card, samples, outputs, size):
+            again = replace(request, id=uuid4().hex)
+            sizes = {again.id: len(again.images)}
+            with self._ledger.lease(scope, sizes, idempotent=self.card.idempotent) as lease:
+                _place(answers, again, self._send(again, outputs, lease, lambda **_: None), len(samples))
+                lease.answered(again.id)
+        return answers
+
+    def confirm(self) -> None:
+        """Check that the model is still the same, where it is watched. Raises `EndpointError` for another one."""
+        if self.watch is not None:
+            self.watch.confirm(self)
+
     def _ask(self, request: Request, outputs: Sequence[str], lease: Lease) -> Answers:
         count = len(request.images)
-
-        def sending() -> None:
-            again = lease.sending(request.id)
-            self._count(retried=count) if again else self._count(sent=count)
-
-        if self._throttle is not None:
-            self._throttle.wait(count)
-        sending()
-        answers = self._driver.ask(request.images, outputs, request.id, sending)
+        answers = self._send(request, outputs, lease, self._count)
         for name in outputs:
             _check_vectors(self.card.url, name, answers, count)
+        if self.watch is not None:
+            self.watch.answered(self, count, self._driver.interruptions)
         if self.kept is not None:
             self.kept.write(request.id, answers)
         lease.answered(request.id)
         self._count(answered=count)
+        self._take(time.time())
         return answers
+
+    def _send(self, request: Request, outputs: Sequence[str], lease: Lease, note: Callable[..., None]) -> Answers:
+        count = len(request.images)
+
+        def sending() -> None:
+            again = lease.sending(request.id)
+            note(retried=count) if again else note(sent=count)
+
+        if self._throttle is not None:
+            self._throttle.wait(count)
+        sending()
+        return self._driver.ask(request.images, outputs, request.id, sending)
+
+    def _take(self, when: float | None) -> None:
+        if when is None:
+            return
+        with self._lock:
+            first, last = self.taken or (when, when)
+            self.taken = min(first, when), max(last, when)
 
     def _note_cached(self, cached: Mapping[str, int]) -> None:
         if cached:

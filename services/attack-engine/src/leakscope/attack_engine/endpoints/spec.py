@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from leakscope.attack_engine.endpoints.base import Driver
+from leakscope.attack_engine.endpoints.base import Driver, EndpointCard
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import Ledger, LedgerSpec
 from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
+from leakscope.attack_engine.endpoints.same_model import CANARIES, EVERY, ModelCheck
 from leakscope.attack_engine.endpoints.throttle import Throttle
 from leakscope.core.encoders import OUTPUTS
 from leakscope.core.errors import UsageError, unknown_name
@@ -48,6 +49,10 @@ class EndpointSpec:
         service: gRPC service that speaks the protocol; the standard's name unless a server uses another.
         output_names: "embedding", "feature_map" or "posterior" to the endpoint's own name for it.
         threads: PyTorch threads of an in-process endpoint, a setting of the whole process; None leaves it.
+        canaries: generated samples that are asked again at the start of a run, at intervals, after a lost connection
+            and before a shard is kept, to tell whether the model is still the same; None asks 4 where no digest of the
+            weights is published and none elsewhere. An in-process endpoint needs none.
+        canary_every: images that one worker asks between two such checks.
     """
 
     url: str
@@ -62,13 +67,24 @@ class EndpointSpec:
     service: str = SERVICE
     output_names: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
+    canaries: int | None = None
+    canary_every: int = EVERY
 
     def __post_init__(self) -> None:
         parse(self.url)
         for name in self.output_names:
             if name not in OUTPUTS:
                 raise unknown_name("output", name, OUTPUTS)
-        for name in ("timeout_seconds", "total_seconds", "in_flight", "images_per_request", "images_per_second"):
+        if self.canaries is not None and self.canaries < 0:
+            raise UsageError(f"canaries of {self.url} must be 0 or more, not {self.canaries}.")
+        for name in (
+            "timeout_seconds",
+            "total_seconds",
+            "in_flight",
+            "images_per_request",
+            "images_per_second",
+            "canary_every",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} of {self.url} must be above 0, not {value}.")
@@ -80,7 +96,24 @@ class EndpointSpec:
         """
         if not ours and parse(url).bundle is None:
             return replace(self, url=url)
-        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={})
+        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None)
+
+    def check(
+        self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
+    ) -> ModelCheck | None:
+        """How it is checked that `card`'s model stays the same; None in this process, where it cannot change.
+
+        Args:
+            card: what the endpoint said of itself.
+            folder: where the canaries' answers are kept.
+            outputs: what is asked of it.
+            sample_shape: of the samples that are asked, and so of the canaries.
+        """
+        if parse(self.url).bundle is not None:
+            return None
+        usual = 0 if card.weights_digest else CANARIES
+        count = usual if self.canaries is None else self.canaries
+        return ModelCheck(card, folder, outputs, sample_shape, count, self.canary_every)
 
     def open(
         self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None

@@ -2,7 +2,7 @@
 
 from leakscope.attack_engine.extraction.cluster import ray_session
 from leakscope.attack_engine.extraction.extract import Extraction, extract
-from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan, plan_extraction
+from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan, plan_extraction, taken_between
 from leakscope.attack_engine.extraction.read import Signals, read_signals
 from leakscope.attack_engine.extraction.table import plan_table
 
@@ -16,4 +16,5 @@ __all__ = [
     "plan_table",
     "ray_session",
     "read_signals",
+    "taken_between",
 ]

@@ -19,7 +19,7 @@ from leakscope.attack_engine.extraction.cluster import ray_session
 from leakscope.attack_engine.extraction.outcomes import describe, restore
 from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
 from leakscope.attack_engine.extraction.progress import Watch, shown
-from leakscope.attack_engine.extraction.store import SignalStore
+from leakscope.attack_engine.extraction.store import SignalStore, Taken
 from leakscope.attack_engine.extraction.worker import ShardWorker, Task, shared_between, tasks_of
 from leakscope.core.errors import Interrupted, LeakscopeError
 
@@ -34,11 +34,17 @@ class Extraction:
         plan: what was planned; `plan.folder` is what `read_signals` reads.
         counts: images over all runs that worked on it.
         seconds: time that workers spent on it, added up over all runs.
+        taken: when the first and the last of its answers were taken, seconds since the epoch; None if unknown.
+        canaries: images asked, over all runs and signals of its endpoint, to check that the model stays the same.
+        unchecked: why a change of the model would have passed unseen; "" where it would not.
     """
 
     plan: SignalPlan
     counts: Counts
     seconds: float
+    taken: Taken | None = None
+    canaries: int = 0
+    unchecked: str = ""
 
 
 def extract(
@@ -55,19 +61,37 @@ def extract(
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what was answered is kept.
+        ModelChangedError: the endpoint serves another model than the one that kept answers came from, from the start
+            or since; no shard that this one answered is kept.
         LeakscopeError: whatever a worker ran into: the endpoint failed for good, the budget is used up, no disk.
     """
+    console = console or Console(stderr=True)
     tasks = tasks_of(plans)
+    for plan in plans:
+        _check_first(plan, console)
     if tasks:
         with ExitStack() as stack:
             ledgers = [stack.enter_context(plan.ledger.open()) for plan in plans]
             watch = _watch(plans, ledgers)
             stack.enter_context(ray_session(workers))
             stack.enter_context(_stoppable(plans, watch))
-            stack.enter_context(shown(watch, console or Console(stderr=True)))
+            stack.enter_context(shown(watch, console))
             for samples in _run(plans, tasks, min(workers, len(tasks))):
                 watch.finished += samples
     return [_results(plan) for plan in plans]
+
+
+def _check_first(plan: ExtractionPlan, console: Console) -> None:
+    """Ask the canaries before anything that is kept is trusted."""
+    check = plan.check
+    if check is None:
+        return
+    if check.canaries:
+        with plan.endpoint.open(plan.ledger) as endpoint:
+            check.begin(endpoint)
+    if check.unchecked:
+        sentence = f"Whether {plan.card.url} keeps serving the same model cannot be checked: {check.unchecked}."
+        console.print(sentence, soft_wrap=True, markup=False)
 
 
 class RayShardWorker:
@@ -140,5 +164,13 @@ def _root(plan: ExtractionPlan) -> Path | None:
 def _results(plan: ExtractionPlan) -> list[Extraction]:
     for row in plan.signals:
         SignalStore(row.folder).tidy()
+    check = plan.check
     with plan.ledger.open() as ledger:
-        return [Extraction(row, ledger.counts(row.key), SignalStore(row.folder).seconds()) for row in plan.signals]
+        canaries = 0 if check is None else ledger.counts(check.scope).answered
+        unchecked = "" if check is None else check.unchecked
+        return [_extraction(row, ledger.counts(row.key), canaries, unchecked) for row in plan.signals]
+
+
+def _extraction(row: SignalPlan, counts: Counts, canaries: int, unchecked: str) -> Extraction:
+    store = SignalStore(row.folder)
+    return Extraction(row, counts, store.seconds(), store.taken(), canaries, unchecked)

@@ -9,11 +9,13 @@ import numpy as np
 
 from leakscope.attack_engine.attacks.signal import Signal
 from leakscope.attack_engine.endpoints.base import EndpointCard
+from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import LedgerSpec
 from leakscope.attack_engine.endpoints.requests import answer_bytes, images_per_request
+from leakscope.attack_engine.endpoints.same_model import ModelCheck, forget_unverified
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
 from leakscope.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
-from leakscope.attack_engine.extraction.store import SignalStore
+from leakscope.attack_engine.extraction.store import SignalStore, Taken
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
 from leakscope.core.digests import digest_code, digest_imports, digest_json
 from leakscope.core.errors import UsageError
@@ -76,6 +78,8 @@ class ExtractionPlan:
         spent: images charged to the ledger before.
         answers: where answers are kept for good; None keeps them only until their shard is finished.
         images_per_second: stated, or measured on shards extracted before; None if unknown.
+        check: how it is checked that the model stays the same; None where it cannot change.
+        canaries: images that this asks, about.
     """
 
     endpoint: EndpointSpec
@@ -86,10 +90,17 @@ class ExtractionPlan:
     spent: int
     answers: Path | None
     images_per_second: float | None
+    check: ModelCheck | None = None
+    canaries: int = 0
+
+    @property
+    def taken(self) -> Taken | None:
+        """When the first and the last answer of what is there already was taken; None where nothing is."""
+        return taken_between([SignalStore(plan.folder).taken() for plan in self.signals if plan.extracted])
 
     @property
     def pending(self) -> int:
-        """Images that are left to ask."""
+        """Images that are left to ask, canaries left out."""
         return sum(plan.pending for plan in self.signals)
 
     @property
@@ -137,16 +148,27 @@ def plan_extraction(
     for signal in signals:
         card.check_outputs(signal.outputs)
     root = folder / card.identity[:16]
+    asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
+    check = endpoint.check(card, root / "canaries", asked, data.sample_shape)
+    if check is not None:
+        forget_unverified(check.folder, _kept(root))
     plans = tuple(_plan_signal(s, data, sample_ids, endpoint, card, root, shard_size) for s in signals)
     ledger = LedgerSpec(folder / LEDGER, budget)
     answers = root / "answers" if keep else None
     with ledger.open() as book:
         free = sum(book.unfinished(plan.key, idempotent=card.idempotent) for plan in plans)
         spent = book.spent
+        canaries = 0 if check is None else _canaries(check, plans)
         if answers is None or not answers.exists():
-            book.require(max(sum(plan.pending for plan in plans) - free, 0))
+            book.require(max(sum(plan.pending for plan in plans) - free, 0) + canaries)
     rate = images_per_second or _measured(plans)
-    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate)
+    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate, check, canaries)
+
+
+def taken_between(times: Sequence[Taken | None]) -> Taken | None:
+    """The earliest first and the latest last of `times`; None where none is known."""
+    known = [time for time in times if time is not None]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
@@ -177,6 +199,18 @@ def _plan_signal(
     size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
     return SignalPlan(signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests)
+
+
+def _canaries(check: ModelCheck, plans: Sequence[SignalPlan]) -> int:
+    """Images that the checks of an undisturbed run ask: at its start, before every shard is kept, and at intervals."""
+    shards, pending = sum(len(plan.shards) for plan in plans), sum(plan.pending for plan in plans)
+    return check.first_images + check.canaries * (shards + pending // check.every)
+
+
+def _kept(root: Path) -> list[KeptAnswers]:
+    """All answers kept of one endpoint."""
+    stores = [SignalStore(folder) for folder in root.glob("*-*") if folder.is_dir()]
+    return [KeptAnswers(root / "answers"), *(answers for store in stores for answers in store.all_unfinished())]
 
 
 def _check_ids(data: Dataset, ids: Ids) -> None:

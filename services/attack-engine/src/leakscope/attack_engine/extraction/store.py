@@ -20,6 +20,7 @@ from leakscope.core.errors import DataError
 from leakscope.core.files import write_atomically
 
 _META = b"leakscope"
+Taken = tuple[float, float]  # when the first and the last answer was taken, seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,19 @@ class SignalStore:
         """Answers kept until the shard is finished."""
         return KeptAnswers(self.folder / "unfinished" / shard.name)
 
+    def all_unfinished(self) -> list[KeptAnswers]:
+        """Answers kept for all shards that are not finished."""
+        return [KeptAnswers(folder) for folder in (self.folder / "unfinished").glob("*")]
+
     def paths(self) -> list[Path]:
         """Finished shards, in order of name."""
         return sorted(self.folder.glob("shard-*.parquet"))
 
     def tidy(self) -> None:
         """Forget kept answers of shards that are finished, as left by a run killed in between."""
-        for folder in (self.folder / "unfinished").glob("*"):
-            if (self.folder / f"shard-{folder.name}.parquet").exists():
-                KeptAnswers(folder).remove()
+        for answers in self.all_unfinished():
+            if (self.folder / f"shard-{answers.folder.name}.parquet").exists():
+                answers.remove()
 
     def sample_ids(self) -> set[int]:
         """Samples whose signals are there. Raises `DataError` for a damaged shard."""
@@ -54,6 +59,15 @@ class SignalStore:
         """Time that workers spent on the finished shards, added up."""
         return sum(_meta(path)["seconds"] for path in self.paths())
 
+    def taken(self) -> Taken | None:
+        """When the first and the last answer of the finished shards were taken; None before the first shard.
+
+        Shards written before this was kept say nothing.
+        """
+        times = [_meta(path) for path in self.paths()]
+        known = [meta for meta in times if meta.get("first")]
+        return (min(m["first"] for m in known), max(m["last"] for m in known)) if known else None
+
     def rate(self) -> float | None:
         """Images per second of one worker, measured over finished shards; None before the first."""
         asked = sum(_meta(path)["asked"] for path in self.paths())
@@ -61,7 +75,9 @@ class SignalStore:
         return asked / seconds if asked and seconds > 0 else None
 
 
-def write_shard(path: Path, sample_ids: Ids, batch: SignalBatch, *, asked: int, seconds: float) -> None:
+def write_shard(
+    path: Path, sample_ids: Ids, batch: SignalBatch, *, asked: int, seconds: float, taken: Taken | None = None
+) -> None:
     """Write the signals of one shard atomically.
 
     Args:
@@ -70,12 +86,14 @@ def write_shard(path: Path, sample_ids: Ids, batch: SignalBatch, *, asked: int, 
         batch: values [B, K] and diagnostics [B, L].
         asked: images asked of the endpoint for it, kept answers left out.
         seconds: time it took.
+        taken: when the first and the last of its answers were taken.
     """
     columns: dict[str, Any] = {"sample_id": pa.array(sample_ids), "signal": _fixed(batch.values)}
     if batch.diagnostics:
         arrays = [_fixed(value) for value in batch.diagnostics.values()]
         columns["diagnostics"] = pa.StructArray.from_arrays(arrays, names=list(batch.diagnostics))
-    meta = json.dumps({"asked": asked, "seconds": seconds})
+    times = {} if taken is None else {"first": taken[0], "last": taken[1]}
+    meta = json.dumps({"asked": asked, "seconds": seconds, **times})
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata({_META: meta}), buffer)
     write_atomically(path, buffer.getvalue())

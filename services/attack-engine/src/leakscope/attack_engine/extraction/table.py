@@ -1,8 +1,11 @@
 """The plan as a table for people."""
 
+from datetime import UTC, datetime
+
 from rich.table import Table
 
 from leakscope.attack_engine.extraction.plan import ExtractionPlan
+from leakscope.attack_engine.extraction.store import Taken
 
 
 def plan_table(plan: ExtractionPlan) -> Table:
@@ -21,7 +24,17 @@ def _caption(plan: ExtractionPlan) -> str:
     budget = plan.ledger.budget
     limit = "no budget set" if budget is None else f"budget {budget:,}, {max(budget - plan.spent, 0):,} left"
     time = "time unknown until the first shard" if plan.seconds is None else f"about {duration(plan.seconds)}"
-    return f"{plan.pending:,} images to ask; {limit}; {time}"
+    canaries = f", and {plan.canaries:,} canaries to tell whether the model stays the same" if plan.canaries else ""
+    before = "" if plan.taken is None else f"; what is there was answered {between(plan.taken)}"
+    return f"{plan.pending:,} images to ask{canaries}; {limit}; {time}{before}"
+
+
+def between(taken: Taken) -> str:
+    """Two times in UTC to the minute: "2026-01-31 09:00 to 09:20 UTC"; one where they are alike."""
+    first, last = (f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" for seconds in taken)
+    if first == last:
+        return f"{first} UTC"
+    return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"
 
 
 def duration(seconds: float) -> str:

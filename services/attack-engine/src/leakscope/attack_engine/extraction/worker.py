@@ -9,6 +9,7 @@ import numpy as np
 from leakscope.attack_engine.attacks.signal import SignalBatch
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
+from leakscope.attack_engine.endpoints.same_model import ModelWatch
 from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
 from leakscope.attack_engine.extraction.shards import Shard
 from leakscope.attack_engine.extraction.store import SignalStore, write_shard
@@ -51,10 +52,12 @@ class ShardWorker:
         data, endpoint = self._dataset(task.plan), self._endpoint(task)
         unfinished, answers = store.unfinished_answers(shard), self._plans[task.plan].answers
         endpoint.kept = unfinished if answers is None else KeptAnswers(answers)
+        endpoint.taken = None
         started, before = time.monotonic(), endpoint.counts.answered
         batch = _extract(data, plan, shard, endpoint)
-        asked = endpoint.counts.answered - before
-        write_shard(store.shard_path(shard), shard.array, batch, asked=asked, seconds=time.monotonic() - started)
+        endpoint.confirm()
+        asked, seconds = endpoint.counts.answered - before, time.monotonic() - started
+        write_shard(store.shard_path(shard), shard.array, batch, asked=asked, seconds=seconds, taken=endpoint.taken)
         unfinished.remove()
 
     def _dataset(self, plan: int) -> Dataset:
@@ -72,6 +75,7 @@ class ShardWorker:
                     f"{plan.endpoint.url} serves another model than when the extraction was planned: run the command "
                     "again to extract the model that is served now."
                 )
+            endpoint.watch = None if plan.check is None else ModelWatch(plan.check)
             self._endpoints[task.plan] = endpoint
         self._endpoints[task.plan].scope = plan.signals[task.signal].key
         return self._endpoints[task.plan]

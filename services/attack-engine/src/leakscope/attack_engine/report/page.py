@@ -113,7 +113,7 @@ def page(findings: Findings) -> Page:
         shadow=Matrix(tuple(_shadow_rows(groups))),
         attacks=tuple(dict.fromkeys(audit.attack for audit in findings.audits)),
         tally=tuple((outcome, outcomes.count(outcome)) for outcome in Outcome if outcome in outcomes),
-        queries=_total([audit.queries for audit in findings.audits]),
+        queries=_total(findings.audits),
     )
 
 
@@ -168,7 +168,9 @@ def _some(places: Sequence[str], named: int = 2) -> str:
     return "; ".join(places[:named]) + (f"; and {words.plural(rest, 'other audit')}" if rest > 0 else "")
 
 
-def _total(queries: Sequence[Queries]) -> Queries:
+def _total(audits: Sequence[Audit]) -> Queries:
+    queries = [audit.queries for audit in audits]
+    canaries = {audit.victim.url: audit.queries.canaries for audit in audits}
     return Queries(
         sent=sum(one.sent for one in queries),
         answered=sum(one.answered for one in queries),
@@ -176,4 +178,5 @@ def _total(queries: Sequence[Queries]) -> Queries:
         retried=sum(one.retried for one in queries),
         budget=None,
         seconds=sum(one.seconds for one in queries),
+        canaries=sum(canaries.values()),
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from leakscope.attack_engine.evaluation.results import Estimate, Interval
@@ -50,6 +51,11 @@ def percent_interval(interval: Interval, digits: int = 1) -> str:
 def estimate(value: Estimate) -> str:
     """A plain number and its interval."""
     return f"{decimal(value.value)} {decimal_interval(value.interval)}"
+
+
+def moment(written: str) -> str:
+    """A time in ISO 8601, UTC, to the minute: "2026-01-31 09:00 UTC"."""
+    return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M}{NBSP}UTC"
 
 
 def signed(difference: float, digits: int = 3) -> str:

@@ -1,9 +1,12 @@
 """The audit of one live endpoint, from its address to its report."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -23,6 +26,7 @@ from leakscope.attack_engine.runs.layout import Layout
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_json
 from leakscope.core.errors import DataError, UsageError
+from leakscope.core.files import write_atomically
 from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split, write_split
 from leakscope.core.tracking import default_uri, finishing, open_run
@@ -41,6 +45,7 @@ class LiveAudit:
         seed: of every fit and bootstrap.
         effort: how hard the endpoint is asked.
         sweeps: what every attack is repeated with.
+        fresh: forget what is kept of this endpoint first, and start anew.
     """
 
     name: str
@@ -52,6 +57,7 @@ class LiveAudit:
     seed: int
     effort: Effort
     sweeps: SweepChoice = NO_SWEEPS
+    fresh: bool = False
 
 
 def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
@@ -66,8 +72,9 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
         _check_unprepared(attack)
         card.check_outputs(attack.outputs)
     layout = Layout(root, audit.name)
+    kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     key = digest_json(
-        [card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks], asdict(audit.sweeps)]
+        [kept, card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks], asdict(audit.sweeps)]
     )
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
     with finishing(run), _twin(audit, card, console) as twin:
@@ -107,6 +114,19 @@ def _cells(
         if stored is None:
             raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
         yield FinishedCell(cell, AuditedCell(victim, attack, stored, audit.dataset, audit.split, audit.seed))
+
+
+def _kept_since(folder: Path, *, forget: bool) -> str:
+    """A name for what is kept of an endpoint in `folder`, given when it was begun.
+
+    Cells and MLflow runs are kept under it too: those from before `forget` are never taken for the new ones.
+    """
+    if forget:
+        shutil.rmtree(folder, ignore_errors=True)
+    path = folder / "kept-since"
+    if not path.exists():
+        write_atomically(path, f"{datetime.now(UTC).isoformat(timespec='seconds')} {uuid4().hex}".encode())
+    return path.read_text(encoding="utf-8")
 
 
 def _check_unprepared(attack: Attack) -> None:
