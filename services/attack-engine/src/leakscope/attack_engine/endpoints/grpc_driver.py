@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 import grpc
@@ -29,6 +30,7 @@ _OPTIONS = (
     ("grpc.lb_policy_name", "round_robin"),
 )
 _CONTROL_SECONDS = 20.0  # a small call to a server that is there but busy
+_UNSUBSCRIBED_SECONDS = 0.5  # gRPC's thread that notices looks up every 0.2 s and fails on a channel that is closed
 _BACKOFF = wait_random_exponential(multiplier=0.1, max=5.0)
 
 
@@ -64,9 +66,8 @@ class GrpcDriver:
         )
         self._calls = {name: method.call(self._channel, transport.service) for name, method in METHODS.items()}
         self.in_flight = transport.in_flight
-        self.interruptions, self._connected = 0, False
+        self._interruptions, self._connected, self._noticing = 0, False, False
         self._model = address.model
-        self._channel.subscribe(self._notice)
         try:
             self.card, self._input = self._connect(address.model)
         except BaseException:
@@ -86,13 +87,21 @@ class GrpcDriver:
         tensor = read_input(self._url, metadata)
         return read_card(self._url, server, metadata, tensor, self._transport.precision, self._names), tensor
 
+    @property
+    def interruptions(self) -> int:
+        """See `Driver.interruptions`; counted from when it is first read."""
+        if not self._noticing:
+            self._noticing = True
+            self._channel.subscribe(self._notice)
+        return self._interruptions
+
     def _notice(self, state: grpc.ChannelConnectivity) -> None:
         """Count the times that a connection went away; gRPC makes the next one silently."""
         if state is grpc.ChannelConnectivity.READY:
             self._connected = True
         elif self._connected:
             self._connected = False
-            self.interruptions += 1
+            self._interruptions += 1
 
     def read_card(self) -> EndpointCard:
         """See `Driver.read_card`."""
@@ -162,7 +171,13 @@ class GrpcDriver:
 
     def close(self) -> None:
         """Close the channel."""
-        self._channel.close()
+        if not self._noticing:
+            self._channel.close()
+            return
+        self._channel.unsubscribe(self._notice)
+        later = Timer(_UNSUBSCRIBED_SECONDS, self._channel.close)
+        later.daemon = True
+        later.start()
 
 
 def _attempts(seconds: float) -> Retrying:

@@ -15,7 +15,7 @@ from leakscope.attack_engine.endpoints.base import Answers, Counts, Driver, Endp
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import Lease, Ledger
 from leakscope.attack_engine.endpoints.requests import Request, images_per_request, split
-from leakscope.attack_engine.endpoints.same_model import ModelWatch
+from leakscope.attack_engine.endpoints.same_model import ModelCheck, ModelWatch
 from leakscope.attack_engine.endpoints.throttle import Throttle
 from leakscope.core.errors import EndpointError
 from leakscope.core.samples import Samples
@@ -32,7 +32,7 @@ class MeteredEndpoint:
         kept: answers from before, and where new ones are kept; None keeps nothing.
         throttle: limit on images per second.
 
-    `watch` may be set to check, while it asks, that the model stays the same. `taken` is when the first and the last of
+    `taken` is when the first and the last of
     the answers given since it was last set to None were taken, seconds since the epoch.
     """
 
@@ -55,7 +55,7 @@ class MeteredEndpoint:
         self._lock = Lock()
         self.kept = kept
         self.scope = scope
-        self.watch: ModelWatch | None = None
+        self._watch: ModelWatch | None = None
         self.taken: tuple[float, float] | None = None
 
     @property
@@ -145,18 +145,22 @@ class MeteredEndpoint:
                 lease.answered(again.id)
         return answers
 
+    def keep_watch(self, check: ModelCheck) -> None:
+        """From now on check, while it asks, that the model stays the same; `query` then raises `ModelChangedError`."""
+        self._watch = ModelWatch(check, self._driver.interruptions)
+
     def confirm(self) -> None:
-        """Check that the model is still the same, where it is watched. Raises `EndpointError` for another one."""
-        if self.watch is not None:
-            self.watch.confirm(self)
+        """Check that the model is still the same, where that is watched. Raises `ModelChangedError` for another."""
+        if self._watch is not None:
+            self._watch.confirm(self)
 
     def _ask(self, request: Request, outputs: Sequence[str], lease: Lease) -> Answers:
         count = len(request.images)
         answers = self._send(request, outputs, lease, self._count)
         for name in outputs:
             _check_vectors(self.card.url, name, answers, count)
-        if self.watch is not None:
-            self.watch.answered(self, count, self._driver.interruptions)
+        if self._watch is not None:
+            self._watch.answered(self, count, self._driver.interruptions)
         if self.kept is not None:
             self.kept.write(request.id, answers)
         lease.answered(request.id)

@@ -9,7 +9,6 @@ import numpy as np
 from leakscope.attack_engine.attacks.signal import SignalBatch
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
-from leakscope.attack_engine.endpoints.same_model import ModelWatch
 from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
 from leakscope.attack_engine.extraction.shards import Shard
 from leakscope.attack_engine.extraction.store import SignalStore, write_shard
@@ -75,7 +74,8 @@ class ShardWorker:
                     f"{plan.endpoint.url} serves another model than when the extraction was planned: run the command "
                     "again to extract the model that is served now."
                 )
-            endpoint.watch = None if plan.check is None else ModelWatch(plan.check)
+            if plan.check is not None:
+                endpoint.keep_watch(plan.check)
             self._endpoints[task.plan] = endpoint
         self._endpoints[task.plan].scope = plan.signals[task.signal].key
         return self._endpoints[task.plan]
