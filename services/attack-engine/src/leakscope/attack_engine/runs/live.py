@@ -19,12 +19,13 @@ from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.controls import opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.core.datasets import DatasetSpec
-from leakscope.core.digests import digest_json
+from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import DataError, UsageError
 from leakscope.core.files import write_atomically
 from leakscope.core.samples import is_vector
@@ -73,9 +74,9 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
         card.check_outputs(attack.outputs)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
-    key = digest_json(
-        [kept, card.identity, audit.split.digest, audit.seed, [repr(a) for a in audit.attacks], asdict(audit.sweeps)]
-    )
+    asked = [repr(attack) for attack in audit.attacks]
+    choices = [audit.split.digest, audit.seed, asked, asdict(audit.sweeps), audit.untrained]
+    key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
     with finishing(run), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
