@@ -68,6 +68,11 @@ class Attack:
         return isinstance(self.inference, Fixed)
 
     @property
+    def reads_labels(self) -> bool:
+        """Whether what it reads of a sample depends on the sample's class."""
+        return self.reading is not None and self.reading.reads_labels
+
+    @property
     def over_draws(self) -> OverDraws:
         """What is fitted to `features`."""
         return OverDraws(self.inference)

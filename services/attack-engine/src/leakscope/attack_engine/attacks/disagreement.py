@@ -34,6 +34,7 @@ class DisagreementSequence:
     references: ClassVar[References | None] = None
     needs: ClassVar[Needs] = Needs()
     population: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = False
     metrics: tuple[str, ...] = ()
     distillation: Distillation = field(default_factory=lambda: from_mapping(Distillation, IMITATION, "seqmia-encoder"))
 

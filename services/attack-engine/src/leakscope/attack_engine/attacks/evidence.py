@@ -41,7 +41,7 @@ class Evidence:
     """What is held of S samples about a target, its untrained twin, or a shadow model.
 
     Attributes:
-        label: int64 [S], class.
+        label: int64 [S], class; int64 [0] where the data set has none, for attacks that read none.
         posterior: float32 [S, C], the model's own answers; None where it gives none.
         sequence: float32 [S, T, M], metrics over the distilled snapshots in order; None where nothing was distilled.
         metrics: names of the M metrics.

@@ -38,6 +38,11 @@ class Reading(Protocol):
         ...
 
     @property
+    def reads_labels(self) -> bool:
+        """Whether its features depend on the samples' classes."""
+        ...
+
+    @property
     def population(self) -> bool:
         """Whether other samples, known to be no members, are compared with."""
         ...

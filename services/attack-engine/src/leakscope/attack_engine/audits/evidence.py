@@ -10,7 +10,7 @@ from leakscope.attack_engine.attacks.signal import Values
 from leakscope.attack_engine.distillation.asked import Asked, opened
 from leakscope.attack_engine.distillation.work import read_sequence
 from leakscope.attack_engine.references.store import ReferenceStore
-from leakscope.core.datasets import DatasetSpec, Ids
+from leakscope.core.datasets import Dataset, DatasetSpec, Ids
 from leakscope.core.encoders import POSTERIOR
 
 
@@ -53,7 +53,7 @@ class EvidenceFiles:
         dataset = opened(self.dataset)
         sequence, metrics = (None, ()) if self.sequence is None else read_sequence(self.sequence, sample_ids)
         return Evidence(
-            label=dataset.labels["class"][sample_ids],
+            label=_labels(dataset, sample_ids),
             posterior=answers if self.output == POSTERIOR else None,
             sequence=sequence,
             metrics=metrics,
@@ -67,3 +67,9 @@ class EvidenceFiles:
         others = opened(self.population.dataset)
         said = self.references.read(others.digest, self.population.ids)
         return Population(self.population.answers(), np.asarray(others.labels["class"][self.population.ids]), said)
+
+
+def _labels(dataset: Dataset, sample_ids: Ids) -> Ids:
+    """The samples' classes, int64 [S]; int64 [0] where there are none, so that nobody reads one that was made up."""
+    classes = dataset.labels.get("class")
+    return np.zeros(0, dtype=np.int64) if classes is None else np.asarray(classes[sample_ids])

@@ -190,13 +190,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exposed:
-    """One evaluated sample with its score and a PNG thumbnail as a data URI."""
+    """One evaluated sample with its score and a PNG thumbnail as a data URI; `file` is its path, where it has one."""
 
     sample_id: int
     member: bool
     score: float
     percentile: float
     image: str
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -366,11 +367,39 @@ class Artefact:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Entries of a folder that are no samples, all for one reason: how many, and the first of them by name."""
+
+    reason: str
+    count: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SampleFolder:
+    """A folder that samples were read from: its path, how many images it gave, and what was left out of it."""
+
+    path: str
+    images: int
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class SharedImage:
+    """A member and a non-member, by file or number, that show one image: the same pixels, or one re-encoded."""
+
+    member: str
+    non_member: str
+    same_pixels: bool
+
+
+@dataclass(frozen=True)
 class Findings:
     """A whole report: its audits, the overall verdict, and what made them.
 
     `scale` is the scale that the experiment was run at ("" where it has none); `published` are a paper's numbers to
-    stand beside the measured ones; `artefacts` the control experiment on how the samples were treated.
+    stand beside the measured ones; `artefacts` the control experiment on how the samples were treated. `folders` are
+    where samples came from that are files of the user's own, `shared` those that lie on both sides.
     """
 
     title: str
@@ -382,3 +411,5 @@ class Findings:
     scale: str = ""
     published: tuple[Published, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
+    folders: tuple[SampleFolder, ...] = ()
+    shared: tuple[SharedImage, ...] = ()

@@ -1,15 +1,17 @@
 """The end of every run: judge the cells together, write findings and report, record all of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from leakscope.attack_engine.audits.conclude import AuditedCell, conclude
+from leakscope.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
+from leakscope.attack_engine.audits.samples import sample_folders
 from leakscope.attack_engine.audits.store import SCORES
-from leakscope.attack_engine.evaluation.results import Published
+from leakscope.attack_engine.evaluation.results import Published, SharedImage
 from leakscope.attack_engine.evaluation.serialise import save_findings
 from leakscope.attack_engine.report.render import render
 from leakscope.attack_engine.runs.layout import Layout
@@ -37,6 +39,7 @@ def finish(
     files: Mapping[str, Path],
     scale: str = "",
     published: Sequence[Published] = (),
+    shared: Sequence[SharedImage] = (),
 ) -> Path:
     """Judge `cells` as one report; returns the report's path.
 
@@ -50,13 +53,23 @@ def finish(
         files: further files to record, by artifact folder.
         scale: that the experiment was run at.
         published: a paper's numbers, for the report.
+        shared: images on both sides, for the report.
     """
     audited = [cell.audited for cell in cells]
-    findings = conclude(title, audited, configuration, scale=scale, published=published)
+    specs = {cell.split.dataset_digest: cell.dataset for cell in audited}
+    datasets = {digest: spec.open() for digest, spec in specs.items()}
+    findings = replace(
+        conclude(title, audited, configuration, scale=scale, published=published),
+        folders=tuple(folder for one in datasets.values() if one.files for folder in sample_folders(one.files)),
+        shared=tuple(shared),
+    )
     save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
+    table = sample_table(audited, datasets)
+    for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
+        write_atomically(path, content)
     for cell, audit in zip(cells, findings.audits, strict=True):
         record_audit(run, audit, cell.key, layout.cell(cell.key) / SCORES)
-    record_findings(run, findings, {"report": layout.report, "findings": layout.findings, **files})
+    record_findings(run, findings, {**layout.recorded, **files})
     console.print(findings.verdict.sentence, soft_wrap=True)
     return layout.report

@@ -1,9 +1,9 @@
 """The audit of one live endpoint, from its address to its report."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +14,7 @@ from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.audits.conclude import AuditedCell
 from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Effort, Subject, gather
+from leakscope.attack_engine.audits.samples import inspect_samples
 from leakscope.attack_engine.audits.store import read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
@@ -23,13 +24,14 @@ from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.controls import opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
-from leakscope.attack_engine.runs.layout import Layout
+from leakscope.attack_engine.runs.layout import Layout, part_name
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import DataError, UsageError
 from leakscope.core.files import write_atomically
 from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split, write_split
+from leakscope.core.text import SENTENCE_LENGTH, printable
 from leakscope.core.tracking import default_uri, finishing, open_run
 
 
@@ -72,18 +74,27 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     for attack in audit.attacks:
         _check_unprepared(attack)
         card.check_outputs(attack.outputs)
+    shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     asked = [repr(attack) for attack in audit.attacks]
     choices = [audit.split.digest, audit.seed, asked, asdict(audit.sweeps), audit.untrained]
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
+    layout = replace(layout, part=part_name(card.model or card.url, key))
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
     with finishing(run), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
         victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
-            f"Audit of {victim.name}", cells, layout, run, console, configuration=_configuration(audit), files={}
+            f"Audit of {victim.name}",
+            cells,
+            layout,
+            run,
+            console,
+            configuration=_configuration(audit),
+            files={},
+            shared=shared,
         )
 
 
@@ -168,10 +179,19 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
     return {
         "endpoint": audit.endpoint.url,
         "attacks": [repr(attack.signals) for attack in audit.attacks],
-        "dataset": asdict(audit.dataset),
+        "dataset": _shown(asdict(audit.dataset)),
         "split": audit.split.digest,
         "untrained": audit.untrained,
         "seed": audit.seed,
         "effort": asdict(audit.effort),
         "sweeps": asdict(audit.sweeps),
     }
+
+
+def _shown(value: object) -> object:
+    """Options as they can be shown: a path may hold what is no text."""
+    if isinstance(value, Mapping):
+        return {name: _shown(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    return printable(value, SENTENCE_LENGTH) if isinstance(value, str | Path) else value

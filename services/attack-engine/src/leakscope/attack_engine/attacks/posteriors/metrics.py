@@ -7,6 +7,7 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 
 METRICS = ("loss", "max", "sd", "entropy", "m-entropy")
+OF_LABEL = frozenset({"loss", "m-entropy"})  # those that depend on the sample's class
 _TINY = 1e-30
 
 

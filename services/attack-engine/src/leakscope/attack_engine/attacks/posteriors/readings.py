@@ -13,6 +13,7 @@ from leakscope.attack_engine.attacks.posteriors.enhanced_mia import loss_quantil
 from leakscope.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
 from leakscope.attack_engine.attacks.posteriors.metrics import (
     METRICS,
+    OF_LABEL,
     loss_of_phi,
     posterior_metrics,
     scaled_logit,
@@ -38,6 +39,11 @@ class PosteriorReading:
     population: bool = False
 
     @property
+    def reads_labels(self) -> bool:
+        """See `Reading.reads_labels`: most compare with the probability of the sample's own class."""
+        return True
+
+    @property
     def needs(self) -> Needs:
         """See `Reading.needs`."""
         return Needs()
@@ -53,6 +59,11 @@ class SortedPosterior(PosteriorReading):
 
     name = "st"
     largest: int | None = None
+
+    @property
+    def reads_labels(self) -> bool:
+        """See `Reading.reads_labels`: the posterior is sorted, whatever the class."""
+        return False
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`."""
@@ -109,6 +120,11 @@ class MetricSequence(PosteriorReading):
     def channels(self) -> int:
         """Metrics a step."""
         return len(self.metrics)
+
+    @property
+    def reads_labels(self) -> bool:
+        """See `Reading.reads_labels`: two of the metrics are of the sample's own class."""
+        return bool(OF_LABEL.intersection(self.metrics))
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: step by step, [S, 1, T * M]."""
