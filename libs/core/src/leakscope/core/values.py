@@ -4,7 +4,7 @@ PyYAML follows YAML 1.1, where `no` is false, `1:30` is 90 and `2024-01-01` is a
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -26,14 +26,13 @@ _SCALARS = {
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the scalars of YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
     def construct_yaml_int(self, node: Any) -> int:
         """Decimal, also with leading zeros, or 0o and 0x."""
         text = str(self.construct_scalar(node))
         return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
 
 
+_Loader.yaml_implicit_resolvers = {}
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 for _tag, (_pattern, _first) in _SCALARS.items():
     _whole = re.compile(rf"(?:{_pattern.pattern})\Z")
