@@ -118,9 +118,9 @@ def test_what_leakscope_serves_itself_gets_nothing_of_the_victims_server(bundle:
         control = named_control(text, "--reference", weights="hub", side=32)
         with opened_control(control, THEIRS, name="reference") as spec:
             assert (spec.api_key_file, spec.output_names, spec.images_per_second) == (None, {}, None)
-            assert spec.timeout_seconds == EndpointSpec.timeout_seconds
+            assert spec.timeout_seconds == THEIRS.timeout_seconds
             with spec.open() as opened:
-                assert "embedding" in opened.card.outputs
+                assert set(opened.card.outputs) == {"embedding", "feature_map"}
 
 
 def test_a_timm_model_by_name_is_made_for_the_audited_images() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from leakscope.core.bundles import BundleCard
+from leakscope.core.cli import main
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import VALIDATION, Split, draw_split
 from leakscope.trainer import RECIPES, train
@@ -103,5 +104,17 @@ def train_tiny(digits: DatasetSpec, split: Split, tmp_path: Path) -> Trainer:
         settings: dict[str, Any] = {"epochs": 2, "threads": 1, "seed": 5} | keywords
         dataset = settings.pop("dataset", digits)
         return train(recipe, options, dataset, settings.pop("split", split), tmp_path / folder, **settings)
+
+    return run
+
+
+@pytest.fixture
+def leakscope(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["leakscope", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, " ".join(captured.err.split())
 
     return run

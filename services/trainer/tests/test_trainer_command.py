@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from leakscope.core.bundles import read_card
-from leakscope.core.cli import main
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.splits import draw_split, write_split
 from leakscope.core.tracking import default_uri
@@ -15,18 +14,6 @@ from leakscope.trainer import RECIPES
 
 SMALL = ["--set", "embed_dim=32", "--set", "depth=1", "--set", "heads=2", "--set", "batch_size=8"]
 DRAWN = ["--data", "digits", "--members", "20", "--non-members", "20"]
-
-
-@pytest.fixture
-def leakscope(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["leakscope", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, " ".join(captured.err.split())
-
-    return run
 
 
 def test_train_prints_the_accuracies_and_the_bundle_last(leakscope, tmp_path):
@@ -98,7 +85,14 @@ def test_a_training_is_logged_to_a_local_mlflow_by_default(leakscope, tmp_path):
         (["mae", *DRAWN, "--set", "embed_dim"], "--set takes KEY=VALUE, not 'embed_dim'."),
         (["mae", *DRAWN, "--set", "crop_scale_from=1.5"], "crop"),
         (["mae", *DRAWN, "--set", "batch_size=1"], "batch_size must be at least 2"),
+        (["mae", *DRAWN, "--set", "embed_dim=no"], "embed_dim: Input should be a valid integer"),
+        (["mae", *DRAWN, "--set", "embed_dim=1:30"], "embed_dim: Input should be a valid integer"),
+        (["mae", *DRAWN, "--set", "embed_dim=@x"], "embed_dim: Input should be a valid integer"),
+        (["mae", *DRAWN, "--set", "embed_dim=[1"], "--set embed_dim: '[1' cannot be read"),
+        (["mae", *DRAWN, "--set", "learning_rate=.nan"], "learning_rate: nan is no number to work with"),
         (["mae", *DRAWN, "--epochs", "0"], "epochs must be at least 1"),
+        (["mae", *DRAWN, "--seed", "-1"], "seed must be at least 0, not -1."),
+        (["mae", *DRAWN, "--split-seed", "-1"], "split_seed must be at least 0, not -1."),
         (["mae", *DRAWN, "--defence", "scsr"], "does not raise the crop scale of 'mae'"),
         (["mae", *DRAWN, "--defence", "stop"], "Unknown defence 'stop'."),
         (["mae", *DRAWN, "--device", "gpu"], "The device 'gpu' cannot be used here"),

@@ -156,6 +156,18 @@ def test_a_loss_that_is_not_finite_names_the_epoch_and_a_way_out(train_tiny, tmp
     assert not (tmp_path / "victim").exists()
 
 
+def test_a_training_that_diverges_in_its_last_step_makes_no_victim(train_tiny, tmp_path):
+    with pytest.raises(UsageError, match=r"weights are not finite in epoch 1 .*learning_rate"):
+        train_tiny("mae", options={"learning_rate": 1e38, "warmup": 0.0, "batch_size": 20}, epochs=1)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_finite_weights_whose_answers_are_not_make_no_victim(train_tiny, tmp_path):
+    with pytest.raises(UsageError, match="embedding is not finite"):
+        train_tiny("mae", options={"learning_rate": 1e30, "warmup": 0.0, "batch_size": 20}, epochs=1)
+    assert not (tmp_path / "victim").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_training(train_tiny, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"Cannot write .*file"):

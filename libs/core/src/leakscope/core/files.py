@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from safetensors import SafetensorError
 
-from leakscope.core.errors import DataError
+from leakscope.core.errors import DataError, UsageError
 
 
 @contextmanager
@@ -22,6 +22,18 @@ def writing(path: Path) -> Iterator[None]:
             f"Cannot write {path}: {cause}. What was written before is kept: free some space or give a writable "
             "folder, and run the same command again to go on."
         ) from None
+
+
+def named_folder(folder: Path) -> Path:
+    """`folder`, or the whole path to it where it is written without a name (".", ".."), to put files beside it.
+
+    Raises:
+        UsageError: the root of all folders, beside which there is nothing.
+    """
+    named = folder if folder.name not in {"", ".."} else folder.resolve()
+    if not named.name:
+        raise UsageError(f"{folder} cannot be written to: name a folder below it.")
+    return named
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:

@@ -14,7 +14,7 @@ from leakscope.core.values import parse_value
 from leakscope.encoder_server.lifecycle import serve_until_told
 from leakscope.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
 from leakscope.encoder_server.timm_models import HUB, OWN, Inputs, from_timm
-from leakscope.encoder_server.victims import Victim, from_bundle
+from leakscope.encoder_server.victims import Victim, check_model_name, from_bundle
 
 TIMM = "timm:"
 _DEFAULT = Settings()
@@ -118,6 +118,8 @@ def serve(
         None if mean is None else parse_mean(mean, "--mean"),
         None if std is None else parse_std(std, "--std"),
     )
+    if name is not None:
+        check_model_name(name)
     victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
     asyncio.run(serve_until_told(victim, settings))
 

@@ -1,5 +1,6 @@
 """What is served: a bundle or a timm model, as an encoder with what clients may know of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 from leakscope.core.bundles import open_bundle, read_config, serving_digest
 from leakscope.core.encoders import Encoder, vector_features
 from leakscope.core.errors import UsageError, unknown_name
+from leakscope.core.text import printable
+
+_NOT_IN_NAMES = re.compile(r"[/\s]+")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victi
     encoder, card = open_bundle(folder)
     config = read_config(folder)
     return Victim(
-        name or folder.resolve().name,
+        name or _folder_name(folder),
         restricted(encoder, outputs),
         config["architecture"],
         card.image_size,
@@ -60,6 +64,20 @@ def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victi
         serving_digest(folder, card),
         config.get("model_args", {}),
     )
+
+
+def check_model_name(name: str) -> None:
+    """Raise `UsageError` for a name that no endpoint's address, grpc://HOST:PORT/NAME, can end with."""
+    if name in {"", ".", ".."} or _NOT_IN_NAMES.search(name) or not name.isprintable():
+        raise UsageError(
+            f"--name {printable(name)!r} cannot end an endpoint's address: give a name without '/' and without spaces."
+        )
+
+
+def _folder_name(folder: Path) -> str:
+    """A name for the model in `folder` that an endpoint's address can end with."""
+    shown = "".join(c if c.isprintable() else "-" for c in folder.resolve().name)
+    return _NOT_IN_NAMES.sub("-", shown) or "model"
 
 
 def restricted(encoder: Encoder, outputs: Sequence[str]) -> Encoder:

@@ -46,6 +46,15 @@ def train_command(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of the data set.", rich_help_panel=_DATA),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of your own images, all of them members.", rich_help_panel=_DATA)
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Folder of images that are not trained on.", rich_help_panel=_DATA)
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Side to resize --images to. Default: after theirs.", rich_help_panel=_DATA)
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="Split to train on.", rich_help_panel=_DATA)] = None,
     members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
     non_members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
@@ -70,7 +79,11 @@ def train_command(
         typer.Option(help='MLflow store; "none" for none. Default: a local one beside OUT.', rich_help_panel=_HOW),
     ] = None,
 ) -> None:
-    """Train a recipe on a split's members and write a victim bundle; Ctrl-C saves, --resume goes on."""
+    """Train a recipe on a split's members and write a victim bundle; Ctrl-C saves, --resume goes on.
+
+    Beside the bundle OUT lies the split that was drawn, OUT.split.parquet, for an audit.
+    """
+    from leakscope.core.files import named_folder
     from leakscope.trainer.request import parse_defence, parse_pairs, read_request
 
     given: dict[str, Any] = {
@@ -81,6 +94,9 @@ def train_command(
         "seed": seed,
         "data": data,
         "data_options": parse_pairs(data_option or [], "--data-option"),
+        "images": images,
+        "held_out": held_out,
+        "side": side,
         "split": split,
         "members": members,
         "non_members": non_members,
@@ -92,26 +108,42 @@ def train_command(
         "checkpoint_every": checkpoint_every,
         "evaluate_every": evaluate_every,
     }
+    out = named_folder(out)
     card = _run(read_request(config, given), out, mlflow, resume=resume)
     for key, name in _ACCURACIES.items():
         if key in card.training:
             typer.echo(f"{name}: {100 * card.training[key]:.1f} %")
+    if split is None:
+        typer.echo(f"split: {split_file(out)}")
     typer.echo(f"bundle: {out}")
+
+
+def split_file(out: Path) -> Path:
+    """Where the split is kept that was drawn for the bundle `out`."""
+    return out.with_name(f"{out.name}.split.parquet")
 
 
 def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> "BundleCard":
     from rich.console import Console
 
+    from leakscope.core.text import say
     from leakscope.trainer.display import showing
     from leakscope.trainer.plan import make_plan
+    from leakscope.trainer.recipes.held_out import needs_validation
     from leakscope.trainer.request import resolve_data
     from leakscope.trainer.training import train
 
-    make_plan(request.recipe, request.options, request.epochs, request.defences)
-    spec, split = resolve_data(request, out.with_name(f"{out.name}.split.parquet"))
+    plan = make_plan(request.recipe, request.options, request.epochs, request.defences)
+    console = Console(stderr=True, highlight=False)
+    spec, split = resolve_data(
+        request,
+        split_file(out),
+        needs_validation=needs_validation(plan.options),
+        tell=lambda text: say(console, text),
+    )
     with ExitStack() as stack:
         tracker = _tracker(request, out, mlflow, stack)
-        on_progress = stack.enter_context(showing(request.recipe, Console(stderr=True, highlight=False)))
+        on_progress = stack.enter_context(showing(request.recipe, console))
         return train(
             request.recipe,
             request.options,

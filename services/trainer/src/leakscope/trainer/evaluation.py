@@ -11,7 +11,10 @@ from sklearn.preprocessing import StandardScaler
 
 from leakscope.core.datasets.base import Dataset, Ids
 from leakscope.core.encoders import EMBEDDING, POSTERIOR, Encoder
+from leakscope.core.errors import UsageError
+from leakscope.core.samples import Samples
 from leakscope.core.splits import Split
+from leakscope.trainer.members import classes
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -52,7 +55,7 @@ def embed(encoder: Encoder, dataset: Dataset, ids: Ids) -> LabelledVectors:
         encoder.answer(dataset.images(chosen[start : start + _BATCH]), encoder.outputs)
         for start in range(0, len(chosen), _BATCH)
     ]
-    vectors, labels = np.concatenate([part[EMBEDDING] for part in parts]), dataset.labels["class"][chosen]
+    vectors, labels = np.concatenate([part[EMBEDDING] for part in parts]), classes(dataset)[chosen]
     if POSTERIOR not in encoder.outputs:
         return LabelledVectors(vectors, labels)
     return LabelledVectors(vectors, labels, np.concatenate([part[POSTERIOR].argmax(axis=1) for part in parts]))
@@ -72,6 +75,16 @@ def _spaced(count: int, limit: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, limit)).astype(np.int64)
 
 
+def _check_answers(encoder: Encoder, samples: Samples) -> None:
+    answers = encoder.answer(samples, encoder.outputs)
+    for name, values in answers.items():
+        if not np.isfinite(values).all():
+            raise UsageError(
+                f"The training diverged: the encoder's {name} is not finite. Set a lower learning_rate or a longer "
+                "warmup, or train with precision fp32."
+            )
+
+
 def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, quick: bool) -> dict[str, float]:
     """`knn_accuracy` and `probe_accuracy`, and where the encoder has a posterior its `train_` and `test_accuracy`.
 
@@ -79,9 +92,13 @@ def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, quick: bool) -
 
     Where `quick`, the probe is fitted to at most 2,000 members, so that it can follow a training.
     Nothing here feeds back into training, which never reads a non-member.
+
+    Raises:
+        UsageError: the encoder answers members with what is not finite.
     """
     members, others = split.ids(member=True), split.ids(member=False)
-    if len(others) == 0 or len(np.unique(dataset.labels["class"][members])) < 2:
+    _check_answers(encoder, dataset.images(members[:_BATCH]))
+    if len(others) == 0 or len(np.unique(classes(dataset)[members])) < 2:
         return {}
     bank, queries = embed(encoder, dataset, members), embed(encoder, dataset, others)
     fitted = _spaced(len(bank.vectors), _PROBE_LIMIT if quick else _LIMIT)

@@ -70,14 +70,18 @@ class Loop:
         self._generator = Generator(members.images.device)
         self._loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=members.images.device)
 
+    @property
+    def _finished(self) -> bool:
+        return self.position.step >= self.settings.stop_after * self.steps_per_epoch
+
     def run(self, on_step: Callable[[], None], on_epoch: Callable[[EpochResult], None]) -> None:
         """Train until the last epoch, calling `on_step` after each step and `on_epoch` after each epoch.
 
         Raises:
-            UsageError: the loss is not finite.
+            UsageError: the loss is not finite, or the weights are not after the last step.
         """
         self.method.train()
-        while self.position.step < self.settings.stop_after * self.steps_per_epoch:
+        while not self._finished:
             epoch, done = divmod(self.position.step, self.steps_per_epoch)
             draw = poisson_batches if self.settings.poisson else epoch_batches
             batches = draw(len(self.members), self.settings.batch_size, self.settings.seed, epoch)
@@ -90,6 +94,8 @@ class Loop:
                     on_step()
             loss = self.finite_loss_sum() / max(1, sum(map(len, batches)))
             self._loss_sum.zero_()
+            if self._finished:
+                self._check_weights()
             on_epoch(EpochResult(epoch + 1, loss, rate))
             on_step()
 
@@ -116,8 +122,17 @@ class Loop:
         loss_sum = float(self._loss_sum)
         if math.isfinite(loss_sum):
             return loss_sum
+        raise self._diverged("loss is")
+
+    def _check_weights(self) -> None:
+        """Raise `UsageError` for weights that are not finite: a step's loss is that of the weights before it."""
+        state = self.method.state_dict().values()
+        if not all(bool(tensor.isfinite().all()) for tensor in state if tensor.is_floating_point()):
+            raise self._diverged("weights are")
+
+    def _diverged(self, what: str) -> UsageError:
         epoch = (self.position.step - 1) // self.steps_per_epoch + 1
-        raise UsageError(
-            f"The loss is not finite in epoch {epoch} (learning rate {self.settings.learning_rate:g}): "
+        return UsageError(
+            f"The {what} not finite in epoch {epoch} (learning rate {self.settings.learning_rate:g}): "
             "set a lower learning_rate or a longer warmup, or train with precision fp32."
         )

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from leakscope.core.datasets.base import Dataset
@@ -27,6 +29,11 @@ class Members:
         return len(self.images)
 
 
+def classes(dataset: Dataset) -> NDArray[np.int64]:
+    """Class of each sample, int64 [N]; one for all where the data set knows none, for recipes that look at none."""
+    return dataset.labels["class"] if "class" in dataset.labels else np.zeros(len(dataset), dtype=np.int64)
+
+
 def load_members(dataset: Dataset, split: Split, device: torch.device) -> Members:
     """Put the members of `split` on `device`; no other sample is read.
 
@@ -39,7 +46,7 @@ def load_members(dataset: Dataset, split: Split, device: torch.device) -> Member
     if len(ids) < 2:
         raise UsageError(f"Training needs at least two members; the split has {len(ids)}.")
     images = torch.from_numpy(dataset.images(ids)).to(device)
-    labels = torch.from_numpy(dataset.labels["class"][ids]).to(device)
+    labels = torch.from_numpy(classes(dataset)[ids]).to(device)
     return Members(images, labels)
 
 
@@ -56,9 +63,7 @@ def load_validation(dataset: Dataset, split: Split, device: torch.device) -> Mem
         raise UsageError(
             "This training learns from the owner's validation samples too, and the split has none: draw it with some."
         )
-    return Members(
-        torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(dataset.labels["class"][ids]).to(device)
-    )
+    return Members(torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(classes(dataset)[ids]).to(device))
 
 
 def steps_per_epoch(members: int, batch_size: int) -> int:

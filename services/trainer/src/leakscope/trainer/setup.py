@@ -18,6 +18,7 @@ from leakscope.trainer.defences.base import Plan
 from leakscope.trainer.defences.dp_sgd import DECLARATION
 from leakscope.trainer.exchange import Exchange
 from leakscope.trainer.loop import LoopSettings
+from leakscope.trainer.members import classes as classes_of
 from leakscope.trainer.members import steps_per_epoch
 from leakscope.trainer.plan import DefenceSpec, describe
 from leakscope.trainer.privacy import Budget
@@ -103,7 +104,7 @@ class Setup:
             UsageError: images that are not square, or samples that do not fit the recipe or its options.
         """
         options, side = self._fitted()
-        classes = int(self.dataset.labels["class"].max()) + 1
+        classes = int(classes_of(self.dataset).max()) + 1
         with seeded_initialisation(self.seed):
             return options.build(side, classes).to(self.device)
 

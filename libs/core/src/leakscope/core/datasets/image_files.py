@@ -111,7 +111,7 @@ def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "cr
         DataError: not a PNG, JPEG, WebP or BMP image, broken, too large, or of a pixel format without a faithful RGB
             form.
     """
-    with _named(where), Image.open(source, formats=FORMATS) as image:
+    with naming(where), Image.open(source, formats=FORMATS) as image:
         if image.mode.startswith(_DEEP_MODES):
             raise DataError(f"{where} has more than 8 bits a channel: convert it to an 8-bit image, or remove it.")
         image.load()
@@ -132,7 +132,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def naming(where: str) -> Iterator[None]:
     """Turn whatever a decoder raises into a `DataError` that names the file."""
     try:
         yield

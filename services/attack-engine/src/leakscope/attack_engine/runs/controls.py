@@ -102,22 +102,26 @@ def opened_control(control: Control, victim: EndpointSpec, *, name: str) -> Iter
     """The control as an endpoint, served under `name` from a process of its own where nobody serves it yet.
 
     Somebody's server is reached and asked as the victim is: with its key, output names, timeouts and rate. What
-    leakscope serves itself gets none of these, which are the victim's server's own.
+    leakscope serves itself gets neither key nor names, nor is its rate limited.
 
     Raises:
         EndpointError: it cannot be served, with the last words of its server.
     """
     if control.is_remote:
-        yield replace(victim, url=control.source)
+        yield victim.like(control.source)
     elif control.source.startswith(_LOCAL):
-        yield EndpointSpec(control.source, threads=victim.threads)
+        yield _ours(victim, control.source)
     else:
         with ExitStack() as stack:
             try:
                 (url,) = stack.enter_context(served({name: control.source}, options=control.options))
             except EndpointError as error:
                 raise EndpointError(f"{error}{control.otherwise}") from None
-            yield EndpointSpec(url, precision=victim.precision)
+            yield _ours(victim, url)
+
+
+def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:
+    return replace(victim.like(url, ours=True), images_per_second=None)
 
 
 def _weights(weights: Weights) -> Sequence[str]:

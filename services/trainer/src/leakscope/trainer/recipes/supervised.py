@@ -78,7 +78,10 @@ class Supervised:
     def check(self, side: int, classes: int) -> None:
         """Raise `UsageError` for samples that no classifier can be trained on."""
         if classes < 2:
-            raise UsageError("A classifier needs at least two classes; this data set has one.")
+            raise UsageError(
+                "A classifier needs at least two classes; this data set has one. In a folder of your own, subfolders "
+                "are the classes."
+            )
         if side and self.architecture == PERCEPTRON:
             raise UsageError(f"The architecture {self.architecture!r} takes vectors; for images choose another.")
 
