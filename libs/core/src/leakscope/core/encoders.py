@@ -15,6 +15,7 @@ EMBEDDING = "embedding"
 FEATURE_MAP = "feature_map"
 POSTERIOR = "posterior"
 OUTPUTS = (EMBEDDING, FEATURE_MAP, POSTERIOR)
+_OTHERS = f"its other outputs alone ({EMBEDDING}, {POSTERIOR})"
 
 
 class Encoder(nn.Module):
@@ -102,9 +103,18 @@ class Encoder(nn.Module):
         return scaled if self.features is not None else scaled.permute(0, 3, 1, 2).contiguous()
 
     def spatial_tokens(self, features: Tensor) -> Tensor:
-        """The backbone's features as spatial tokens [B, N, D], row-major, class tokens dropped."""
+        """The backbone's features as spatial tokens [B, N, D], row-major, class tokens dropped.
+
+        Raises:
+            UsageError: the backbone ends in several maps, or in class tokens alone (timm's coat, crossvit, pit).
+        """
+        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
+            raise UsageError(f"{type(self.model).__name__} ends in no single feature map: make public {_OTHERS}.")
         if features.ndim == 3:  # [B, P + N, D]
-            return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+            tokens = features[:, prefix_tokens(self.model) :]
+            if tokens.shape[1] == 0:
+                raise UsageError(f"{type(self.model).__name__} ends in a class token alone: make public {_OTHERS}.")
+            return tokens
         if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
             return features.flatten(1, 2)
         return features.flatten(2).transpose(1, 2)  # [B, D, h, w] -> [B, N, D]
@@ -119,6 +129,12 @@ class Encoder(nn.Module):
         """Shape of each public output for one image (H, W, 3) or vector (F,)."""
         probe = blank_samples(1, sample_shape)
         return {name: value.shape[1:] for name, value in self.answer(probe, self.outputs).items()}
+
+
+def prefix_tokens(model: Any) -> int:
+    """Class and register tokens before a timm model's spatial ones."""
+    published = getattr(model, "num_prefix_tokens", None)
+    return int(getattr(model, "cls_token", None) is not None) if published is None else int(published)
 
 
 def vector_features(model: Any) -> int | None:

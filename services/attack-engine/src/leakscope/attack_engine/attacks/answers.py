@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from leakscope.attack_engine.attacks.signal import SignalBatch, Values, whole
+from leakscope.attack_engine.attacks.signal import Outputs, SignalBatch, Values, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids
+from leakscope.core.encoders import POSTERIOR
+from leakscope.core.errors import UsageError
 from leakscope.core.samples import Samples
 
 
@@ -20,6 +22,8 @@ class PlainAnswer:
     output: str
     purpose: str = "audit"
 
+    choice = ""
+
     @property
     def name(self) -> str:
         """See `Signal.name`."""
@@ -29,6 +33,16 @@ class PlainAnswer:
     def outputs(self) -> tuple[str, ...]:
         """See `Signal.outputs`."""
         return (self.output,)
+
+    def for_outputs(self, outputs: Outputs, url: str) -> "PlainAnswer":
+        """See `ShapedSignal.for_outputs`: a posterior is one probability for each of two or more classes."""
+        shape = outputs.get(self.output)
+        if self.output == POSTERIOR and shape is not None and (len(shape) != 1 or shape == (1,)):
+            raise UsageError(
+                f"{url} gives a posterior of shape {list(shape)}; attacks on posteriors read one probability for each "
+                "of two or more classes: name another of its outputs with --output-name posterior=NAME."
+            )
+        return self
 
     def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """The whole sample once."""

@@ -12,7 +12,7 @@ from leakscope.attack_engine.attacks.inference.base import InferenceModel
 from leakscope.attack_engine.attacks.inference.fixed import Fixed
 from leakscope.attack_engine.attacks.inference.over_draws import OverDraws
 from leakscope.attack_engine.attacks.reading import Reading
-from leakscope.attack_engine.attacks.signal import Signal, Values
+from leakscope.attack_engine.attacks.signal import Outputs, ShapedSignal, Signal, Values, suited
 from leakscope.attack_engine.attacks.views import VICTIM, EncoderMISignal
 from leakscope.core.config import from_mapping
 from leakscope.core.errors import UsageError, unknown_name
@@ -102,6 +102,16 @@ class Attack:
     def against(self, augmentation: Augmentation) -> "Attack":
         """The attack with full knowledge of a victim's training augmentation, where it was asked for."""
         return replace(self, signals=tuple(_informed(signal, augmentation) for signal in self.signals))
+
+    def on(self, outputs: Outputs, url: str) -> "Attack":
+        """The attack as it is asked of the endpoint at `url` with these outputs; the summary says what that decided.
+
+        Raises:
+            UsageError: see `suited`.
+        """
+        signals = tuple(suited(signal, outputs, url) for signal in self.signals)
+        choices = [signal.choice for signal in signals if isinstance(signal, ShapedSignal) and signal.choice]
+        return replace(self, signals=signals, summary="; ".join([self.summary, *choices]))
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class EmbeddingSignal:
 
     def extract(self, images: Samples, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Embeddings of uint8 images [B, H, W, 3] or float32 vectors [B, F]: float32 [B, D]."""
-        return SignalBatch(endpoint.query(images, (EMBEDDING,))[EMBEDDING])
+        return SignalBatch(endpoint.query(images, (EMBEDDING,))[EMBEDDING].reshape(len(images), -1))
 
     def features(self, values: Values, queries: int | None = None) -> Values | None:
         """See `Signal.features`: the embedding."""

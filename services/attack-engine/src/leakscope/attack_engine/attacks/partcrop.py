@@ -1,6 +1,6 @@
 """PartCrop (CCS 2024): how strongly an image's own parts respond in its feature map."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,16 +14,18 @@ from leakscope.attack_engine.attacks.energies import (
     log_responses,
     uniform_energy,
 )
+from leakscope.attack_engine.attacks.feature_maps import as_locations, checked_channels, no_map, width_of
 from leakscope.attack_engine.attacks.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
-from leakscope.attack_engine.attacks.signal import SignalBatch, Values, require_images
+from leakscope.attack_engine.attacks.signal import Outputs, SignalBatch, Values, require_images
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
-from leakscope.core.errors import UsageError
+from leakscope.core.errors import EndpointError, UsageError
 from leakscope.core.views.part_crops import PartCropParameters, part_crops
 from leakscope.core.views.tiles import tiles
 
 _LARGEST = float(np.finfo(np.float32).max)
+_ROUNDING = 1e-12  # a divergence that is smaller is float64's noise around none, and no signal
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class PartCropSignal:
         parts: "random" as in the paper, or "adaptive": inside the object, found locally.
         saliency: how adaptive parts find the object: "spectral", or the folder of a local encoder's bundle.
         feature_map: "endpoint", or "tiles" where the endpoint returns none: the embeddings of overlapping tiles.
+        part_vector: what stands for a part: its "embedding", or its own feature map, averaged over the locations
+            ("pooled"), the same quantity where the embedding is the map's average. "auto" takes the embedding unless
+            its width is not the map's (as behind a MobileNetV3's last layers), so that the two have no product.
+        map_channels: whether the feature map's channels come "last" or "first"; "auto" reads it off the shape.
         tile_grid, tile_overlap: tiles along a side, and the fraction of a tile that its neighbour shares.
         fresh: independent draws of the crops; the published code draws anew at every epoch of its inference model.
         seed: of the crops and of the Gaussian references.
@@ -52,6 +58,8 @@ class PartCropSignal:
     parts: Literal["random", "adaptive"] = "random"
     saliency: str = SPECTRAL
     feature_map: Literal["endpoint", "tiles"] = "endpoint"
+    part_vector: Literal["auto", "embedding", "pooled"] = "auto"
+    map_channels: Literal["auto", "last", "first"] = "auto"
     tile_grid: int = 4
     tile_overlap: float = 0.5
     fresh: int = 1
@@ -63,11 +71,41 @@ class PartCropSignal:
         """Refuse what cannot be drawn. Raises `UsageError`."""
         if self.crops < 1 or self.fresh < 1:
             raise UsageError(f"attack partcrop: crops and fresh must be at least 1, not {self.crops} and {self.fresh}.")
+        if self.part_vector == "pooled" and self.feature_map == "tiles":
+            raise UsageError("attack partcrop: pooled parts need the endpoint's feature map, for which tiles stand in.")
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The feature map unless tiles stand for it, and the embedding."""
-        return (FEATURE_MAP, EMBEDDING) if self.feature_map == "endpoint" else (EMBEDDING,)
+        """The feature map unless tiles stand for it, and the embedding unless the map's average stands for it."""
+        if self.feature_map == "tiles":
+            return (EMBEDDING,)
+        return (FEATURE_MAP,) if self.part_vector == "pooled" else (FEATURE_MAP, EMBEDDING)
+
+    @property
+    def choice(self) -> str:
+        """See `ShapedSignal.choice`."""
+        return "the vector of a part is the average of its own feature map" if self.part_vector == "pooled" else ""
+
+    def for_outputs(self, outputs: Outputs, url: str) -> "PartCropSignal":
+        """See `ShapedSignal.for_outputs`: where the map's channels are, and what stands for a part."""
+        if self.feature_map == "tiles":
+            return self
+        if FEATURE_MAP not in outputs:
+            raise no_map([*outputs], url)
+        shape, width = outputs[FEATURE_MAP], width_of(outputs.get(EMBEDDING))
+        wanted = None if self.map_channels == "auto" else self.map_channels
+        channels = checked_channels(shape, width, wanted, url)
+        depth = shape[-1] if channels == "last" else shape[0]
+        unlike = width is not None and depth > 0 and width != depth
+        if unlike and self.part_vector == "embedding":
+            raise UsageError(
+                f"{url} gives embeddings of {width} numbers and a feature_map of {depth} channels, which have no "
+                "product: let the map's average stand for a part (partcrop.part_vector=pooled)."
+            )
+        vector = self.part_vector
+        if vector == "auto":
+            vector = "pooled" if unlike or EMBEDDING not in outputs else "embedding"
+        return replace(self, map_channels=channels, part_vector=vector)
 
     def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """The whole image once, or every tile; then every part."""
@@ -83,7 +121,8 @@ class PartCropSignal:
         parts: Images = part_crops(
             torch.from_numpy(images), self._drawn(images, sample_ids), self._side(images)
         ).numpy()
-        queries = _embeddings(parts, endpoint)
+        queries = self._part_vectors(parts, endpoint)
+        _require_product(queries, locations, endpoint)
         response = log_responses(queries, locations, cosine=self.similarity == "cosine")
         ranked = -np.sort(-np.exp(response), axis=-1).mean(axis=1)
         return SignalBatch(self._energies(response), {"part_response": ranked.astype(np.float32)})
@@ -104,9 +143,22 @@ class PartCropSignal:
     def _locations(self, images: Images, endpoint: Endpoint) -> NDArray[np.float32]:
         """The whole images' feature map, or its stand-in: [B, N, D]."""
         if self.feature_map == "endpoint":
-            return endpoint.query(images, (FEATURE_MAP,))[FEATURE_MAP]
+            return self._map(images, endpoint)
         cut = tiles(torch.from_numpy(images), self.tile_grid, self.tile_overlap, self._side(images))
         return _embeddings(cut.numpy(), endpoint)
+
+    def _map(self, images: Images, endpoint: Endpoint) -> NDArray[np.float32]:
+        """Feature maps [B, N, D]."""
+        channels = "last" if self.map_channels == "auto" else self.map_channels
+        return as_locations(endpoint.query(images, (FEATURE_MAP,))[FEATURE_MAP], channels)
+
+    def _part_vectors(self, parts: Images, endpoint: Endpoint) -> NDArray[np.float32]:
+        """What stands for each of the parts uint8 [B, M, S, S, 3]: [B, M, D]."""
+        if self.part_vector != "pooled":
+            return _embeddings(parts, endpoint)
+        pooled = self._map(parts.reshape(-1, *parts.shape[2:]), endpoint).mean(axis=1)
+        vectors: NDArray[np.float32] = pooled.reshape(*parts.shape[:2], -1)
+        return vectors
 
     def _drawn(self, images: Images, sample_ids: Ids) -> PartCropParameters:
         crops, scale = self.crops * self.fresh, self.scale
@@ -124,6 +176,7 @@ class PartCropSignal:
         gaussian = gaussian_energy(response, np.tile(references, (self.fresh, 1)))
         chosen = {"both": (uniform, gaussian), "uniform": (uniform,), "gaussian": (gaussian,)}[self.energies]
         stacked = np.stack([energy.reshape(len(response), self.fresh, self.crops) for energy in chosen], axis=2)
+        stacked[stacked < _ROUNDING] = 0
         return stacked.reshape(len(response), -1).clip(max=_LARGEST).astype(np.float32)
 
 
@@ -131,3 +184,13 @@ def _embeddings(cut: Images, endpoint: Endpoint) -> NDArray[np.float32]:
     """Embeddings [B, M, D] of cut-outs uint8 [B, M, S, S, 3]."""
     flat = endpoint.query(cut.reshape(-1, *cut.shape[2:]), (EMBEDDING,))[EMBEDDING]
     return flat.reshape(*cut.shape[:2], -1)
+
+
+def _require_product(queries: NDArray[np.float32], locations: NDArray[np.float32], endpoint: Endpoint) -> None:
+    """Raise `EndpointError` where answers turn out to have widths that the card left open and that do not match."""
+    if queries.shape[-1] != locations.shape[-1]:
+        raise EndpointError(
+            f"{endpoint.card.url} gives part vectors of {queries.shape[-1]} numbers and a feature_map of "
+            f"{locations.shape[-1]} channels, which have no product: let the map's average stand for a part "
+            "(partcrop.part_vector=pooled), or say where its channels are (partcrop.map_channels)."
+        )

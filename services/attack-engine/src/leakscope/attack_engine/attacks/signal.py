@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Samples
-from leakscope.core.errors import UsageError
+from leakscope.core.errors import UsageError, unknown_name
 from leakscope.core.samples import is_vector
 
 Values = NDArray[np.float32]
@@ -56,6 +56,40 @@ class Signal(Protocol):
         with so few, or would not use so many.
         """
         ...
+
+
+Outputs = Mapping[str, tuple[int, ...]]  # public name to the shape of one sample's answer, -1 where it varies
+
+
+@runtime_checkable
+class ShapedSignal(Signal, Protocol):
+    """A signal that not every shape of the outputs can give, or that reads different shapes differently."""
+
+    def for_outputs(self, outputs: Outputs, url: str) -> Signal:
+        """The signal with what it left open decided by the outputs of the endpoint at `url`.
+
+        Raises:
+            UsageError: these outputs cannot give it.
+        """
+        ...
+
+    @property
+    def choice(self) -> str:
+        """What was decided where it is not what the paper does, for the report; else ""."""
+        ...
+
+
+def suited(signal: Signal, outputs: Outputs, url: str) -> Signal:
+    """The signal as it is asked of the endpoint at `url`, which offers `outputs`.
+
+    Raises:
+        UsageError: an output that it does not offer, or shapes that cannot give the signal.
+    """
+    chosen = signal.for_outputs(outputs, url) if isinstance(signal, ShapedSignal) else signal
+    for name in chosen.outputs:
+        if name not in outputs:
+            raise unknown_name("output", name, outputs)
+    return chosen
 
 
 def require_images(name: str, sample_shape: tuple[int, ...]) -> None:

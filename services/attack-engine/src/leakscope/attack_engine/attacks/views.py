@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.signal import SignalBatch, Values, require_images, whole
+from leakscope.attack_engine.attacks.feature_maps import width_of
+from leakscope.attack_engine.attacks.signal import Outputs, SignalBatch, Values, require_images, whole
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING
@@ -35,6 +36,16 @@ class EncoderMISignal:
 
     name = "encodermi"
     outputs = (EMBEDDING,)
+    choice = ""
+
+    def for_outputs(self, outputs: Outputs, url: str) -> "EncoderMISignal":
+        """See `ShapedSignal.for_outputs`: the cosine of two single numbers says nothing but their signs."""
+        if width_of(outputs.get(EMBEDDING)) == 1:
+            raise UsageError(
+                f"{url} gives embeddings of a single number, between which there are no angles: there is nothing for "
+                "encodermi to read. Name another of its outputs with --output-name embedding=NAME."
+            )
+        return self
 
     def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """Every view once."""

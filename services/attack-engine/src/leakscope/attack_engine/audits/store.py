@@ -31,6 +31,11 @@ class StoredCell:
     queries: Queries
     card: Mapping[str, Any]
 
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """The outputs on the card, by name, each with the shape of one sample's answer."""
+        return {name: tuple(shape) for name, shape in self.card["outputs"].items()}
+
 
 def write_cell(stored: StoredCell, folder: Path) -> None:
     """Write a cell; its facts last, so that a folder with facts is whole."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leakscope.attack_engine.attacks.signal import Signal
+from leakscope.attack_engine.attacks.signal import Signal, suited
 from leakscope.attack_engine.endpoints.base import EndpointCard
 from leakscope.attack_engine.endpoints.kept_answers import KeptAnswers
 from leakscope.attack_engine.endpoints.ledger import LedgerSpec
@@ -137,7 +137,8 @@ def plan_extraction(
         card: the endpoint's card, where it is known already; it is then not contacted.
 
     Raises:
-        UsageError: an output the endpoint does not offer, a sample the data set does not have, no sample.
+        UsageError: an output the endpoint does not offer, or not in a shape that gives the signal, a sample the data
+            set does not have, no sample.
         EndpointError: see `EndpointSpec.open`; also images for an endpoint that takes vectors, or the reverse.
         BudgetError: the budget does not cover what is left to ask.
     """
@@ -145,8 +146,7 @@ def plan_extraction(
     _check_ids(data, sample_ids)
     card = card or _card(endpoint)
     card.check_kind(data.sample_shape)
-    for signal in signals:
-        card.check_outputs(signal.outputs)
+    signals = [suited(signal, card.outputs, card.url) for signal in signals]
     root = folder / card.identity[:16]
     asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
     check = endpoint.check(card, root / "canaries", asked, data.sample_shape)

@@ -181,6 +181,6 @@ def _finished(cells: Sequence[CellPlan], seed: int, layout: Layout) -> Iterator[
             card = read_card(job.folder)
             training = {"recipe": card.recipe, "options": card.options, **card.training}
             victims[name] = Victim(name, str(stored.card["url"]), job.dataset.name, stored.card, training)
-        shadow = cell.fitted_on
-        audited = AuditedCell(victims[name], cell.attack, stored, job.dataset, job.split, seed, shadow)
+        attack, shadow = cell.attack.on(stored.outputs, victims[name].url), cell.fitted_on
+        audited = AuditedCell(victims[name], attack, stored, job.dataset, job.split, seed, shadow)
         yield FinishedCell(cell.key, audited)

@@ -73,7 +73,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
         card = opened.card
     for attack in audit.attacks:
         _check_unprepared(attack)
-        card.check_outputs(attack.outputs)
+        attack.on(card.outputs, card.url)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
@@ -125,7 +125,8 @@ def _cells(
         stored = read_cell(layout.cell(cell))
         if stored is None:
             raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
-        yield FinishedCell(cell, AuditedCell(victim, attack, stored, audit.dataset, audit.split, audit.seed))
+        asked = attack.on(stored.outputs, victim.url)
+        yield FinishedCell(cell, AuditedCell(victim, asked, stored, audit.dataset, audit.split, audit.seed))
 
 
 def _kept_since(folder: Path, *, forget: bool) -> str:
