@@ -29,7 +29,7 @@ class BundleCard:
     """What leakscope knows of a victim beyond its weights (leakscope.json).
 
     Attributes:
-        recipe: registered recipe name, or "untrained".
+        recipe: registered recipe name, "untrained", or "imported" for weights that were trained elsewhere.
         options: the recipe's options, as given.
         outputs: public outputs, of "embedding", "feature_map", "posterior".
         image_size: side of the training images, pixels; None for a model of vectors.

@@ -81,8 +81,7 @@ def from_timm(
     architectures.register()
     if weights not in WEIGHTS:
         raise unknown_name("source of weights", weights, WEIGHTS)
-    if not timm.is_model(architecture.split(".")[0]):
-        raise unknown_name("timm model", architecture, timm.list_models())
+    architectures.check_known(architecture)
     if weights == HUB:
         model, digest = _from_hub(architecture, options, inputs)
     else:

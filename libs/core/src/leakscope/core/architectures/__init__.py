@@ -1,6 +1,7 @@
 """Architectures that timm lacks, registered with timm's own registry. Adding one: its file, its test, lines here."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 
 import timm
@@ -12,6 +13,8 @@ from leakscope.core.architectures.mobilenet import CifarMobileNet, mobilenetv2_c
 from leakscope.core.architectures.resnet import CifarResNet, resnet18_cifar, resnet18_cifar_narrow, resnet56_cifar
 from leakscope.core.architectures.vgg import CifarVgg, vgg16_cifar
 from leakscope.core.architectures.wide_resnet import WideResNet, wrn32_4_cifar
+from leakscope.core.errors import UsageError
+from leakscope.core.text import printable
 
 __all__ = [
     "OPTIONS",
@@ -20,6 +23,7 @@ __all__ = [
     "CifarVgg",
     "Mlp",
     "WideResNet",
+    "check_known",
     "register",
 ]
 
@@ -45,3 +49,12 @@ def register() -> None:
     for entry in _ENTRIES:
         if not timm.is_model(entry.__name__):
             register_model(entry)
+
+
+def check_known(name: str) -> None:
+    """Raise `UsageError` for an architecture that neither timm nor leakscope has, with the nearest known names."""
+    if timm.is_model(name):
+        return
+    near = get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UsageError(f"Unknown architecture {printable(name)!r}.{hint} timm.list_models() names all of timm's.")
