@@ -43,6 +43,7 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     again = leakscope(*command, "--root", tmp_path)
     assert again.code == 0
     assert "0 images to ask" in again.err
+    assert again.out == first.out  # the same audit's report is written again
     later = json.loads(report.with_name("findings.json").read_text())
     assert [a["evaluation"] for a in later["audits"]] == [a["evaluation"] for a in findings["audits"]]
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
