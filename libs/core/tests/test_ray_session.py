@@ -1,13 +1,18 @@
 """The Ray session's own decisions; the packages that use it test it with Ray."""
 
 import logging
+import os
+import socket
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import grpc
 import pytest
 
-from leakscope.core.errors import LeakscopeError
-from leakscope.core.ray_session import session
+from leakscope.core.errors import LeakscopeError, UsageError
+from leakscope.core.ray_session import require_cluster, session
 
 TIMED_OUT = RuntimeError("The current node timed out during startup. This could happen because of busy resources.")
 
@@ -48,11 +53,69 @@ def test_what_is_connected_is_neither_started_nor_stopped(ray):
     assert (ray.started, ray.stops) == ([], 0)
 
 
-def test_a_cluster_that_the_environment_names_gets_no_local_sizes(ray, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+def test_a_cluster_that_nobody_named_is_not_looked_for(ray, monkeypatch):
+    for named in (None, "", "local"):
+        if named is not None:
+            monkeypatch.setenv("RAY_ADDRESS", named)
+        with session(ray, 2):
+            assert ray.started[-1]["address"] == "local"
+
+
+def test_a_local_one_leaves_no_token_and_a_named_one_keeps_its_own_rule(ray, monkeypatch, grpc_port):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{grpc_port}")
+    with session(ray, 2):
+        assert "RAY_AUTH_MODE" not in os.environ
+    monkeypatch.delenv("RAY_ADDRESS")
+    with session(ray, 2):
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+
+@pytest.fixture
+def grpc_port():
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_the_environment_names_gets_no_local_sizes(ray, monkeypatch, grpc_port, scheme):
+    monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{grpc_port}")
     with session(ray, 2):
         pass
-    assert set(ray.started[0]) == {"log_to_driver", "logging_level"}
+    assert ray.started[0] == {
+        "address": f"{scheme}127.0.0.1:{grpc_port}",
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense.invalid", "127.0.0.1:x", "[::1]:9"])
+def test_an_address_where_nothing_answers_is_refused_in_seconds(ray, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    with pytest.raises(LeakscopeError, match="No Ray cluster answers at RAY_ADDRESS="):
+        require_cluster()
+    assert time.monotonic() - started < 15
+    assert ray.started == []
+
+
+def test_an_address_that_takes_connections_and_never_answers_is_refused_in_seconds(ray, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        with pytest.raises(LeakscopeError, match="No Ray cluster answers"), session(ray, 2):
+            pass
+    assert time.monotonic() - started < 15
+    assert ray.started == []
+
+
+def test_an_address_of_another_kind_is_refused(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265\x1b[2J")
+    with pytest.raises(UsageError, match=r"RAY_ADDRESS=http://127\.0\.0\.1:8265\\x1b\[2J names no Ray cluster"):
+        require_cluster()
 
 
 def test_a_busy_machine_gets_three_tries(ray):

@@ -1,14 +1,19 @@
-"""Files written whole or not at all, and write failures in one sentence."""
+"""Files written whole or not at all, locks between processes, and write failures in one sentence."""
 
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from safetensors import SafetensorError
 
 from leakscope.core.errors import DataError, UsageError
+
+_POLL_SECONDS = 0.02
 
 
 @contextmanager
@@ -59,3 +64,30 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, seconds: float | None = None) -> Iterator[bool]:
+    """Hold the lock file `path`, alone among processes and threads; a holder that is killed lets go of it.
+
+    Args:
+        path: the lock file; its folder is made where it is missing.
+        seconds: how long to wait for another holder; None for as long as it takes.
+
+    Yields:
+        whether it is held.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    with path.open("ab") as stream:
+        while not (held := _taken(stream)) and (deadline is None or time.monotonic() < deadline):
+            time.sleep(_POLL_SECONDS)
+        yield held
+
+
+def _taken(stream: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from leakscope.core.bundles import BundleCard
     from leakscope.core.tracking import Run
     from leakscope.trainer.request import Request
@@ -142,7 +144,7 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
         tell=lambda text: say(console, text),
     )
     with ExitStack() as stack:
-        tracker = _tracker(request, out, mlflow, stack)
+        tracker = _tracker(request, out, mlflow, stack, console)
         on_progress = stack.enter_context(showing(request.recipe, console))
         return train(
             request.recipe,
@@ -165,13 +167,13 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
         )
 
 
-def _tracker(request: "Request", out: Path, mlflow: str | None, stack: ExitStack) -> "Run | None":
+def _tracker(request: "Request", out: Path, mlflow: str | None, stack: ExitStack, console: "Console") -> "Run | None":
     if mlflow == "none":
         return None
     from leakscope.core.digests import digest_json
-    from leakscope.core.tracking import default_uri, finishing, open_run
+    from leakscope.core.tracking import default_uri, open_run, tracked
 
     root = out.resolve().parent
     key = digest_json({"out": str(out.resolve()), "request": repr(request)})
     run = open_run(mlflow or default_uri(root), "train", out.name, key, root / "mlflow" / "artifacts")
-    return stack.enter_context(finishing(run))
+    return stack.enter_context(tracked(run, console))

@@ -1,6 +1,5 @@
 """`leakscope audit`: attack a live endpoint and report."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,8 +134,7 @@ def audit(
     effort = Effort(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh)
-    report = run_audit(live, root, Console(stderr=True))
-    sys.stdout.write(f"{report}\n")
+    run_audit(live, root, Console(stderr=True))
 
 
 def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:

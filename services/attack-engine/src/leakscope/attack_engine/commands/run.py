@@ -1,6 +1,5 @@
 """`leakscope run`: an experiment from its file to its report."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,5 +25,4 @@ def run(
     checked = load_experiment(experiment, scale)
     from leakscope.attack_engine.runs.experiment import run_experiment
 
-    report = run_experiment(checked, experiment, root, Console(stderr=True))
-    sys.stdout.write(f"{report}\n")
+    run_experiment(checked, experiment, root, Console(stderr=True))

@@ -29,8 +29,9 @@ from leakscope.core.datasets import Dataset, DatasetSpec, as_published
 from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.errors import DataError
 from leakscope.core.partitions import Partition, draw_partition
+from leakscope.core.ray_session import require_cluster
 from leakscope.core.splits import Split, draw_split, write_split
-from leakscope.core.tracking import default_uri, finishing, open_run
+from leakscope.core.tracking import default_uri, open_run, tracked
 
 
 def run_experiment(experiment: Experiment, source: Path, root: Path, console: Console) -> Path:
@@ -39,6 +40,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     Raises:
         LeakscopeError: whatever a user can mend; run again, it goes on from where it was.
     """
+    require_cluster()
     layout = Layout(root, experiment.folder)
     jobs = plan_victims(experiment, layout)
     require_enough_references(experiment, jobs)
@@ -46,7 +48,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     run = open_run(
         default_uri(root), experiment.folder, experiment.title or experiment.name, digest_json(facts), layout.mlflow
     )
-    with finishing(run):
+    with tracked(run, console):
         train_missing([*jobs, *shadows(experiment, jobs)], run, experiment, console)
         searches = run_searches(experiment, jobs, layout, run, console)
         cells = list(plan_cells(experiment, searches.jobs))

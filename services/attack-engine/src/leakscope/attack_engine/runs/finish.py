@@ -1,10 +1,12 @@
 """The end of every run: judge the cells together, write findings and report, record all of it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from leakscope.attack_engine.audits.conclude import AuditedCell, conclude
@@ -17,6 +19,7 @@ from leakscope.attack_engine.report.render import render
 from leakscope.attack_engine.runs.layout import Layout
 from leakscope.attack_engine.runs.record import record_audit, record_findings
 from leakscope.core.files import write_atomically
+from leakscope.core.text import say
 from leakscope.core.tracking import Run
 
 
@@ -41,7 +44,7 @@ def finish(
     published: Sequence[Published] = (),
     shared: Sequence[SharedImage] = (),
 ) -> Path:
-    """Judge `cells` as one report; returns the report's path.
+    """Judge `cells` as one report; prints its path to standard output, and returns it.
 
     Args:
         title: of the report.
@@ -68,8 +71,9 @@ def finish(
     table = sample_table(audited, datasets)
     for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
         write_atomically(path, content)
+    say(console, findings.verdict.sentence)
+    typer.echo(os.fsencode(layout.report))  # before anything is told to a store that may not answer
     for cell, audit in zip(cells, findings.audits, strict=True):
         record_audit(run, audit, cell.key, layout.cell(cell.key) / SCORES)
     record_findings(run, findings, {**layout.recorded, **files})
-    console.print(findings.verdict.sentence, soft_wrap=True)
     return layout.report

@@ -29,10 +29,11 @@ from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import DataError, UsageError
 from leakscope.core.files import write_atomically
+from leakscope.core.ray_session import require_cluster
 from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split, write_split
 from leakscope.core.text import SENTENCE_LENGTH, printable
-from leakscope.core.tracking import default_uri, finishing, open_run
+from leakscope.core.tracking import default_uri, open_run, tracked
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     Raises:
         LeakscopeError: whatever a user can mend; run again, it goes on from where it was.
     """
+    require_cluster()
     with audit.endpoint.open() as opened:
         card = opened.card
     for attack in audit.attacks:
@@ -82,7 +84,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
     layout = replace(layout, part=part_name(card.model or card.url, key))
     run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
-    with finishing(run), _twin(audit, card, console) as twin:
+    with tracked(run, console), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
         victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))

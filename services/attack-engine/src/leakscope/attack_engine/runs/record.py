@@ -12,7 +12,7 @@ from leakscope.core.tracking import Run, finishing
 
 def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
     """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores."""
-    if parent.finished_child(key) is not None:
+    if parent.has_finished(key):
         return
     with finishing(parent.child(_name(audit), key)) as run:
         run.set_tags({"leakscope.kind": "audit", "leakscope.outcome": str(audit.verdict.outcome)})

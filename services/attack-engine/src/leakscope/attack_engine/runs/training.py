@@ -21,7 +21,7 @@ def train_missing(jobs: Sequence[VictimJob], parent: Run, experiment: Experiment
             tracked = [(job, open_record(parent, job)) for job in missing]
             make_victims(tracked, progress, side_by_side=experiment.trainings)
     for job in distinct:
-        if parent.finished_child(job.key) is None:
+        if not parent.has_finished(job.key):
             _record_card(parent, job)
 
 

@@ -4,20 +4,17 @@ import os
 import socket
 import sqlite3
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from leakscope.core.commands.doctor.check import Check
 from leakscope.core.commands.doctor.packages import installed
+from leakscope.core.reachable import http_problem, listens, place_of
 
 SERVER_PORT = 8500
 MLFLOW_PORT = 5000
-_PATIENCE = 3.0  # seconds
 _RAY_PORT = 6379
 _RAY_CLIENT_PORT = 10001
-_HTTP_OK = 200
 
 
 def checks(runs: Path) -> list[Check]:
@@ -39,8 +36,8 @@ def ray(address: str) -> Check:
         return Check("ray", "ok", f"{found}, started on this machine when needed")
     if address == "auto":
         return Check("ray", "ok", f"{found}, joins the cluster that runs on this machine (RAY_ADDRESS=auto)")
-    place = urlsplit(address if "://" in address else f"gcs://{address}")
-    if not _listens(place, _RAY_CLIENT_PORT if place.scheme == "ray" else _RAY_PORT):
+    place = place_of(address if "://" in address else f"gcs://{address}")
+    if not listens(place, _RAY_CLIENT_PORT if place.scheme == "ray" else _RAY_PORT):
         advice = "start the cluster, or unset RAY_ADDRESS to run on this machine"
         return Check("ray", "fail", f"{found}, but nothing answers at RAY_ADDRESS={address}", advice)
     return Check("ray", "ok", f"{found}, cluster at {address}")
@@ -51,9 +48,9 @@ def mlflow(uri: str, runs: Path) -> Check:
     if find_spec("mlflow") is None:
         return Check("mlflow", "warn", "not installed", "pip install leakscope-trainer or leakscope-attack-engine")
     found = f"{installed('mlflow')}"
-    place = urlsplit(uri)
+    place = place_of(uri)
     if place.scheme in ("http", "https"):
-        problem = _server_problem(place)
+        problem = http_problem(place)
     elif uri and place.scheme != "sqlite":
         return Check("mlflow", "ok", f"{found}, store at {place.scheme or uri} (not looked at)")
     else:
@@ -75,25 +72,6 @@ def port(name: str, number: int, advice: str) -> Check:
         except OSError:
             return Check(name, "warn", f"{number} is in use", advice)
     return Check(name, "ok", f"{number} is free")
-
-
-def _listens(place: SplitResult, usual_port: int) -> bool:
-    try:
-        socket.create_connection((place.hostname or "", place.port or usual_port), timeout=_PATIENCE).close()
-    except (OSError, ValueError):  # ValueError: what should be a port is no number
-        return False
-    return True
-
-
-def _server_problem(place: SplitResult) -> str:
-    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    try:
-        with closing(kind(place.hostname or "", place.port, timeout=_PATIENCE)) as connection:
-            connection.request("GET", f"{place.path.rstrip('/')}/health")
-            status = connection.getresponse().status
-    except (OSError, ValueError, HTTPException) as error:
-        return f"does not answer ({error})"
-    return "" if status == _HTTP_OK else f"answers its health check with status {status}"
 
 
 def _database_problem(file: Path) -> str:
