@@ -20,8 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-conformance" / "bin" / "python"
 DRIVER = Path(__file__).with_name("drive_triton.py")
 LEAKSCOPE = Path(sys.executable).with_name("leakscope")
-# Ours and KServe's; Triton's copy of the protocol lacks it.
-NOT_IN_TRITON = {"properties", "PropertiesEntry.key", "PropertiesEntry.value"}
+# Triton's copy of the protocol lacks the first, KServe's has it and MLServer's another in its place; ours is the second.
+NOT_IN_TRITON = {
+    "properties",
+    "PropertiesEntry.key",
+    "PropertiesEntry.value",
+    "leakscope_properties",
+    "LeakscopePropertiesEntry.key",
+    "LeakscopePropertiesEntry.value",
+}
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
         "feature_map": [-1, -1, 48],
         "posterior": [-1, 10],
     }
-    assert dict(metadata.properties) == {
+    assert dict(metadata.leakscope_properties) == {
         "architecture": "vit_tiny_patch16_224",
         "image_size": "32",
         "max_images_per_request": "100",
@@ -71,7 +71,7 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
 async def test_preferred_images_fit_a_message_both_ways(serve, images):
     running = await serve(limits={"max_message_bytes": 200_000})
     metadata = await running.call("ModelMetadata", pb.ModelMetadataRequest(name="victim"))
-    preferred = int(metadata.properties["preferred_images_per_request"])
+    preferred = int(metadata.leakscope_properties["preferred_images_per_request"])
     assert 20 < preferred < 65
     assert len((await running.infer(images(preferred), []))["embedding"]) == preferred
 

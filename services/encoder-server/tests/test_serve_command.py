@@ -83,7 +83,7 @@ def test_serves_an_untrained_timm_model(spawned, images):
     process, port = spawned("timm:vit_tiny_patch16_224", "--weights", "random", "--name", "x", *options)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ask = METHODS["ModelMetadata"]
-        properties = ask.call(channel)(ask.request(name="x"), timeout=20).properties
+        properties = ask.call(channel)(ask.request(name="x"), timeout=20).leakscope_properties
         assert (properties["architecture"], properties["image_size"]) == (
             "vit_tiny_patch16_224",
             "32",

@@ -65,9 +65,9 @@ async def test_metadata_publishes_the_length_in_place_of_sides(serve, perceptron
     metadata = await running.call("ModelMetadata", pb.ModelMetadataRequest(name="victim"))
     assert [(t.name, t.datatype, list(t.shape)) for t in metadata.inputs] == [("vectors", "FP32", [-1, FEATURES])]
     assert {t.name: list(t.shape) for t in metadata.outputs} == {"embedding": [-1, 16], "posterior": [-1, 5]}
-    assert metadata.properties["features"] == str(FEATURES)
-    assert not {"image_size", "min_side", "max_side"} & set(metadata.properties)
-    assert int(metadata.properties["preferred_images_per_request"]) == (70_000 - 64 * 1024) // (4 * FEATURES)
+    assert metadata.leakscope_properties["features"] == str(FEATURES)
+    assert not {"image_size", "min_side", "max_side"} & set(metadata.leakscope_properties)
+    assert int(metadata.leakscope_properties["preferred_images_per_request"]) == (70_000 - 64 * 1024) // (4 * FEATURES)
 
 
 async def test_a_repeated_request_is_replayed(serve, perceptron):

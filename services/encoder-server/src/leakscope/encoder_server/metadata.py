@@ -36,7 +36,7 @@ def model_metadata(
         shape = shapes[name]
         variable = name == FEATURE_MAP and not victim.fixed_size
         response.outputs.add(name=name, datatype="FP32", shape=[-1, *((-1, *shape[1:]) if variable else shape)])
-    response.properties.update(_properties(victim, shapes, settings))
+    response.leakscope_properties.update(_properties(victim, shapes, settings))
     return response
 
 

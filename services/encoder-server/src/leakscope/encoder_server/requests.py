@@ -96,12 +96,14 @@ def _images(request: pb.ModelInferRequest) -> Images:
 
 def _vectors(request: pb.ModelInferRequest, features: int) -> Vectors:
     vectors = _only_input(request, VECTORS)
-    if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.shape[1] != features:
+    if vectors.dtype.kind != "f" or vectors.ndim != 2 or vectors.shape[1] != features:
         raise invalid(
             f"{VECTORS!r} must be FP32 [B, {features}]; this is {request.inputs[0].datatype} {list(vectors.shape)}."
         )
     if len(vectors) == 0:
         raise invalid(f"{VECTORS!r} holds no vector.")
+    with np.errstate(over="ignore"):  # what a float32 cannot hold is refused as not finite
+        vectors = vectors.astype(np.float32, copy=False)
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise invalid(f"{VECTORS!r} holds a value that is not finite, in row {int(np.argmin(finite))}.")

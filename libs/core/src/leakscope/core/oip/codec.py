@@ -1,32 +1,23 @@
 """Tensors on the wire: raw, little-endian, row-major, one bytes entry a tensor.
 
-Typed contents are refused: they cost hundreds of times what raw ones do, and a client that sends them by mistake
-should learn it from the first answer.
+leakscope sends raw ones. Typed contents, which other implementations send, are read as well; see `contents`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.core.errors import EndpointError
 from leakscope.core.oip import inference_pb2 as pb
+from leakscope.core.oip.contents import BRAIN_FLOAT, DTYPES, TensorError, from_raw, from_typed, is_empty
 from leakscope.core.oip.names import DATATYPE
 
-DTYPES: Mapping[str, np.dtype[Any]] = {
-    "UINT8": np.dtype("u1"),
-    "FP32": np.dtype("<f4"),
-    "FP16": np.dtype("<f2"),
-}
-_DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
+SENT = ("UINT8", "FP32", "FP16", "FP64")
+_DATATYPES = {DTYPES[datatype]: datatype for datatype in SENT}
 _MAX_DIMENSIONS = 8
 _MAX_ELEMENTS = 2**60
-
-
-class TensorError(EndpointError):
-    """A message whose tensors are not what the protocol, or leakscope's use of it, allows."""
 
 
 def to_request(
@@ -42,7 +33,7 @@ def to_request(
 
     Args:
         model: the served model.
-        inputs: arrays by tensor name; uint8, float32 or float16.
+        inputs: arrays by tensor name; uint8, float32, float16 or float64.
         outputs: names of the tensors asked for.
         request_id: the idempotency key; empty for none.
         version: empty for the server's choice.
@@ -71,24 +62,29 @@ def to_response(
 
 
 def from_request(request: pb.ModelInferRequest) -> dict[str, NDArray[Any]]:
-    """The input tensors by name, as read-only views of the message's bytes.
+    """The input tensors by name; those that came raw as read-only views of the message's bytes.
 
     Raises:
-        TensorError: typed contents, an unknown datatype, a wrong shape, a wrong number of raw entries or of bytes.
+        TensorError: an unknown datatype, a wrong shape, a wrong number of raw entries, of bytes or of elements.
     """
-    return _arrays(request.inputs, request.raw_input_contents, "input")
+    return _arrays(request.inputs, request.raw_input_contents, "input", None)
 
 
-def from_response(response: pb.ModelInferResponse) -> dict[str, NDArray[Any]]:
-    """The output tensors by name, as read-only views of the message's bytes. Raises like `from_request`."""
-    return _arrays(response.outputs, response.raw_output_contents, "output")
+def from_response(
+    response: pb.ModelInferResponse, wanted: Collection[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The output tensors by name; what is not `wanted`, where that is given, is left out undecoded.
+
+    Raises like `from_request`.
+    """
+    return _arrays(response.outputs, response.raw_output_contents, "output", wanted)
 
 
 def datatype_of(array: NDArray[Any]) -> str:
     """The protocol's name of an array's dtype. Raises `TensorError` for one that leakscope does not send."""
     datatype = _DATATYPES.get(array.dtype.newbyteorder("<"))
     if datatype is None:
-        raise TensorError(f"Tensors of {array.dtype} do not travel: use one of {', '.join(DTYPES)}.")
+        raise TensorError(f"Tensors of {array.dtype} do not travel: use one of {', '.join(SENT)}.")
     return datatype
 
 
@@ -96,34 +92,38 @@ def _raw(array: NDArray[Any]) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def _arrays(tensors: Sequence[Any], raw: Sequence[bytes], kind: str) -> dict[str, NDArray[Any]]:
-    if any(tensor.HasField("contents") for tensor in tensors):
-        raise TensorError(f"Typed {kind} contents are not taken: send raw_{kind}_contents, one entry a tensor.")
-    if len(raw) != len(tensors):
+def _arrays(
+    tensors: Sequence[Any], raw: Sequence[bytes], kind: str, wanted: Collection[str] | None
+) -> dict[str, NDArray[Any]]:
+    if len(raw) not in (0, len(tensors)):
         raise TensorError(f"{len(tensors)} {kind} tensors came with {len(raw)} raw entries: send one entry a tensor.")
     arrays: dict[str, NDArray[Any]] = {}
-    for tensor, content in zip(tensors, raw, strict=True):
+    for index, tensor in enumerate(tensors):
+        if wanted is not None and tensor.name not in wanted:
+            continue
         if tensor.name in arrays:
             raise TensorError(f"The {kind} tensor {tensor.name!r} came twice.")
-        arrays[tensor.name] = _array(tensor, content, kind)
+        arrays[tensor.name] = _array(tensor, raw[index] if raw else None, kind)
     return arrays
 
 
-def _array(tensor: Any, content: bytes, kind: str) -> NDArray[Any]:
-    dtype = DTYPES.get(tensor.datatype)
-    if dtype is None:
-        known = ", ".join(DTYPES)
-        raise TensorError(f"The {kind} tensor {tensor.name!r} has datatype {tensor.datatype!r}: known are {known}.")
+def _array(tensor: Any, content: bytes | None, kind: str) -> NDArray[Any]:
+    """The tensor from its raw bytes, or from its typed contents where it has none."""
+    described = f"The {kind} tensor {tensor.name!r}"
+    if tensor.datatype not in DTYPES and tensor.datatype != BRAIN_FLOAT:
+        known = ", ".join((*DTYPES, BRAIN_FLOAT))
+        raise TensorError(f"{described} has datatype {tensor.datatype!r}: known are {known}.")
     shape = tuple(tensor.shape)
     if not _is_valid(shape):
-        raise TensorError(f"The {kind} tensor {tensor.name!r} has no valid shape: {list(shape)[:8]}.")
-    expected = math.prod(shape) * dtype.itemsize
-    if expected != len(content):
-        raise TensorError(
-            f"The {kind} tensor {tensor.name!r} of {tensor.datatype} {list(shape)} has {len(content)} bytes; "
-            f"its shape means {expected} bytes."
-        )
-    return np.frombuffer(content, dtype=dtype).reshape(shape)
+        raise TensorError(f"{described} has no valid shape: {list(shape)[:8]}.")
+    described = f"{described} of {tensor.datatype} {list(shape)}"
+    if content is None:
+        flat = from_typed(tensor.contents, tensor.datatype, math.prod(shape), described)
+    elif is_empty(tensor.contents):
+        flat = from_raw(content, tensor.datatype, math.prod(shape), described)
+    else:
+        raise TensorError(f"{described} came both raw and in typed contents: send one of them.")
+    return flat.reshape(shape)
 
 
 def _is_valid(shape: Sequence[int]) -> bool:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"leakscope/core/oip/inference.proto\x12\x12leakscope.core.oip\"\x13\n\x11ServerLiveRequest\"\"\n\x12ServerLiveResponse\x12\x0c\n\x04live\x18\x01 \x01(\x08\"\x14\n\x12ServerReadyRequest\"$\n\x13ServerReadyResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\"2\n\x11ModelReadyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"#\n\x12ModelReadyResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\"\x17\n\x15ServerMetadataRequest\"K\n\x16ServerMetadataResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nextensions\x18\x03 \x03(\t\"5\n\x14ModelMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa1\x03\n\x15ModelMetadataResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08versions\x18\x02 \x03(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12H\n\x06inputs\x18\x04 \x03(\x0b\x32\x38.leakscope.core.oip.ModelMetadataResponse.TensorMetadata\x12I\n\x07outputs\x18\x05 \x03(\x0b\x32\x38.leakscope.core.oip.ModelMetadataResponse.TensorMetadata\x12M\n\nproperties\x18\x06 \x03(\x0b\x32\x39.leakscope.core.oip.ModelMetadataResponse.PropertiesEntry\x1a?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x99\x01\n\x0eInferParameter\x12\x14\n\nbool_param\x18\x01 \x01(\x08H\x00\x12\x15\n\x0bint64_param\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cstring_param\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x64ouble_param\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cuint64_param\x18\x05 \x01(\x04H\x00\x42\x12\n\x10parameter_choice\"\xd0\x01\n\x13InferTensorContents\x12\x15\n\rbool_contents\x18\x01 \x03(\x08\x12\x14\n\x0cint_contents\x18\x02 \x03(\x05\x12\x16\n\x0eint64_contents\x18\x03 \x03(\x03\x12\x15\n\ruint_contents\x18\x04 \x03(\r\x12\x17\n\x0fuint64_contents\x18\x05 \x03(\x04\x12\x15\n\rfp32_contents\x18\x06 \x03(\x02\x12\x15\n\rfp64_contents\x18\x07 \x03(\x01\x12\x16\n\x0e\x62ytes_contents\x18\x08 \x03(\x0c\"\xbf\x07\n\x11ModelInferRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12I\n\nparameters\x18\x04 \x03(\x0b\x32\x35.leakscope.core.oip.ModelInferRequest.ParametersEntry\x12\x46\n\x06inputs\x18\x05 \x03(\x0b\x32\x36.leakscope.core.oip.ModelInferRequest.InferInputTensor\x12Q\n\x07outputs\x18\x06 \x03(\x0b\x32@.leakscope.core.oip.ModelInferRequest.InferRequestedOutputTensor\x12\x1a\n\x12raw_input_contents\x18\x07 \x03(\x0c\x1a\xaf\x02\n\x10InferInputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12Z\n\nparameters\x18\x04 \x03(\x0b\x32\x46.leakscope.core.oip.ModelInferRequest.InferInputTensor.ParametersEntry\x12\x39\n\x08\x63ontents\x18\x05 \x01(\x0b\x32\'.leakscope.core.oip.InferTensorContents\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1a\xe7\x01\n\x1aInferRequestedOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x64\n\nparameters\x18\x02 \x03(\x0b\x32P.leakscope.core.oip.ModelInferRequest.InferRequestedOutputTensor.ParametersEntry\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\"\x8b\x05\n\x12ModelInferResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12J\n\nparameters\x18\x04 \x03(\x0b\x32\x36.leakscope.core.oip.ModelInferResponse.ParametersEntry\x12I\n\x07outputs\x18\x05 \x03(\x0b\x32\x38.leakscope.core.oip.ModelInferResponse.InferOutputTensor\x12\x1b\n\x13raw_output_contents\x18\x06 \x03(\x0c\x1a\xb2\x02\n\x11InferOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\\\n\nparameters\x18\x04 \x03(\x0b\x32H.leakscope.core.oip.ModelInferResponse.InferOutputTensor.ParametersEntry\x12\x39\n\x08\x63ontents\x18\x05 \x01(\x0b\x32\'.leakscope.core.oip.InferTensorContents\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x32\xe8\x04\n\x14GRPCInferenceService\x12]\n\nServerLive\x12%.leakscope.core.oip.ServerLiveRequest\x1a&.leakscope.core.oip.ServerLiveResponse\"\x00\x12`\n\x0bServerReady\x12&.leakscope.core.oip.ServerReadyRequest\x1a\'.leakscope.core.oip.ServerReadyResponse\"\x00\x12]\n\nModelReady\x12%.leakscope.core.oip.ModelReadyRequest\x1a&.leakscope.core.oip.ModelReadyResponse\"\x00\x12i\n\x0eServerMetadata\x12).leakscope.core.oip.ServerMetadataRequest\x1a*.leakscope.core.oip.ServerMetadataResponse\"\x00\x12\x66\n\rModelMetadata\x12(.leakscope.core.oip.ModelMetadataRequest\x1a).leakscope.core.oip.ModelMetadataResponse\"\x00\x12]\n\nModelInfer\x12%.leakscope.core.oip.ModelInferRequest\x1a&.leakscope.core.oip.ModelInferResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"leakscope/core/oip/inference.proto\x12\x12leakscope.core.oip\"\x13\n\x11ServerLiveRequest\"\"\n\x12ServerLiveResponse\x12\x0c\n\x04live\x18\x01 \x01(\x08\"\x14\n\x12ServerReadyRequest\"$\n\x13ServerReadyResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\"2\n\x11ModelReadyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"#\n\x12ModelReadyResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\"\x17\n\x15ServerMetadataRequest\"K\n\x16ServerMetadataResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nextensions\x18\x03 \x03(\t\"5\n\x14ModelMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xc0\x04\n\x15ModelMetadataResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08versions\x18\x02 \x03(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12H\n\x06inputs\x18\x04 \x03(\x0b\x32\x38.leakscope.core.oip.ModelMetadataResponse.TensorMetadata\x12I\n\x07outputs\x18\x05 \x03(\x0b\x32\x38.leakscope.core.oip.ModelMetadataResponse.TensorMetadata\x12M\n\nproperties\x18\x06 \x03(\x0b\x32\x39.leakscope.core.oip.ModelMetadataResponse.PropertiesEntry\x12\x61\n\x14leakscope_properties\x18\xe8\x07 \x03(\x0b\x32\x42.leakscope.core.oip.ModelMetadataResponse.LeakscopePropertiesEntry\x1a?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a:\n\x18LeakscopePropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x99\x01\n\x0eInferParameter\x12\x14\n\nbool_param\x18\x01 \x01(\x08H\x00\x12\x15\n\x0bint64_param\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cstring_param\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x64ouble_param\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cuint64_param\x18\x05 \x01(\x04H\x00\x42\x12\n\x10parameter_choice\"\xd0\x01\n\x13InferTensorContents\x12\x15\n\rbool_contents\x18\x01 \x03(\x08\x12\x14\n\x0cint_contents\x18\x02 \x03(\x05\x12\x16\n\x0eint64_contents\x18\x03 \x03(\x03\x12\x15\n\ruint_contents\x18\x04 \x03(\r\x12\x17\n\x0fuint64_contents\x18\x05 \x03(\x04\x12\x15\n\rfp32_contents\x18\x06 \x03(\x02\x12\x15\n\rfp64_contents\x18\x07 \x03(\x01\x12\x16\n\x0e\x62ytes_contents\x18\x08 \x03(\x0c\"\xbf\x07\n\x11ModelInferRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12I\n\nparameters\x18\x04 \x03(\x0b\x32\x35.leakscope.core.oip.ModelInferRequest.ParametersEntry\x12\x46\n\x06inputs\x18\x05 \x03(\x0b\x32\x36.leakscope.core.oip.ModelInferRequest.InferInputTensor\x12Q\n\x07outputs\x18\x06 \x03(\x0b\x32@.leakscope.core.oip.ModelInferRequest.InferRequestedOutputTensor\x12\x1a\n\x12raw_input_contents\x18\x07 \x03(\x0c\x1a\xaf\x02\n\x10InferInputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12Z\n\nparameters\x18\x04 \x03(\x0b\x32\x46.leakscope.core.oip.ModelInferRequest.InferInputTensor.ParametersEntry\x12\x39\n\x08\x63ontents\x18\x05 \x01(\x0b\x32\'.leakscope.core.oip.InferTensorContents\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1a\xe7\x01\n\x1aInferRequestedOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x64\n\nparameters\x18\x02 \x03(\x0b\x32P.leakscope.core.oip.ModelInferRequest.InferRequestedOutputTensor.ParametersEntry\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\"\x8b\x05\n\x12ModelInferResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12J\n\nparameters\x18\x04 \x03(\x0b\x32\x36.leakscope.core.oip.ModelInferResponse.ParametersEntry\x12I\n\x07outputs\x18\x05 \x03(\x0b\x32\x38.leakscope.core.oip.ModelInferResponse.InferOutputTensor\x12\x1b\n\x13raw_output_contents\x18\x06 \x03(\x0c\x1a\xb2\x02\n\x11InferOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\\\n\nparameters\x18\x04 \x03(\x0b\x32H.leakscope.core.oip.ModelInferResponse.InferOutputTensor.ParametersEntry\x12\x39\n\x08\x63ontents\x18\x05 \x01(\x0b\x32\'.leakscope.core.oip.InferTensorContents\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x1aU\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".leakscope.core.oip.InferParameter:\x02\x38\x01\x32\xe8\x04\n\x14GRPCInferenceService\x12]\n\nServerLive\x12%.leakscope.core.oip.ServerLiveRequest\x1a&.leakscope.core.oip.ServerLiveResponse\"\x00\x12`\n\x0bServerReady\x12&.leakscope.core.oip.ServerReadyRequest\x1a\'.leakscope.core.oip.ServerReadyResponse\"\x00\x12]\n\nModelReady\x12%.leakscope.core.oip.ModelReadyRequest\x1a&.leakscope.core.oip.ModelReadyResponse\"\x00\x12i\n\x0eServerMetadata\x12).leakscope.core.oip.ServerMetadataRequest\x1a*.leakscope.core.oip.ServerMetadataResponse\"\x00\x12\x66\n\rModelMetadata\x12(.leakscope.core.oip.ModelMetadataRequest\x1a).leakscope.core.oip.ModelMetadataResponse\"\x00\x12]\n\nModelInfer\x12%.leakscope.core.oip.ModelInferRequest\x1a&.leakscope.core.oip.ModelInferResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._loaded_options = None
   _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._serialized_options = b'8\001'
+  _globals['_MODELMETADATARESPONSE_LEAKSCOPEPROPERTIESENTRY']._loaded_options = None
+  _globals['_MODELMETADATARESPONSE_LEAKSCOPEPROPERTIESENTRY']._serialized_options = b'8\001'
   _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._loaded_options = None
   _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR_PARAMETERSENTRY']._loaded_options = None
@@ -62,35 +64,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELMETADATAREQUEST']._serialized_start=366
   _globals['_MODELMETADATAREQUEST']._serialized_end=419
   _globals['_MODELMETADATARESPONSE']._serialized_start=422
-  _globals['_MODELMETADATARESPONSE']._serialized_end=839
-  _globals['_MODELMETADATARESPONSE_TENSORMETADATA']._serialized_start=725
-  _globals['_MODELMETADATARESPONSE_TENSORMETADATA']._serialized_end=788
-  _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._serialized_start=790
-  _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._serialized_end=839
-  _globals['_INFERPARAMETER']._serialized_start=842
-  _globals['_INFERPARAMETER']._serialized_end=995
-  _globals['_INFERTENSORCONTENTS']._serialized_start=998
-  _globals['_INFERTENSORCONTENTS']._serialized_end=1206
-  _globals['_MODELINFERREQUEST']._serialized_start=1209
-  _globals['_MODELINFERREQUEST']._serialized_end=2168
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_start=1544
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_end=1847
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._serialized_start=1762
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._serialized_end=1847
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_start=1850
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_end=2081
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR_PARAMETERSENTRY']._serialized_start=1762
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR_PARAMETERSENTRY']._serialized_end=1847
-  _globals['_MODELINFERREQUEST_PARAMETERSENTRY']._serialized_start=1762
-  _globals['_MODELINFERREQUEST_PARAMETERSENTRY']._serialized_end=1847
-  _globals['_MODELINFERRESPONSE']._serialized_start=2171
-  _globals['_MODELINFERRESPONSE']._serialized_end=2822
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_start=2429
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_end=2735
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR_PARAMETERSENTRY']._serialized_start=1762
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR_PARAMETERSENTRY']._serialized_end=1847
-  _globals['_MODELINFERRESPONSE_PARAMETERSENTRY']._serialized_start=1762
-  _globals['_MODELINFERRESPONSE_PARAMETERSENTRY']._serialized_end=1847
-  _globals['_GRPCINFERENCESERVICE']._serialized_start=2825
-  _globals['_GRPCINFERENCESERVICE']._serialized_end=3441
+  _globals['_MODELMETADATARESPONSE']._serialized_end=998
+  _globals['_MODELMETADATARESPONSE_TENSORMETADATA']._serialized_start=824
+  _globals['_MODELMETADATARESPONSE_TENSORMETADATA']._serialized_end=887
+  _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._serialized_start=889
+  _globals['_MODELMETADATARESPONSE_PROPERTIESENTRY']._serialized_end=938
+  _globals['_MODELMETADATARESPONSE_LEAKSCOPEPROPERTIESENTRY']._serialized_start=940
+  _globals['_MODELMETADATARESPONSE_LEAKSCOPEPROPERTIESENTRY']._serialized_end=998
+  _globals['_INFERPARAMETER']._serialized_start=1001
+  _globals['_INFERPARAMETER']._serialized_end=1154
+  _globals['_INFERTENSORCONTENTS']._serialized_start=1157
+  _globals['_INFERTENSORCONTENTS']._serialized_end=1365
+  _globals['_MODELINFERREQUEST']._serialized_start=1368
+  _globals['_MODELINFERREQUEST']._serialized_end=2327
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_start=1703
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_end=2006
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._serialized_start=1921
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR_PARAMETERSENTRY']._serialized_end=2006
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_start=2009
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_end=2240
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR_PARAMETERSENTRY']._serialized_start=1921
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR_PARAMETERSENTRY']._serialized_end=2006
+  _globals['_MODELINFERREQUEST_PARAMETERSENTRY']._serialized_start=1921
+  _globals['_MODELINFERREQUEST_PARAMETERSENTRY']._serialized_end=2006
+  _globals['_MODELINFERRESPONSE']._serialized_start=2330
+  _globals['_MODELINFERRESPONSE']._serialized_end=2981
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_start=2588
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_end=2894
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR_PARAMETERSENTRY']._serialized_start=1921
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR_PARAMETERSENTRY']._serialized_end=2006
+  _globals['_MODELINFERRESPONSE_PARAMETERSENTRY']._serialized_start=1921
+  _globals['_MODELINFERRESPONSE_PARAMETERSENTRY']._serialized_end=2006
+  _globals['_GRPCINFERENCESERVICE']._serialized_start=2984
+  _globals['_GRPCINFERENCESERVICE']._serialized_end=3600
 # @@protoc_insertion_point(module_scope)
