@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-conformance" / "bin" / "python"
 DRIVER = Path(__file__).with_name("drive_triton.py")
 LEAKSCOPE = Path(sys.executable).with_name("leakscope")
-# Triton's copy of the protocol lacks the first, KServe's has it and MLServer's another in its place; ours is the second.
+# The first is KServe's and has another meaning in MLServer's copy of the protocol; the second is ours.
 NOT_IN_TRITON = {
     "properties",
     "PropertiesEntry.key",

@@ -139,7 +139,10 @@ def spoil(change):
         (lambda r: r.inputs[0].contents.uint_contents.append(1), "came both raw and in typed contents"),
         (lambda r: r.raw_input_contents.pop(), "2 input tensors came with 1 raw entries"),
         (lambda r: r.raw_input_contents.append(b""), "2 input tensors came with 3 raw entries"),
-        (lambda r: r.raw_input_contents.__setitem__(0, b"12345"), r"'x' of UINT8 \[2, 3\] has 5 bytes; its shape means 6 bytes"),
+        (
+            lambda r: r.raw_input_contents.__setitem__(0, b"12345"),
+            r"'x' of UINT8 \[2, 3\] has 5 bytes; its shape means 6 bytes",
+        ),
         (lambda r: r.raw_input_contents.__setitem__(1, b"1234567"), "has 7 bytes; its shape means 16 bytes"),
         (lambda r: r.inputs[0].shape.__setitem__(0, -2), "no valid shape"),
         (lambda r: r.inputs[0].shape.__setitem__(0, 2**31), "has 6 bytes"),

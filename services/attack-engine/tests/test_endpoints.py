@@ -171,9 +171,9 @@ def test_unusable_vectors_are_refused_and_not_kept(driver: _Broken, words: str, 
 
 def test_images_outside_the_published_sides_are_refused() -> None:
     card = _card(min_side=16, max_side=64)
-    card.check_images((1, 16, 64, 3))
+    card.check_sample((16, 64, 3))
     with pytest.raises(EndpointError, match="16 to 64"):
-        card.check_images((1, 8, 32, 3))
+        card.check_sample((8, 32, 3))
 
 
 _FULL = """

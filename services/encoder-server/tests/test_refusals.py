@@ -77,9 +77,9 @@ def altered(**changes):
     return request
 
 
-def typed_contents():
+def typed(values, shape=(1, 8, 8, 3)):
     request = pb.ModelInferRequest(model_name="victim")
-    request.inputs.add(name="images", datatype="UINT8", shape=[1, 1, 1, 3]).contents.uint_contents.extend([1, 2, 3])
+    request.inputs.add(name="images", datatype="UINT8", shape=shape).contents.uint_contents.extend(values)
     return request
 
 
@@ -98,7 +98,10 @@ def of(array, name="images", outputs=("embedding",), datatype="FP32"):
     [
         (altered(model_name="other"), grpc.StatusCode.NOT_FOUND, "No model 'other' here"),
         (altered(model_version="7"), grpc.StatusCode.NOT_FOUND, "version '7'"),
-        (typed_contents(), INVALID, "raw_input_contents"),
+        (typed([1, 2, 3]), INVALID, "has 3 elements and no raw contents; its shape means 192"),
+        (typed([256] * 192), INVALID, "a value beyond 0 to 255"),
+        (typed([1] * 192, (1, 3, 8, 8)), INVALID, "must be UINT8 [B, H, W, 3]"),
+        (typed([1, 2, 3], (2**40, 1, 1, 3)), INVALID, "has 3 elements"),
         (short_of_bytes(), INVALID, "6143 bytes"),
         (of(np.zeros((1, 8, 8, 3), np.float32)), INVALID, "must be UINT8"),
         (of(np.zeros((8, 8, 3), np.uint8)), INVALID, "must be UINT8 [B, H, W, 3]"),
@@ -123,6 +126,13 @@ async def test_a_wrong_request_is_told_why(serve, refusal, request_, code, words
     assert error.code() is code
     assert words in error.details()
     assert running.count("leakscope_requests_total", method="ModelInfer", code=code.name) == 1
+
+
+async def test_too_many_typed_images_are_refused_as_raw_ones_are(serve, refusal):
+    running = await serve(limits={"max_images_per_request": 4})
+    error = await refusal(running.call("ModelInfer", typed([1] * 5 * 192, (5, 8, 8, 3))))
+    assert error.code() is EXHAUSTED
+    assert detail(error, ErrorInfo).reason == "TOO_MANY_IMAGES"
 
 
 async def test_metadata_of_another_model_is_not_found(serve, refusal):

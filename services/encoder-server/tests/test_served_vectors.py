@@ -90,11 +90,11 @@ def spoilt(value):
     [
         (vectors(2, features=23), "vectors", "must be FP32 [B, 24]; this is FP32 [2, 23]"),
         (vectors(2)[0], "vectors", "must be FP32 [B, 24]; this is FP32 [24]"),
-        (vectors(2).astype(np.float16), "vectors", "must be FP32 [B, 24]; this is FP16"),
         (np.zeros((2, FEATURES), np.uint8), "vectors", "must be FP32 [B, 24]; this is UINT8"),
         (vectors(0), "vectors", "no vector"),
         (spoilt(np.nan), "vectors", "not finite, in row 1"),
         (spoilt(np.inf), "vectors", "not finite, in row 1"),
+        (vectors(2).astype(np.float64) * 1e300, "vectors", "not finite, in row 0"),
         (np.zeros((2, 8, 8, 3), np.uint8), "images", "Send one input tensor, 'vectors'; this request has 'images'"),
     ],
 )
@@ -103,6 +103,14 @@ async def test_a_wrong_request_is_told_why(serve, perceptron, refusal, array, na
     error = await refusal(infer(running, array, name=name))
     assert error.code() is INVALID
     assert words in error.details()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+async def test_other_floats_are_taken_as_the_float32_nearest_to_them(serve, perceptron, dtype):
+    running, array = await serve(perceptron), vectors(3).astype(dtype)
+    found = await infer(running, array)
+    expected = await infer(running, array.astype(np.float32))
+    np.testing.assert_array_equal(found["posterior"], expected["posterior"])
 
 
 async def test_vectors_for_a_model_of_images_are_refused(serve, refusal):

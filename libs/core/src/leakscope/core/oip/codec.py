@@ -7,7 +7,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.core.oip import inference_pb2 as pb
@@ -70,9 +69,7 @@ def from_request(request: pb.ModelInferRequest) -> dict[str, NDArray[Any]]:
     return _arrays(request.inputs, request.raw_input_contents, "input", None)
 
 
-def from_response(
-    response: pb.ModelInferResponse, wanted: Collection[str] | None = None
-) -> dict[str, NDArray[Any]]:
+def from_response(response: pb.ModelInferResponse, wanted: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """The output tensors by name; what is not `wanted`, where that is given, is left out undecoded.
 
     Raises like `from_request`.

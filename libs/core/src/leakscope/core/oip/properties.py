@@ -8,7 +8,7 @@ _PARAMETER_TAGS = frozenset({0x08, 0x10, 0x1A})  # the first byte of an InferPar
 
 
 def properties_of(metadata: pb.ModelMetadataResponse) -> dict[str, str]:
-    """A model's properties as text: of leakscope's server, of one that publishes text (KServe) or parameters (MLServer).
+    """A model's properties as text, be they leakscope's own, text (KServe) or parameters (MLServer).
 
     Bytes that are neither are kept with their undecodable parts replaced.
     """

@@ -16,7 +16,7 @@ from leakscope.attack_engine.attacks.energies import (
 )
 from leakscope.attack_engine.attacks.feature_maps import as_locations, checked_channels, no_map, width_of
 from leakscope.attack_engine.attacks.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
-from leakscope.attack_engine.attacks.signal import Outputs, SignalBatch, Values, require_images
+from leakscope.attack_engine.attacks.signal import Asked, Outputs, SignalBatch, Values, require_images
 from leakscope.attack_engine.endpoints.base import Endpoint
 from leakscope.core.datasets import Ids, Images
 from leakscope.core.encoders import EMBEDDING, FEATURE_MAP
@@ -112,6 +112,14 @@ class PartCropSignal:
         require_images(self.name, sample_shape)
         return self._whole + self.crops * self.fresh
 
+    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+        """See `Resizing.shapes_asked`: the whole image, or its tiles, and the parts."""
+        require_images(self.name, sample_shape)
+        side = self._side(sample_shape)
+        small, option = (side, side, sample_shape[2]), f"{self.name}.side"
+        whole = Asked(sample_shape, 1) if self.feature_map == "endpoint" else Asked(small, self._whole, option)
+        return (whole, Asked(small, self.crops * self.fresh, option))
+
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Energies of uint8 images [B, H, W, 3]: float32 [B, R * E * M], by draw, energy (U, then G) and crop.
 
@@ -119,7 +127,7 @@ class PartCropSignal:
         """
         locations = self._locations(images, endpoint)
         parts: Images = part_crops(
-            torch.from_numpy(images), self._drawn(images, sample_ids), self._side(images)
+            torch.from_numpy(images), self._drawn(images, sample_ids), self._side(images.shape[1:])
         ).numpy()
         queries = self._part_vectors(parts, endpoint)
         _require_product(queries, locations, endpoint)
@@ -144,7 +152,7 @@ class PartCropSignal:
         """The whole images' feature map, or its stand-in: [B, N, D]."""
         if self.feature_map == "endpoint":
             return self._map(images, endpoint)
-        cut = tiles(torch.from_numpy(images), self.tile_grid, self.tile_overlap, self._side(images))
+        cut = tiles(torch.from_numpy(images), self.tile_grid, self.tile_overlap, self._side(images.shape[1:]))
         return _embeddings(cut.numpy(), endpoint)
 
     def _map(self, images: Images, endpoint: Endpoint) -> NDArray[np.float32]:
@@ -166,8 +174,8 @@ class PartCropSignal:
             return draw_parts(images, sample_ids, crops=crops, scale=scale, seed=self.seed)
         return draw_adaptive_parts(images, sample_ids, crops=crops, scale=scale, saliency=self.saliency, seed=self.seed)
 
-    def _side(self, images: Images) -> int:
-        return self.side or part_side((images.shape[1], images.shape[2]))
+    def _side(self, sample_shape: tuple[int, ...]) -> int:
+        return self.side or part_side((sample_shape[0], sample_shape[1]))
 
     def _energies(self, response: Floats) -> Values:
         """[B, R * M, N] log-responses to [B, R * E * M]."""

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.endpoints.base import Endpoint
+from leakscope.attack_engine.endpoints.base import Endpoint, no_output
 from leakscope.core.datasets import Ids, Samples
-from leakscope.core.errors import UsageError, unknown_name
+from leakscope.core.errors import UsageError
 from leakscope.core.samples import is_vector
 
 Values = NDArray[np.float32]
@@ -26,6 +26,30 @@ class SignalBatch:
 
     values: Values
     diagnostics: Mapping[str, Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries of one sample that go to the endpoint together.
+
+    Attributes:
+        shape: of what is asked, (H, W, 3) or (F,).
+        count: how many a sample.
+        option: the attack's option that sets the shape; "" where the data set does.
+    """
+
+    shape: tuple[int, ...]
+    count: int
+    option: str = ""
+
+
+@runtime_checkable
+class Resizing(Protocol):
+    """A signal that asks about samples of other sizes than the data set's, in more than one go."""
+
+    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+        """What is asked for a sample of this shape, in the order of asking."""
+        ...
 
 
 class Signal(Protocol):
@@ -88,8 +112,15 @@ def suited(signal: Signal, outputs: Outputs, url: str) -> Signal:
     chosen = signal.for_outputs(outputs, url) if isinstance(signal, ShapedSignal) else signal
     for name in chosen.outputs:
         if name not in outputs:
-            raise unknown_name("output", name, outputs)
+            raise no_output(name, outputs, url)
     return chosen
+
+
+def asked_of(signal: Signal, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+    """What a signal asks for one sample; one that does not say asks for samples of the data set's own shape."""
+    if isinstance(signal, Resizing):
+        return signal.shapes_asked(sample_shape)
+    return (Asked(sample_shape, signal.queries_per_sample(sample_shape)),)
 
 
 def require_images(name: str, sample_shape: tuple[int, ...]) -> None:

@@ -9,10 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.core.digests import digest_json
-from leakscope.core.errors import EndpointError, unknown_name
+from leakscope.core.encoders import OUTPUTS
+from leakscope.core.errors import EndpointError, UsageError, unknown_name
 from leakscope.core.samples import Samples, is_vector
 
 Answers = dict[str, NDArray[np.float32]]
+
+
+def no_output(name: str, outputs: Mapping[str, tuple[int, ...]], url: str) -> UsageError:
+    """The error for an output that the endpoint at `url` has not: its own, and how to say that it is one of them."""
+    if name not in OUTPUTS:
+        return unknown_name("output", name, outputs)
+    known = ", ".join(f"{theirs} {list(shape)}" for theirs, shape in outputs.items()) or "none"
+    alike = [theirs for theirs, shape in outputs.items() if len(shape) == 1 and theirs not in OUTPUTS]
+    return UsageError(
+        f"{url} has no output named {name!r}. Known: {known}. Where it is there under another name, say "
+        f"--output-name {name}={alike[0] if len(alike) == 1 else 'NAME'}."
+    )
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class EndpointCard:
         idempotent: whether a repeated request id is answered again without counting as a new question.
         properties: everything else that it publishes.
         features: length of the vectors that it takes; None where it takes images.
+        batch: samples that every request holds, no more and no fewer; None where any number up to `max_images` may.
     """
 
     url: str
@@ -53,6 +67,7 @@ class EndpointCard:
     idempotent: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
     features: int | None = None
+    batch: int | None = None
 
     @property
     def identity(self) -> str:
@@ -67,10 +82,10 @@ class EndpointCard:
         return digest_json({"precision": precision, **(known if self.weights_digest else address)})
 
     def check_outputs(self, outputs: Sequence[str]) -> None:
-        """Raise `UsageError` naming the known outputs and the nearest for one that is not public."""
+        """Raise `UsageError` naming the known outputs, and what to do, for one that is not public."""
         for name in outputs:
             if name not in self.outputs:
-                raise unknown_name("output", name, self.outputs)
+                raise no_output(name, self.outputs, self.url)
 
     def check_kind(self, sample_shape: tuple[int, ...]) -> None:
         """Raise `EndpointError` for an image (H, W, 3) where the endpoint takes vectors, or the reverse.
@@ -89,20 +104,26 @@ class EndpointCard:
                 "options, that its model was made for."
             )
 
-    def check_images(self, shape: tuple[int, ...]) -> None:
-        """Raise `EndpointError` for samples, [B, H, W, 3] or [B, F], that the endpoint does not take.
+    def check_sample(self, shape: tuple[int, ...], remedy: str = "change the attack's part or image size") -> None:
+        """Raise `EndpointError` for a sample, (H, W, 3) or (F,), that the endpoint does not take.
 
         Images must lie within the sides that it takes, vectors must have their length.
+
+        Args:
+            shape: of the sample.
+            remedy: what to do about an image's size; "{side}" in it stands for the nearest side that is taken.
         """
-        self.check_kind(shape[1:])
-        if is_vector(shape[1:]):
+        self.check_kind(shape)
+        if is_vector(shape):
             return
-        low, high = self.min_side or 1, self.max_side or max(shape[1:3])
-        if not low <= min(shape[1:3]) <= max(shape[1:3]) <= high:
-            raise EndpointError(
-                f"{self.url} takes images with sides of {low} to {high} pixels, not {shape[1]}x{shape[2]}: "
-                "change the attack's part or image size."
-            )
+        low, high = self.min_side or 1, self.max_side or max(shape[:2])
+        if low <= min(shape[:2]) <= max(shape[:2]) <= high:
+            return
+        sides = f"of {low}x{low} pixels alone" if low == high else f"with sides of {low} to {high} pixels"
+        nearest = min(max(*shape[:2], low), high)
+        raise EndpointError(
+            f"{self.url} takes images {sides}, not {shape[0]}x{shape[1]}: {remedy.format(side=nearest)}."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a failed call means: whether it may be asked again, and the sentence for the user."""
 
+import re
 from typing import Any
 
 import grpc
@@ -9,7 +10,12 @@ from grpc_status import rpc_status
 from leakscope.core.errors import EndpointError
 from leakscope.core.oip.names import DOMAIN
 
-_HTTP1 = ("failed parsing http/2", "http1", "http/1", "http2 header with status", "invalid content-type")
+_HTTP = ("failed parsing http/2", "http1", "http/1", "invalid content-type", "data frame with end_stream flag")
+_HTTP_STATUS = re.compile(r"http2 header with status: (\d{3})")  # what gRPC makes of an answer without trailers
+_AWAY = frozenset({429, 502, 503, 504})  # said by an ingress whose server is away or busy
+_NO_KEY = frozenset({401, 403})
+_TOO_LARGE = 413
+_BROKEN_OFF = "received rst_stream with error code"  # what stands in between lost its own connection
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 
 
@@ -17,8 +23,10 @@ def may_repeat(error: BaseException) -> bool:
     """Whether asking again is safe and may help: the server was away, or says when to come back."""
     if not isinstance(error, grpc.RpcError):
         return False
-    code = error.code()
-    return (code == grpc.StatusCode.UNAVAILABLE and not _speaks_http(error)) or retry_delay(error) is not None
+    if (status := _http_status(error)) is not None:
+        return status in _AWAY
+    away = error.code() == grpc.StatusCode.UNAVAILABLE or _BROKEN_OFF in _details_of(error)
+    return (away and not _speaks_http(error)) or retry_delay(error) is not None
 
 
 def retry_delay(error: Any) -> float | None:
@@ -46,9 +54,19 @@ def _details(error: Any) -> list[Any]:
     return [] if status is None else list(status.details)
 
 
+def _details_of(error: Any) -> str:
+    return (error.details() or "").lower()
+
+
 def _speaks_http(error: Any) -> bool:
-    text = (error.details() or "").lower()
-    return any(sign in text for sign in _HTTP1)
+    text = _details_of(error)
+    return any(sign in text for sign in _HTTP)
+
+
+def _http_status(error: Any) -> int | None:
+    """The HTTP status that came in place of gRPC's own: from an ingress, or a server of something else."""
+    found = _HTTP_STATUS.search(_details_of(error))
+    return None if found is None else int(found[1])
 
 
 def is_deadline(error: Any) -> bool:
@@ -59,8 +77,10 @@ def is_deadline(error: Any) -> bool:
 def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> EndpointError:
     """The error a user sees for a failed call: what is wrong and what to do, in one sentence."""
     said, name = _said(error), error.code().name
+    if (status := _http_status(error)) is not None:
+        return EndpointError(_http_sentence(status, url, said, key, images))
     if _speaks_http(error):
-        return EndpointError(f"{url} is not a gRPC server but an HTTP or other one ({said}): give the gRPC port.")
+        return EndpointError(_other_server_sentence(url, said))
     sentences = {
         "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port.",
         "DEADLINE_EXCEEDED": f"{url} did not answer {images} images in time: give it more (timeout_seconds), or ask "
@@ -73,6 +93,24 @@ def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> 
         "RESOURCE_EXHAUSTED": _exhausted_sentence(error, url, said, images),
     }
     return EndpointError(sentences.get(name, f"{url} refused {images} images ({name}): {said}."))
+
+
+def _http_sentence(status: int, url: str, said: str, key: bool, images: int) -> str:
+    if status in _AWAY:
+        return f"What stands before {url} went on answering HTTP {status}: see to the server behind it, or ask later."
+    if status in _NO_KEY:
+        return _key_sentence(url, key)
+    if status == _TOO_LARGE:
+        return _oversize_sentence(url, said, images)
+    return _other_server_sentence(url, said)
+
+
+def _other_server_sentence(url: str, said: str) -> str:
+    return f"{url} is not a gRPC server but an HTTP or other one ({said}): give the gRPC port."
+
+
+def _oversize_sentence(url: str, said: str, images: int) -> str:
+    return f"{url} takes no message as large as one of {images} images ({said}): ask for fewer images a request."
 
 
 def _said(error: Any) -> str:
@@ -98,5 +136,5 @@ def _exhausted_sentence(error: Any, url: str, said: str, images: int) -> str:
     if retry_delay(error) is not None:
         return f"{url} stayed overloaded ({said}): ask with fewer requests in flight, or later."
     if _is_oversize(error, said):
-        return f"{url} takes no message as large as one of {images} images ({said}): ask for fewer images a request."
+        return _oversize_sentence(url, said, images)
     return f"{url} refuses more ({said})."

@@ -59,11 +59,7 @@ class GrpcDriver:
         self._key = key
         self._metadata = [(CLIENT, client), *([(AUTHORIZATION, f"Bearer {key}")] if key else [])]
         self._names = dict(transport.output_names or {})
-        self._channel = (
-            grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=_OPTIONS)
-            if address.secure
-            else grpc.insecure_channel(address.target, options=_OPTIONS)
-        )
+        self._channel = _channel(address)
         self._calls = {name: method.call(self._channel, transport.service) for name, method in METHODS.items()}
         self.in_flight = transport.in_flight
         self._interruptions, self._connected, self._noticing = 0, False, False
@@ -134,7 +130,7 @@ class GrpcDriver:
         try:
             return self._repeated(images, outputs, request_id, resend)
         except grpc.RpcError as error:
-            if not is_deadline(error) or len(images) < 2:
+            if not is_deadline(error) or len(images) < 2 or self.card.batch:
                 raise
         resend()
         middle = len(images) // 2
@@ -149,25 +145,31 @@ class GrpcDriver:
     ) -> Answers:
         request = to_request(
             self.card.model,
-            {self._input.name: self._input.tensor(images)},
+            {self._input.name: self._input.tensor(_filled(images, self._input.batch))},
             [self._names.get(name, name) for name in outputs],
             request_id=request_id,
             datatype=self.card.precision.upper(),
         )
         attempts = _attempts(self._transport.total_seconds).copy(before_sleep=lambda _: resend())
         infer, seconds = self._calls["ModelInfer"], self._transport.timeout_seconds
-        return self._answers(attempts(infer, request, timeout=seconds, metadata=self._metadata), outputs)
+        response = attempts(infer, request, timeout=seconds, metadata=self._metadata)
+        return self._answers(response, outputs, len(images))
 
-    def _answers(self, response: Any, outputs: Sequence[str]) -> Answers:
+    def _answers(self, response: Any, outputs: Sequence[str], count: int) -> Answers:
+        theirs = {name: self._names.get(name, name) for name in outputs}
         try:
-            arrays = from_response(response)
+            arrays = from_response(response, theirs.values())
         except TensorError as error:
             raise EndpointError(f"{self._url} does not keep to the protocol: {error}") from None
-        theirs = {name: self._names.get(name, name) for name in outputs}
         for name, their in theirs.items():
             if their not in arrays:
-                raise EndpointError(f"{self._url} left out {their!r}, asked for as {name!r}: it sent {[*arrays]}.")
-        return {name: arrays[their].astype(np.float32, copy=False) for name, their in theirs.items()}
+                raise EndpointError(
+                    f"{self._url} left out {their!r}, asked for as {name!r}: it sent {_sent(response)}."
+                )
+        filling = self._input.batch
+        with np.errstate(over="ignore"):  # what a float32 cannot hold is not finite, and reported as such
+            answers = {name: arrays[their].astype(np.float32, copy=False) for name, their in theirs.items()}
+        return {name: rows[:count] if len(rows) == filling else rows for name, rows in answers.items()}
 
     def close(self) -> None:
         """Close the channel."""
@@ -178,6 +180,23 @@ class GrpcDriver:
         later = Timer(_UNSUBSCRIBED_SECONDS, self._channel.close)
         later.daemon = True
         later.start()
+
+
+def _filled(images: Samples, batch: int | None) -> Samples:
+    """The samples, with the last one repeated up to the number that a request must hold."""
+    missing = (batch or 0) - len(images)
+    return images if missing <= 0 else np.concatenate([images, images[-1:].repeat(missing, axis=0)])
+
+
+def _sent(response: Any) -> str:
+    return ", ".join(repr(tensor.name) for tensor in response.outputs) or "nothing"
+
+
+def _channel(address: Address) -> grpc.Channel:
+    options = (*_OPTIONS, ("grpc.enable_http_proxy", 0)) if address.loopback else _OPTIONS
+    if address.secure:
+        return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=options)
+    return grpc.insecure_channel(address.target, options=options)
 
 
 def _attempts(seconds: float) -> Retrying:

@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from leakscope.attack_engine.endpoints.base import EndpointCard
 from leakscope.core.errors import EndpointError
-from leakscope.core.oip import names
+from leakscope.core.oip import names, properties_of
 from leakscope.core.samples import Samples
 
 _REPLAYING = frozenset({"leakscope"})  # names of servers that answer a repeated request id from memory
-_DTYPES: Mapping[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32, "FP16": np.float16}
-_FLOATING = ("FP32", "FP16")
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "UINT8": np.uint8,
+    "FP32": np.float32,
+    "FP16": np.float16,
+    "FP64": np.float64,
+}
+_FLOATING = ("FP32", "FP16", "FP64")
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,16 @@ class InputTensor:
         datatype: the protocol's name of its dtype.
         channels_first: whether images are [B, 3, H, W].
         features: length of the vectors that it takes; None for images.
+        side: the one side of the images that its shape allows, pixels; None for any.
+        batch: the one number of samples in a request that its shape allows; None for any.
     """
 
     name: str
     datatype: str
     channels_first: bool = False
     features: int | None = None
+    side: int | None = None
+    batch: int | None = None
 
     def tensor(self, images: Samples) -> NDArray[Any]:
         """Samples as the model wants them, in its dtype: images as [B, H, W, 3] or [B, 3, H, W], vectors as [B, F]."""
@@ -52,14 +61,21 @@ def read_input(url: str, metadata: Any) -> InputTensor:
         )
     tensor = metadata.inputs[0]
     shape = list(tensor.shape)
+    batch = int(shape[0]) if shape and shape[0] > 0 else None
     if tensor.datatype in _FLOATING and len(shape) == 2 and shape[1] > 0:
-        return InputTensor(tensor.name, tensor.datatype, features=int(shape[1]))
+        return InputTensor(tensor.name, tensor.datatype, features=int(shape[1]), batch=batch)
     if tensor.datatype not in _DTYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise EndpointError(
             f"{url}: {metadata.name!r} takes {tensor.datatype} {shape}; leakscope sends RGB images as "
             f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W], and vectors as {' or '.join(_FLOATING)} of [B, F]."
         )
-    return InputTensor(tensor.name, tensor.datatype, channels_first=shape[3] != 3)
+    channels_first = shape[3] != 3
+    sides = {int(side) for side in (shape[2:] if channels_first else shape[1:3]) if side > 0}
+    if len(sides) > 1:
+        raise EndpointError(
+            f"{url}: {metadata.name!r} takes images of {shape}, which are not square; leakscope sends square ones."
+        )
+    return InputTensor(tensor.name, tensor.datatype, channels_first, side=min(sides, default=None), batch=batch)
 
 
 def read_card(
@@ -75,7 +91,7 @@ def read_card(
         if their not in theirs:
             raise EndpointError(f"{url} has no output {their!r} to take as {name!r}: it has {', '.join(theirs)}.")
     renamed = {their: name for name, their in output_names.items()}
-    properties = dict(metadata.properties) | {"versions": ",".join(metadata.versions)}
+    properties = properties_of(metadata) | {"versions": ",".join(metadata.versions)}
 
     def number(key: str) -> int | None:
         try:
@@ -87,11 +103,11 @@ def read_card(
         url=url,
         model=metadata.name,
         outputs={renamed.get(name, name): shape for name, shape in theirs.items()},
-        image_side=number(names.IMAGE_SIZE),
-        min_side=number(names.MIN_SIDE),
-        max_side=number(names.MAX_SIDE),
-        max_images=number(names.MAX_IMAGES) or EndpointCard.max_images,
-        preferred_images=number(names.PREFERRED_IMAGES) or EndpointCard.preferred_images,
+        image_side=tensor.side or number(names.IMAGE_SIZE),
+        min_side=tensor.side or number(names.MIN_SIDE),
+        max_side=tensor.side or number(names.MAX_SIDE),
+        max_images=tensor.batch or number(names.MAX_IMAGES) or EndpointCard.max_images,
+        preferred_images=tensor.batch or number(names.PREFERRED_IMAGES) or EndpointCard.preferred_images,
         max_message_bytes=number(names.MAX_MESSAGE_BYTES) or EndpointCard.max_message_bytes,
         weights_digest=properties.get(names.WEIGHTS_DIGEST, ""),
         architecture=properties.get(names.ARCHITECTURE, ""),
@@ -100,4 +116,5 @@ def read_card(
         idempotent=server.name in _REPLAYING,
         properties=properties,
         features=tensor.features,
+        batch=tensor.batch,
     )

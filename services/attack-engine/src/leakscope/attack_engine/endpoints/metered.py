@@ -78,7 +78,7 @@ class MeteredEndpoint:
             BudgetError: the budget does not cover what is missing; nothing was sent.
         """
         self.card.check_outputs(outputs)
-        self.card.check_images(images.shape)
+        self.card.check_sample(images.shape[1:])
         size = images_per_request(self.card, images.shape, outputs, self._request_images)
         alike: dict[str, list[Request]] = {}
         for request in split(self.card, images, outputs, size):
@@ -109,7 +109,7 @@ class MeteredEndpoint:
     def _ask_all(self, requests: Sequence[Request], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
         if not requests:
             return
-        sizes = {request.id: len(request.images) for request in requests}
+        sizes = {request.id: request.sent for request in requests}
         with self._ledger.lease(self.scope, sizes, idempotent=self.card.idempotent) as lease:
             if self._pool is None:
                 for request in requests:
@@ -139,7 +139,7 @@ class MeteredEndpoint:
         answers: Answers = {}
         for request in split(self.card, samples, outputs, size):
             again = replace(request, id=uuid4().hex)
-            sizes = {again.id: len(again.images)}
+            sizes = {again.id: again.sent}
             with self._ledger.lease(scope, sizes, idempotent=self.card.idempotent) as lease:
                 _place(answers, again, self._send(again, outputs, lease, lambda **_: None), len(samples))
                 lease.answered(again.id)
@@ -169,7 +169,7 @@ class MeteredEndpoint:
         return answers
 
     def _send(self, request: Request, outputs: Sequence[str], lease: Lease, note: Callable[..., None]) -> Answers:
-        count = len(request.images)
+        count = request.sent
 
         def sending() -> None:
             again = lease.sending(request.id)

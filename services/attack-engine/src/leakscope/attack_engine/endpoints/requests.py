@@ -14,11 +14,19 @@ _OVERHEAD = 4096
 
 @dataclass(frozen=True)
 class Request:
-    """Samples that travel together, and the digest of everything that their answer depends on."""
+    """Samples that travel together.
+
+    Attributes:
+        id: digest of everything that their answer depends on.
+        start: the first one's row in the query that they are part of.
+        images: the samples.
+        sent: how many the endpoint is given: more than these where it takes none but full batches.
+    """
 
     id: str
     start: int
     images: Samples
+    sent: int
 
     @property
     def stop(self) -> int:
@@ -29,17 +37,19 @@ class Request:
 def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequence[str], asked: int | None) -> int:
     """Images of `shape` [B, H, W, 3], or vectors of [B, F], that one request carries.
 
-    The number asked for, or the one the endpoint prefers, and never more than its limits on samples and on bytes allow.
+    The number asked for, or the one the endpoint prefers, and never more than its limits on samples and on bytes allow;
+    where it takes none but full batches, theirs.
 
     Raises:
-        EndpointError: a single sample is larger than the endpoint's messages.
+        EndpointError: a single sample, or the one batch that it takes, is larger than the endpoint's messages.
     """
-    wanted = asked or card.preferred_images
+    wanted = card.batch or asked or card.preferred_images
     one = max(prod(shape[1:]) * card.bytes_per_value, answer_bytes(card, outputs))
     by_bytes = (card.max_message_bytes - _OVERHEAD) // one
-    if by_bytes < 1:
+    least = card.batch or 1
+    if by_bytes < least:
         raise EndpointError(
-            f"One {_described(shape[1:])} and its answer need messages of {one + _OVERHEAD} bytes, but "
+            f"{_described(least, shape[1:])} need messages of {least * one + _OVERHEAD} bytes with their answers, but "
             f"{card.url} takes {card.max_message_bytes}: ask it for smaller ones, or raise its message limit."
         )
     return max(1, min(wanted, card.max_images, by_bytes))
@@ -50,12 +60,16 @@ def answer_bytes(card: EndpointCard, outputs: Sequence[str]) -> int:
     return sum(4 * prod(card.outputs[name]) for name in outputs if min(card.outputs[name], default=1) > 0)
 
 
-def _described(sample_shape: tuple[int, ...]) -> str:
-    return f"vector of {sample_shape[0]}" if is_vector(sample_shape) else "image of {}x{}".format(*sample_shape)
+def _described(count: int, sample_shape: tuple[int, ...]) -> str:
+    size = f"{sample_shape[0]}" if is_vector(sample_shape) else "{}x{}".format(*sample_shape)
+    return f"{count} {'vectors' if is_vector(sample_shape) else 'images'} of {size}"
 
 
 def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[Request]:
     """The requests that ask `outputs` for `images`, `size` images each, in order."""
     context = digest_json({"endpoint": card.identity, "outputs": sorted(outputs)})
     parts = [(start, images[start : start + size]) for start in range(0, len(images), size)]
-    return [Request(digest_json([context, digest_arrays(images=part)]), start, part) for start, part in parts]
+    return [
+        Request(digest_json([context, digest_arrays(images=part)]), start, part, card.batch or len(part))
+        for start, part in parts
+    ]

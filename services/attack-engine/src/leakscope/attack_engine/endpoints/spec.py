@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,15 @@ class Address:
     model: str = ""
     secure: bool = False
     bundle: Path | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine's own, which no proxy stands before."""
+        host = self.target.rpartition(":")[0].strip("[]")
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
 
 
 @dataclass(frozen=True)

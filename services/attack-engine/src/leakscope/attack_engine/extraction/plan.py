@@ -41,6 +41,7 @@ class SignalPlan:
         kept: images of unfinished shards whose answers are kept.
         batch: samples given to the signal at once.
         requests: requests that are left to ask, about.
+        filling: images that fill up requests to an endpoint that takes none but full batches.
     """
 
     signal: Signal
@@ -53,6 +54,7 @@ class SignalPlan:
     kept: int
     batch: int
     requests: int
+    filling: int = 0
 
     @property
     def total(self) -> int:
@@ -62,7 +64,7 @@ class SignalPlan:
     @property
     def pending(self) -> int:
         """Images that are left to ask."""
-        return max((self.samples - self.extracted) * self.queries - self.kept, 0)
+        return max((self.samples - self.extracted) * self.queries + self.filling - self.kept, 0)
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,14 @@ def plan_extraction(
     Raises:
         UsageError: an output the endpoint does not offer, or not in a shape that gives the signal, a sample the data
             set does not have, no sample.
-        EndpointError: see `EndpointSpec.open`; also images for an endpoint that takes vectors, or the reverse.
+        EndpointError: see `EndpointSpec.open` and `check_signals`.
         BudgetError: the budget does not cover what is left to ask.
     """
     data = dataset.open()
     _check_ids(data, sample_ids)
     card = card or _card(endpoint)
-    card.check_kind(data.sample_shape)
     signals = [suited(signal, card.outputs, card.url) for signal in signals]
+    check_signals(card, signals, data.sample_shape)
     root = folder / card.identity[:16]
     asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
     check = endpoint.check(card, root / "canaries", asked, data.sample_shape)
@@ -169,6 +171,21 @@ def taken_between(times: Sequence[Taken | None]) -> Taken | None:
     """The earliest first and the latest last of `times`; None where none is known."""
     known = [time for time in times if time is not None]
     return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
+
+def check_signals(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
+    """Whether an endpoint offers what signals read, and takes what they ask for samples of this shape.
+
+    Raises:
+        UsageError: an output that it lacks, or samples that a signal can do nothing with.
+        EndpointError: images for an endpoint that takes vectors or the reverse, or a size that it does not take.
+    """
+    card.check_kind(sample_shape)
+    for signal in signals:
+        card.check_outputs(signal.outputs)
+        for asked in asked_of(signal, sample_shape):
+            option = f"--attack-option {asked.option}={{side}}" if asked.option else "--side {side}"
+            card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
@@ -198,7 +215,17 @@ def _plan_signal(
     kept = sum(store.unfinished_answers(shard).images() for shard in shards)
     size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
-    return SignalPlan(signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests)
+    filling = _filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
+    return SignalPlan(
+        signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests, filling
+    )
+
+
+def _filling(signal: Signal, shape: tuple[int, ...], shards: Sequence[Shard], together: int, full: int) -> int:
+    """Images that fill up the last request of everything that a signal asks in one go to `full` ones."""
+    lengths = [len(shard.ids) for shard in shards]
+    batches = [min(together, length - start) for length in lengths for start in range(0, length, together)]
+    return sum(-(samples * asked.count) % full for samples in batches for asked in asked_of(signal, shape))
 
 
 def _canaries(check: ModelCheck, plans: Sequence[SignalPlan]) -> int:
