@@ -186,8 +186,11 @@ def test_a_plan_counts_what_fills_up_the_batches(tmp_path: Path) -> None:
         worker.close()
         with plan.ledger.open() as ledger:
             spent = ledger.spent
+    assert plan.check is not None
+    assert spent == plan.pending + plan.canaries - plan.check.first_images  # which extract asks, before any shard
     # Shards of 3, 3 and 1: 12, 12 and 4 tiles, and 18, 18 and 6 parts, each in full batches of 4.
-    assert (plan.pending, spent) == (12 + 12 + 4 + 20 + 20 + 8, plan.pending)
+    assert plan.pending == 12 + 12 + 4 + 20 + 20 + 8
+    assert plan.check.first_images == 4 + 4 * 4
 
 
 @pytest.mark.parametrize(

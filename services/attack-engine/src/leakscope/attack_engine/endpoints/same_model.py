@@ -79,9 +79,15 @@ class ModelCheck:
 
     @property
     def first_images(self) -> int:
-        """Images that the check at the start of a run asks: twice as many where no answers of the canaries are kept."""
+        """Images that the check at the start of a run asks: each alone as well where no answers of theirs are kept."""
         known = all(self._answers.read(self._key(name)) is not None for name in self.outputs)
-        return self.canaries * (1 if known else 2)
+        return self.images if known else self.images + self.canaries * (self.card.batch or 1)
+
+    @property
+    def images(self) -> int:
+        """Images that one check asks: the canaries, and what fills up batches where none but full ones are taken."""
+        full = self.card.batch or 1
+        return -(-self.canaries // full) * full
 
     def samples(self) -> Samples:
         """The canaries, the same for every run: uint8 [C, H, W, 3] of coloured patches, or float32 [C, F] in [0, 1]."""

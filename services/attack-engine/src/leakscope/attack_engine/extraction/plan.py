@@ -14,6 +14,7 @@ from leakscope.attack_engine.endpoints.ledger import LedgerSpec
 from leakscope.attack_engine.endpoints.requests import answer_bytes, images_per_request
 from leakscope.attack_engine.endpoints.same_model import ModelCheck, forget_unverified
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
+from leakscope.attack_engine.extraction.fitness import check_signals, filling
 from leakscope.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
 from leakscope.attack_engine.extraction.store import SignalStore, Taken
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
@@ -173,21 +174,6 @@ def taken_between(times: Sequence[Taken | None]) -> Taken | None:
     return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
 
-def check_signals(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
-    """Whether an endpoint offers what signals read, and takes what they ask for samples of this shape.
-
-    Raises:
-        UsageError: an output that it lacks, or samples that a signal can do nothing with.
-        EndpointError: images for an endpoint that takes vectors or the reverse, or a size that it does not take.
-    """
-    card.check_kind(sample_shape)
-    for signal in signals:
-        card.check_outputs(signal.outputs)
-        for asked in asked_of(signal, sample_shape):
-            option = f"--attack-option {asked.option}={{side}}" if asked.option else "--side {side}"
-            card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")
-
-
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
     """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set.
 
@@ -215,23 +201,16 @@ def _plan_signal(
     kept = sum(store.unfinished_answers(shard).images() for shard in shards)
     size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
-    filling = _filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
+    surplus = filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
     return SignalPlan(
-        signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests, filling
+        signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests, surplus
     )
-
-
-def _filling(signal: Signal, shape: tuple[int, ...], shards: Sequence[Shard], together: int, full: int) -> int:
-    """Images that fill up the last request of everything that a signal asks in one go to `full` ones."""
-    lengths = [len(shard.ids) for shard in shards]
-    batches = [min(together, length - start) for length in lengths for start in range(0, length, together)]
-    return sum(-(samples * asked.count) % full for samples in batches for asked in asked_of(signal, shape))
 
 
 def _canaries(check: ModelCheck, plans: Sequence[SignalPlan]) -> int:
     """Images that the checks of an undisturbed run ask: at its start, before every shard is kept, and at intervals."""
     shards, pending = sum(len(plan.shards) for plan in plans), sum(plan.pending for plan in plans)
-    return check.first_images + check.canaries * (shards + pending // check.every)
+    return check.first_images + check.images * (shards + pending // check.every)
 
 
 def _kept(root: Path) -> list[KeptAnswers]:
