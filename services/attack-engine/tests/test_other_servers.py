@@ -219,9 +219,12 @@ def test_an_output_under_another_name_is_told_with_the_option_that_names_it(tmp_
     data, signals = DatasetSpec("composites", {"count": 4}), AttackChoice("partcrop").build(0).signals
     with _served(_Other(_typed)) as spec:
         plain = replace(spec, output_names={})
-        with pytest.raises(UsageError, match=r"no output named 'feature_map'.*partcrop.feature_map=tiles"):
+        with pytest.raises(UsageError, match=r"no feature_map.*--output-name feature_map=NAME"):
             plan_extraction(signals, data, np.arange(4), plain, tmp_path)
-        with plain.open() as endpoint, pytest.raises(UsageError, match=r"Known: label \[1\], pooled \[6\].*embedding="):
+        with (
+            plain.open() as endpoint,
+            pytest.raises(UsageError, match=r"Known: label \[1\], pooled \[6\].*embedding=NAME"),
+        ):
             endpoint.query(_images(1), ("embedding",))
 
 

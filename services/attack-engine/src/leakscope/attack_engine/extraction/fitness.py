@@ -7,16 +7,15 @@ from leakscope.attack_engine.endpoints.base import EndpointCard
 from leakscope.attack_engine.extraction.shards import Shard
 
 
-def check_signals(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
-    """Whether an endpoint offers what signals read, and takes what they ask for samples of this shape.
+def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
+    """Whether an endpoint takes what signals ask about samples of this shape.
 
     Raises:
-        UsageError: an output that it lacks, or samples that a signal can do nothing with.
+        UsageError: samples that a signal can do nothing with.
         EndpointError: images for an endpoint that takes vectors or the reverse, or a size that it does not take.
     """
     card.check_kind(sample_shape)
     for signal in signals:
-        card.check_outputs(signal.outputs)
         for asked in asked_of(signal, sample_shape):
             option = f"--attack-option {asked.option}={{side}}" if asked.option else "--side {side}"
             card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")

@@ -14,7 +14,7 @@ from leakscope.attack_engine.endpoints.ledger import LedgerSpec
 from leakscope.attack_engine.endpoints.requests import answer_bytes, images_per_request
 from leakscope.attack_engine.endpoints.same_model import ModelCheck, forget_unverified
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
-from leakscope.attack_engine.extraction.fitness import check_signals, filling
+from leakscope.attack_engine.extraction.fitness import check_sizes, filling
 from leakscope.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
 from leakscope.attack_engine.extraction.store import SignalStore, Taken
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
@@ -142,14 +142,14 @@ def plan_extraction(
     Raises:
         UsageError: an output the endpoint does not offer, or not in a shape that gives the signal, a sample the data
             set does not have, no sample.
-        EndpointError: see `EndpointSpec.open` and `check_signals`.
+        EndpointError: see `EndpointSpec.open` and `check_sizes`.
         BudgetError: the budget does not cover what is left to ask.
     """
     data = dataset.open()
     _check_ids(data, sample_ids)
     card = card or _card(endpoint)
     signals = [suited(signal, card.outputs, card.url) for signal in signals]
-    check_signals(card, signals, data.sample_shape)
+    check_sizes(card, signals, data.sample_shape)
     root = folder / card.identity[:16]
     asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
     check = endpoint.check(card, root / "canaries", asked, data.sample_shape)

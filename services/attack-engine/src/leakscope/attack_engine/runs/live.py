@@ -20,6 +20,7 @@ from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
+from leakscope.attack_engine.extraction.fitness import check_sizes
 from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.controls import opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
@@ -73,9 +74,10 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     require_cluster()
     with audit.endpoint.open() as opened:
         card = opened.card
+    sample_shape = audit.dataset.open().sample_shape
     for attack in audit.attacks:
         _check_unprepared(attack)
-        attack.on(card.outputs, card.url)
+        check_sizes(card, attack.on(card.outputs, card.url).signals, sample_shape)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
