@@ -77,6 +77,16 @@ def test_a_second_opening_decodes_nothing(place: Path, monkeypatch: pytest.Monke
     for name, values in first.labels.items():
         np.testing.assert_array_equal(second.labels[name], values)
         assert second.labels[name].dtype == np.int64
+    assert [len(second.files.names), len(set(second.files.names)), second.files.roots] == [COUNT, COUNT, ()]
+    assert second.files.names == first.files.names
+
+
+def test_names_that_were_lost_cost_a_new_decoding(place: Path, tmp_path: Path, monkeypatch) -> None:
+    names = spec(place).open().files.names
+    next(Path(os.environ["LEAKSCOPE_CACHE"]).rglob("names.json")).unlink()
+    decoded = counting_decodes(monkeypatch)
+    assert spec(place).open().files.names == names
+    assert len(decoded) == COUNT
 
 
 def test_only_the_rows_asked_for_are_read(place: Path) -> None:

@@ -37,7 +37,7 @@ def test_images_behind_a_link_to_a_folder_are_samples(tmp_path: Path) -> None:
     assert len(dataset) == 2
     assert dataset.files.names == ("cats/b.png", "cats/deep/a.png")
     assert dataset.files.classes == (("cats",),)
-    assert [dataset.files.path(i).read_bytes()[:4] for i in range(2)] == [b"\x89PNG"] * 2
+    assert dataset.files.roots == (tmp_path / "members",)
 
 
 def test_a_link_that_leads_back_is_named_and_the_walk_ends(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from leakscope.attack_engine.evaluation.results import (
     Findings,
     Histogram,
     Interval,
+    LeftOut,
     NamedHistogram,
     NullControl,
     Outcome,
@@ -29,7 +30,9 @@ from leakscope.attack_engine.evaluation.results import (
     Published,
     Queries,
     Roc,
+    SampleFolder,
     SequenceFigures,
+    SharedImage,
     SplitTest,
     Sweep,
     SweepPoint,
@@ -122,6 +125,7 @@ def exposed(rng: np.random.Generator, likely: float, high: bool, side: int) -> t
             score=float((4 if high else -4) + rng.normal() - i * (0.2 if high else -0.2)),
             percentile=(99.9 - i) / 100 if high else (0.1 + i) / 100,
             image=picture(rng, side),
+            file=f"class {i % 3}/a rather long name of a file, as cameras give it, {i:04}.jpeg" if i % 2 else "",
         )
         for i in range(12)
     )
@@ -258,6 +262,15 @@ def build_findings() -> Findings:
         audits=audits,
         configuration={"seed": 7, "attacks": ["partcrop", "encodermi-v"], "victims": {"mae": {"epochs": 1000}}},
         versions={"leakscope": "0.1.0", "torch": "2.15.0", "python": "3.11.9"},
+        folders=(
+            SampleFolder(
+                "/data/trained on",
+                200,
+                (LeftOut("hidden", 1204, (".DS_Store", "._a.png")), LeftOut("a link to nothing", 1, ("b",))),
+            ),
+            SampleFolder("/data/not trained on", 200),
+        ),
+        shared=(SharedImage("cat/1.png", "copy of 1.png", True), SharedImage("2.png", "2.jpg", False)),
     )
 
 

@@ -7,7 +7,15 @@ from html.parser import HTMLParser
 
 import pytest
 
-from leakscope.attack_engine.evaluation.results import Findings, Outcome, Validity, Verdict
+from leakscope.attack_engine.evaluation.results import (
+    Findings,
+    LeftOut,
+    Outcome,
+    SampleFolder,
+    SharedImage,
+    Validity,
+    Verdict,
+)
 from leakscope.attack_engine.report.render import render
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -206,13 +214,20 @@ def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
             blind=replace(audit.validity.blind, features=evil),
             split_test=replace(audit.validity.split_test, method=evil),
         ),
-        most_exposed=tuple(replace(e, image=evil) for e in audit.most_exposed),
+        most_exposed=tuple(replace(e, image=evil, file=evil) for e in audit.most_exposed),
         split_digest=evil,
         dataset_digest=evil,
     )
     page = render(
         replace(
-            findings, title=evil, created=evil, audits=(hostile,), configuration={evil: [evil]}, versions={evil: evil}
+            findings,
+            title=evil,
+            created=evil,
+            audits=(hostile,),
+            configuration={evil: [evil]},
+            versions={evil: evil},
+            folders=(SampleFolder(evil, 3, (LeftOut(evil, 1, (evil,)),)),),
+            shared=(SharedImage(evil, evil, True),),
         )
     )
     reader = read(page)
@@ -222,6 +237,21 @@ def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
     )
     assert not reader.all("onerror")
     assert evil in "".join(reader.texts)
+
+
+def test_files_folders_and_what_was_left_out_are_named(findings: Findings, page: str, reader: Reader) -> None:
+    text = " ".join("".join(reader.texts).split())
+    named = [one.file for audit in findings.audits for one in audit.most_exposed if one.file]
+    assert len(named) == 6 * len(findings.audits)
+    assert all(name in text for name in named)
+    assert "/data/trained on: 200 images. 1,204 hidden: .DS_Store, ._a.png, …" in text
+    assert "1 a link to nothing: b" in text
+    assert "/data/not trained on: 200 images, nothing left out." in text
+    assert "In 2 pairs a member and a non-member show one image" in text
+    assert "2.png and 2.jpg: much alike" in text
+    bare = render(replace(findings, folders=(), shared=()))
+    assert 'id="folders"' not in bare
+    assert 'id="shared"' not in bare
 
 
 def test_an_image_that_is_not_embedded_is_left_out(findings: Findings) -> None:

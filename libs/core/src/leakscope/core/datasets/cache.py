@@ -21,7 +21,7 @@ from leakscope.core.datasets.checks import check_side
 from leakscope.core.datasets.decoding import DIGESTS, PIXELS, Listing, Shape, decode_to
 from leakscope.core.datasets.fingerprints import code_digest, fingerprint
 from leakscope.core.datasets.image_files import Fit
-from leakscope.core.datasets.mapped import CARD, MappedDataset
+from leakscope.core.datasets.mapped import CARD, NAMES, MappedDataset
 from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.errors import DataError
 from leakscope.core.files import write_atomically, writing
@@ -108,6 +108,8 @@ def _built(
         decode_to(draft, listing, shape, name)
     with writing(folder):
         write_atomically(draft / _LABELS, save(dict(listing.labels)), durable=True)
+        names = [name for _, name in listing.files]
+        write_atomically(draft / NAMES, json.dumps(names).encode(), durable=True)
         digests = np.load(draft / DIGESTS, mmap_mode="r")
         images = [row.tobytes().hex() for row in digests]
         labels = {key: values.tolist() for key, values in listing.labels.items()}
@@ -115,7 +117,7 @@ def _built(
             "made_from": made_from,
             "digest": digest_json({"images": images, "labels": labels}),
             "bytes": {PIXELS: (draft / PIXELS).stat().st_size},
-            "sha256": {file: digest_file(draft / file) for file in (DIGESTS, _LABELS)},
+            "sha256": {file: digest_file(draft / file) for file in (DIGESTS, _LABELS, NAMES)},
         }
         content = json.dumps({"card": card, "sha256": digest_json(card)}, indent=1)
         write_atomically(draft / CARD, content.encode(), durable=True)

@@ -1,8 +1,10 @@
 """A data set in a file that memory maps: only the rows asked for are read."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from leakscope.core.datasets.sample_files import SampleFiles
 from leakscope.core.errors import DataError
 
 CARD = "card.json"
+NAMES = "names.json"  # of the files that the samples were decoded from
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,6 @@ class MappedDataset:
         digest: SHA-256 (hex) of the images and labels.
         folder: where they lie.
         verified: bool [N], the images that were compared with their digests since the data set was opened.
-        files: not kept beside the decoded images.
     """
 
     name: str
@@ -38,7 +40,6 @@ class MappedDataset:
     digest: str
     folder: Path
     verified: NDArray[np.bool_]
-    files: SampleFiles | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -49,6 +50,15 @@ class MappedDataset:
     def image_size(self) -> tuple[int, int]:
         """(height, width) of every image, pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
+
+    @cached_property
+    def files(self) -> SampleFiles | None:
+        """Which file each sample was decoded from; read when first asked for, since there may be a million."""
+        try:
+            names = json.loads((self.folder / NAMES).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return SampleFiles((), np.zeros(len(names), dtype=np.int64), tuple(names), (), ())
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -16,8 +16,8 @@ class SampleFiles:
     """The files that a data set's samples were read from.
 
     Attributes:
-        roots: the folders, or the one.
-        root: int64 [N], which of them each sample lies in.
+        roots: the folders of the user's own, or the one; none where an archive or a published folder gave the files.
+        root: int64 [N], which of them each sample lies in; 0 where there are none.
         names: N paths, relative to their root, as the file system has them.
         passed_over: of each root, what was left out of it.
         classes: of each root, the names of its class folders; none where its files lie in the root itself.
@@ -32,10 +32,6 @@ class SampleFiles:
     def shown(self, sample: int) -> str:
         """The sample's path relative to its root, safe to show."""
         return printable(self.names[sample], SENTENCE_LENGTH)
-
-    def path(self, sample: int) -> Path:
-        """Where the sample lies."""
-        return self.roots[int(self.root[sample])] / self.names[sample]
 
 
 def sample_files(found: Sequence[FoundFiles]) -> SampleFiles:

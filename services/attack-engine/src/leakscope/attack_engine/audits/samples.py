@@ -70,7 +70,7 @@ def inspect_samples(
         DataError: see `check_labels`.
     """
     opened = dataset.open()
-    if opened.files is not None:
+    if opened.files is not None and opened.files.roots:
         check_labels(attacks, opened.files, console)
         _say_left_out(opened.files, console)
     shared = shared_images(opened, split)
