@@ -9,7 +9,7 @@ import torch
 
 from leakscope.core.encoders import Encoder
 from leakscope.encoder_server.deterministic import FixedForward
-from leakscope.encoder_server.settings import Compute
+from leakscope.encoder_server.settings import Batching, Compute
 
 
 async def alone_and_in_company(running, images, side):
@@ -40,7 +40,7 @@ def test_fixed_shapes_give_the_same_bits_in_any_place_and_grouping(victim, image
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = victim.encoder if name == "vit" else Encoder(timm.create_model(name), ["embedding"])
-    forward = FixedForward(encoder, "cpu", Compute(threads=threads), max_batch=64)
+    forward = FixedForward(encoder, "cpu", Compute(threads=threads), Batching(64))
     before = torch.get_num_threads()
     forward.prepare_thread()
     pixels = images(19)

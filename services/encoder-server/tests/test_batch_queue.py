@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from leakscope.encoder_server.queue import BatchQueue, Stage, Ticket
 from leakscope.encoder_server.refusals import Refusal
+from leakscope.encoder_server.settings import Batching, Limits
 
 LOOP = asyncio.new_event_loop()
 requests = st.lists(
@@ -23,6 +24,10 @@ def _close_loop():
     LOOP.close()
 
 
+def batch_queue(max_batch, max_delay=0.0, **limits):
+    return BatchQueue(Batching(max_batch, max_delay), Limits(**limits))
+
+
 def ticket(side=8, count=1, outputs=("embedding",), expires=float("inf")):
     return Ticket(np.zeros((count, side, side, 3), np.uint8), outputs, LOOP.create_future(), expires)
 
@@ -30,7 +35,7 @@ def ticket(side=8, count=1, outputs=("embedding",), expires=float("inf")):
 @given(requests, st.integers(1, 8), st.data())
 @settings(max_examples=60, deadline=None)
 def test_every_ticket_leaves_once_in_order_with_its_kind(asked, max_batch, data):
-    queue = BatchQueue(max_batch, 0.0, 10_000)
+    queue = batch_queue(max_batch)
     tickets = [ticket(*each) for each in asked]
     for each in tickets:
         queue.put(each)
@@ -51,7 +56,7 @@ def test_every_ticket_leaves_once_in_order_with_its_kind(asked, max_batch, data)
 
 
 def test_the_oldest_kind_goes_first():
-    queue = BatchQueue(8, 0.0, 100)
+    queue = batch_queue(8)
     for side in (16, 8, 16):
         queue.put(ticket(side))
     first, _ = queue.take()
@@ -59,7 +64,7 @@ def test_the_oldest_kind_goes_first():
 
 
 def test_a_full_queue_refuses_and_takes_again_once_emptied():
-    queue = BatchQueue(8, 0.0, 4)
+    queue = batch_queue(8, max_images_per_request=4, max_queued_images=4)
     queue.put(ticket(count=3))
     with pytest.raises(Refusal, match="3 images wait already"):
         queue.put(ticket(count=2))
@@ -68,8 +73,29 @@ def test_a_full_queue_refuses_and_takes_again_once_emptied():
     assert queue.images == 2
 
 
+def test_waiting_images_are_bounded_in_bytes_too():
+    queue = batch_queue(8, max_queued_bytes=2 * 8 * 8 * 3)
+    queue.put(ticket(count=1))
+    with pytest.raises(Refusal, match="192 bytes of images wait already"):
+        queue.put(ticket(side=16, count=1))
+    queue.put(ticket(count=1))
+    queue.take()
+    queue.put(ticket(side=16, count=1))  # one request of any size may wait
+    assert queue.images == 1
+
+
+def test_large_images_share_a_batch_with_fewer():
+    assert [Batching(256).samples((side, side, 3)) for side in (1, 32, 224, 448, 1024)] == [256, 256, 256, 64, 12]
+    assert Batching(4).samples((1024, 1024, 3)) == 1
+    assert Batching(256).samples((600,)) == 256
+    queue = batch_queue(8)
+    for _ in range(8):
+        queue.put(ticket(side=448))
+    assert len(queue.take()[0]) == 2
+
+
 def test_expired_tickets_are_handed_back_unstarted():
-    queue = BatchQueue(8, 0.0, 100)
+    queue = batch_queue(8)
     late, timely = ticket(expires=time.monotonic() - 1), ticket()
     queue.put(late)
     queue.put(timely)
@@ -80,7 +106,7 @@ def test_expired_tickets_are_handed_back_unstarted():
 
 
 def test_a_delay_waits_for_a_batch_to_fill_but_not_longer_than_it_takes():
-    queue = BatchQueue(4, 0.3, 100)
+    queue = batch_queue(4, 0.3)
     queue.put(ticket(count=2))
     started = time.monotonic()
     assert len(queue.take()[0]) == 1

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from leakscope.core.errors import DataError, EndpointError, UsageError
 from leakscope.encoder_server.forward import Forward
-from leakscope.encoder_server.settings import Compute
+from leakscope.encoder_server.settings import Batching, Compute
 from leakscope.encoder_server.timm_models import Inputs, from_timm
 from leakscope.encoder_server.victims import from_bundle
 
@@ -72,7 +72,7 @@ def test_bf16_answers_are_close(bundle):
     victim = from_bundle(bundle, None, [])
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     exact, rough = (
-        Forward(victim.encoder, "cpu", Compute(("cpu",), 0, precision), 8)(pixels, ["embedding"])["embedding"]
+        Forward(victim.encoder, "cpu", Compute(("cpu",), 0, precision), Batching(8))(pixels, ["embedding"])["embedding"]
         for precision in ("fp32", "bf16")
     )
     assert rough.dtype == np.float32

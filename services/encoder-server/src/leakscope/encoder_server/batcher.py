@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from leakscope.core.samples import Samples
-from leakscope.encoder_server.forward import Forward
+from leakscope.encoder_server.forward import Forward, is_out_of_memory
 from leakscope.encoder_server.queue import Answers, BatchQueue, Ticket
-from leakscope.encoder_server.refusals import Refusal, expired, internal
-from leakscope.encoder_server.settings import Batching
+from leakscope.encoder_server.refusals import ForwardFailed, Refusal, expired, out_of_memory
+from leakscope.encoder_server.settings import Batching, Limits
 
 _log = logging.getLogger(__name__)
 
@@ -27,14 +27,14 @@ class Batcher:
     Args:
         forwards: one per device.
         batching: sizes and delays.
-        max_queued: images that may wait.
+        limits: of what may wait.
         observe: told the number of images of each batch, on the event loop.
     """
 
     def __init__(
-        self, forwards: Sequence[Forward], batching: Batching, max_queued: int, observe: Callable[[int], None]
+        self, forwards: Sequence[Forward], batching: Batching, limits: Limits, observe: Callable[[int], None]
     ) -> None:
-        self.queue = BatchQueue(batching.max_batch, batching.max_delay_seconds, max_queued)
+        self.queue = BatchQueue(batching, limits)
         self._loop = asyncio.get_running_loop()
         self._observe = observe
         self._threads = [threading.Thread(target=self._work, args=(forward,), daemon=True) for forward in forwards]
@@ -47,13 +47,11 @@ class Batcher:
         self.queue.put(ticket)
         return ticket
 
-    async def answer(self, samples: Samples, outputs: tuple[str, ...], expires: float) -> Answers:
-        """Submit and await; a cancelled caller's images leave the queue."""
-        ticket = self.submit(samples, outputs, expires)
-        try:
-            return await ticket.answer
-        finally:
-            self.queue.withdraw(ticket)
+    async def probe(self, samples: Samples, outputs: tuple[str, ...]) -> Answers:
+        """Whether the model takes such samples: its answer, or a `Refusal`; a failed forward writes no log."""
+        ticket = Ticket(samples, outputs, self._loop.create_future(), float("inf"), probe=True)
+        self.queue.put(ticket)
+        return await ticket.answer
 
     async def close(self) -> None:
         """Answer what waits, then end the threads."""
@@ -83,9 +81,15 @@ def _outcomes(forward: Forward, batch: list[Ticket]) -> list[Outcome]:
         answers = forward(np.concatenate([ticket.samples for ticket in batch]), batch[0].outputs)
         return [*_rows(answers, [len(ticket.samples) for ticket in batch])]
     except Exception as error:
-        _log.exception("A batch of %d requests failed", len(batch))
-        reason = (str(error).splitlines() or [""])[0][:200]
-        return [internal(f"The forward failed: {type(error).__name__}: {reason}")] * len(batch)
+        if not all(ticket.probe for ticket in batch):
+            _log.exception("A batch of %d requests failed", len(batch))
+        return [_failure(error)] * len(batch)
+
+
+def _failure(error: Exception) -> Refusal:
+    if is_out_of_memory(error):
+        return out_of_memory()
+    return ForwardFailed((str(error).splitlines() or [""])[0])
 
 
 def _rows(answers: Answers, counts: Sequence[int]) -> list[Answers]:

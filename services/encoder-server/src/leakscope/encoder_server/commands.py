@@ -1,7 +1,6 @@
 """`leakscope serve`: a bundle or a timm model as a black box over gRPC."""
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from leakscope.core.errors import UsageError
 from leakscope.core.oip import SERVICE
 from leakscope.core.values import parse_value
 from leakscope.encoder_server.lifecycle import serve_until_told
+from leakscope.encoder_server.logs import log_to_stderr
 from leakscope.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
 from leakscope.encoder_server.timm_models import HUB, OWN, Inputs, from_timm
 from leakscope.encoder_server.victims import Victim, check_model_name, from_bundle
@@ -71,7 +71,7 @@ def serve(
         float, typer.Option(help="When told to stop: time for calls under way.", rich_help_panel=_LISTENING)
     ] = _DEFAULT.listening.grace_seconds,
     max_batch: Annotated[
-        int, typer.Option(help="Images in one forward.", rich_help_panel=_BATCHING)
+        int, typer.Option(help="Images of up to 224 x 224 in one forward.", rich_help_panel=_BATCHING)
     ] = _DEFAULT.batching.max_batch,
     max_delay_ms: Annotated[
         float, typer.Option(help="How long a free device waits for a batch to fill.", rich_help_panel=_BATCHING)
@@ -98,6 +98,9 @@ def serve(
     max_queued_images: Annotated[
         int, typer.Option(help="Images that may wait for the device.", rich_help_panel=_LIMITS)
     ] = _DEFAULT.limits.max_queued_images,
+    max_queued_bytes: Annotated[
+        int, typer.Option(help="Bytes of the images that may wait.", rich_help_panel=_LIMITS)
+    ] = _DEFAULT.limits.max_queued_bytes,
     max_side: Annotated[
         int, typer.Option(help="Longest side of an image, pixels.", rich_help_panel=_LIMITS)
     ] = _DEFAULT.limits.max_side,
@@ -106,9 +109,9 @@ def serve(
     ] = _DEFAULT.limits.replay_bytes,
 ) -> None:
     """Serve an encoder as a black box over gRPC (Open Inference Protocol v2)."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     settings = Settings(
-        Limits(max_images_per_request, max_message_bytes, max_queued_images, max_side, replay_bytes),
+        Limits(max_images_per_request, max_message_bytes, max_queued_images, max_side, replay_bytes, max_queued_bytes),
         Batching(max_batch, max_delay_ms / 1000, deterministic),
         Compute(tuple(_listed(device)), threads, precision),
         Listening(host, port, port_file, metrics_port, api_key_file, service, settle_seconds, grace_seconds),

@@ -1,5 +1,6 @@
 """Answers whose bits do not depend on the batch they travelled in: every forward has the same shape."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from leakscope.core.encoders import Encoder
 from leakscope.core.samples import Samples, blank_samples, is_vector
 from leakscope.encoder_server.forward import Arrays, Forward
-from leakscope.encoder_server.settings import Compute
+from leakscope.encoder_server.settings import Batching, Compute
 
 FIXED_BATCH = 16
+CALIBRATED = 256  # shapes and outputs whose number is remembered
 
 
 class FixedForward(Forward):
@@ -19,12 +21,12 @@ class FixedForward(Forward):
     `FIXED_BATCH`, at which a probe gets the same bits in every place; at 1 there is only one place.
     """
 
-    def __init__(self, encoder: Encoder, device: str, compute: Compute, max_batch: int) -> None:
-        super().__init__(encoder, device, compute, max_batch)
-        self._sizes: dict[tuple[tuple[int, ...], tuple[str, ...]], int] = {}
+    def __init__(self, encoder: Encoder, device: str, compute: Compute, batching: Batching) -> None:
+        super().__init__(encoder, device, compute, batching)
+        self._sizes: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], int] = OrderedDict()
 
     def batch(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
-        """At most `max_batch` samples, in forwards of the fixed shape."""
+        """All these samples, in forwards of the fixed shape."""
         size = self._fixed_batch(samples.shape[1:], tuple(outputs))
         parts = []
         for start in range(0, len(samples), size):
@@ -36,6 +38,9 @@ class FixedForward(Forward):
     def _fixed_batch(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> int:
         if (shape, outputs) not in self._sizes:
             self._sizes[shape, outputs] = self._calibrate(shape, outputs)
+            if len(self._sizes) > CALIBRATED:
+                self._sizes.popitem(last=False)
+        self._sizes.move_to_end((shape, outputs))
         return self._sizes[shape, outputs]
 
     def _calibrate(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> int:

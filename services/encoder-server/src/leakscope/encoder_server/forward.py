@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from leakscope.core.encoders import Encoder
 from leakscope.core.errors import UsageError
 from leakscope.core.samples import Samples
-from leakscope.encoder_server.settings import Compute
+from leakscope.encoder_server.settings import Batching, Compute
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 class Forward:
-    """An encoder on one device, asked in chunks of at most `max_batch` samples.
+    """An encoder on one device, asked in chunks of as many samples as `batching` puts in one forward.
 
     Raises:
         UsageError: a device that this machine does not have.
     """
 
-    def __init__(self, encoder: Encoder, device: str, compute: Compute, max_batch: int) -> None:
-        self.max_batch = max_batch
+    def __init__(self, encoder: Encoder, device: str, compute: Compute, batching: Batching) -> None:
+        self._batching = batching
         self._threads = compute.threads
         self._bf16 = compute.precision == "bf16"
         try:
@@ -40,13 +40,13 @@ class Forward:
 
     def __call__(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
         """Answer `outputs` for a writable array of uint8 images or float32 vectors, at least one, in float32."""
-        parts = [self.batch(part, outputs) for part in _chunks(samples, self.max_batch)]
+        parts = [self.batch(part, outputs) for part in _chunks(samples, self._batching.samples(samples.shape[1:]))]
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
 
     def batch(self, samples: Samples, outputs: Sequence[str]) -> Arrays:
-        """One forward of at most `max_batch` samples."""
+        """One forward of all these samples."""
         with self._precision():
             return self._encoder.answer(samples, outputs)
 
@@ -54,6 +54,11 @@ class Forward:
         if not self._bf16:
             return nullcontext()
         return torch.autocast(self._device.type, dtype=torch.bfloat16)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a forward failed because the device's memory did not suffice at that moment."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error)
 
 
 def _chunks(samples: Samples, size: int) -> list[Samples]:

@@ -10,9 +10,9 @@ import grpc
 
 from leakscope.core.errors import DataError
 from leakscope.core.oip.names import AUTHORIZATION
-from leakscope.encoder_server.refusals import Refusal, unauthenticated
+from leakscope.encoder_server.health import SERVICE as HEALTH
+from leakscope.encoder_server.refusals import unauthenticated
 
-HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "bearer "
 
 
@@ -39,40 +39,26 @@ class KeyInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         keys: accepted keys.
-        refused: told the method of each refused call.
     """
 
-    def __init__(self, keys: Iterable[str], refused: Callable[[str], None]) -> None:
+    def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [_digest(key) for key in keys]
-        self._refused = refused
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Let the call through, or answer it with a refusal."""
-        if details.method.startswith(HEALTH):
-            return await continuation(details)
-        refusal = self._check(dict(details.invocation_metadata))
-        if refusal is None:
-            return await continuation(details)
-        self._refused(details.method)
-        return _refusing(refusal)
+        """Let the call through. Raises `Refusal`, which the guard before this one sends."""
+        if not details.method.startswith(f"/{HEALTH}/"):
+            self._check(dict(details.invocation_metadata))
+        return await continuation(details)
 
-    def _check(self, metadata: Mapping[str, Any]) -> Refusal | None:
+    def _check(self, metadata: Mapping[str, Any]) -> None:
         value = str(metadata.get(AUTHORIZATION, ""))
         if not value.lower().startswith(_SCHEME):
-            return unauthenticated("This server asks for an API key: send the metadata 'authorization: Bearer KEY'.")
+            raise unauthenticated("This server asks for an API key: send the metadata 'authorization: Bearer KEY'.")
         digest = _digest(value[len(_SCHEME) :].strip())
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if True not in matches:
-            return unauthenticated("The API key is not known here.")
-        return None
+            raise unauthenticated("The API key is not known here.")
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
-
-
-def _refusing(refusal: Refusal) -> Any:
-    async def refuse(_requests: Any, context: Any) -> None:
-        await context.abort(refusal.code, refusal.message)
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()

@@ -16,7 +16,11 @@ _SWITCH_SECONDS = 0.0005
 
 
 async def serve_until_told(victim: Victim, settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C, then drain; a second signal stops at once."""
+    """Serve until SIGTERM or Ctrl-C, then drain; a second signal stops at once.
+
+    Raises:
+        UsageError: a port that cannot be used, at the start or later.
+    """
     # The device's thread asks for the interpreter's lock between any two operators; Python's default makes it wait
     # 5 ms each time for an event loop that is never idle.
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -26,7 +30,11 @@ async def serve_until_told(victim: Victim, settings: Settings) -> None:
     signals = _signals()
     await server.start()
     _announce(server, settings)
-    await signals.get()
+    told = asyncio.create_task(signals.get())
+    await asyncio.wait((told, server.listening), return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        told.cancel()
+        await server.listening  # raises: only `stop` ends it otherwise
     await _drain(server, asyncio.create_task(signals.get()))
 
 

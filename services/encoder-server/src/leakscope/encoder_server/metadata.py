@@ -72,8 +72,8 @@ def _sizes(victim: Victim, limits: Limits) -> dict[str, str]:
 
 
 def _preferred(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> int:
-    """A full batch, or what fits a message both ways with every output asked for."""
+    """A full batch of the victim's own shape, or what fits a message both ways with every output asked for."""
     limits = settings.limits
     answer = _FLOAT_BYTES * sum(prod(shape) for shape in shapes.values())
     fits = (limits.max_message_bytes - _ENVELOPE_BYTES) // max(answer, sample_bytes(victim.sample_shape))
-    return max(1, min(settings.batching.max_batch, limits.max_images_per_request, fits))
+    return max(1, min(settings.batching.samples(victim.sample_shape), limits.max_images_per_request, fits))

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from leakscope.core.errors import UsageError
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+MAX_SIZES = 64  # sizes of samples that are counted apart
+OTHER = "other"
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -30,6 +32,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._sizes: set[str] = set()
         labels = ["outputs", "size"]
         self._answered = Counter(
             "leakscope_answered_images", "Images answered by the model", labels, registry=self.registry
@@ -54,11 +57,19 @@ class Metrics:
 
     def answered(self, shape: Sequence[int], outputs: Sequence[str]) -> None:
         """Count the samples of a request of `shape` [B, H, W, 3] or [B, F] that the model answered."""
-        self._answered.labels(*_labels(shape, outputs)).inc(shape[0])
+        self._answered.labels(*self._labels(shape, outputs)).inc(shape[0])
 
     def replayed(self, shape: Sequence[int], outputs: Sequence[str]) -> None:
         """Count the samples of a request of `shape` that needed no forward of their own."""
-        self._replayed.labels(*_labels(shape, outputs)).inc(shape[0])
+        self._replayed.labels(*self._labels(shape, outputs)).inc(shape[0])
+
+    def _labels(self, shape: Sequence[int], outputs: Sequence[str]) -> tuple[str, str]:
+        """Outputs and size; beyond the first `MAX_SIZES` sizes, which callers choose, all are one."""
+        size = "x".join(str(side) for side in shape[1:3])
+        if size not in self._sizes and len(self._sizes) >= MAX_SIZES:
+            return "+".join(outputs), OTHER
+        self._sizes.add(size)
+        return "+".join(outputs), size
 
 
 class MetricsEndpoint:
@@ -85,7 +96,3 @@ class MetricsEndpoint:
         self._server.server_close()
         thread: threading.Thread = self._thread
         thread.join()
-
-
-def _labels(shape: Sequence[int], outputs: Sequence[str]) -> tuple[str, str]:
-    return "+".join(outputs), "x".join(str(size) for size in shape[1:3])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from leakscope.core.samples import Samples
 from leakscope.encoder_server.refusals import overloaded
+from leakscope.encoder_server.settings import Batching, Limits
 
 Answers = Mapping[str, NDArray[np.float32]]
 Kind = tuple[tuple[int, ...], tuple[str, ...]]
@@ -36,6 +37,7 @@ class Ticket:
         outputs: names of the outputs asked for.
         answer: resolves, on its event loop, to the outputs' arrays, B rows each.
         expires: `time.monotonic()` after which nobody waits for the answer.
+        probe: asked to find out whether the model takes such samples; that it fails is no failure.
     """
 
     samples: Samples
@@ -44,6 +46,7 @@ class Ticket:
     expires: float
     arrived: float = field(default_factory=time.monotonic)
     stage: Stage = Stage.QUEUED
+    probe: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -55,18 +58,18 @@ class BatchQueue:
     """Thread-safe queue of tickets; a free device takes the oldest kind's, as many as fit a batch.
 
     Args:
-        max_batch: images in a batch; a larger request travels alone.
-        max_delay: seconds that a free device waits for a batch to fill.
-        max_images: images that may wait; beyond it `put` refuses.
+        batching: images in a batch, beyond which a request travels alone, and how long a batch may take to fill.
+        limits: images that may wait, and their bytes; beyond them `put` refuses.
     """
 
-    def __init__(self, max_batch: int, max_delay: float, max_images: int) -> None:
-        self._max_batch = max_batch
-        self._max_delay = max_delay
-        self._max_images = max_images
+    def __init__(self, batching: Batching, limits: Limits) -> None:
+        self._batching = batching
+        self._max_images = limits.max_queued_images
+        self._max_bytes = limits.max_queued_bytes
         self._kinds: dict[Kind, deque[Ticket]] = {}
         self._changed = Condition()
         self._images = 0
+        self._bytes = 0
         self._closed = False
 
     @property
@@ -78,9 +81,11 @@ class BatchQueue:
         """Queue a ticket. Raises `Refusal` (overload) where its images do not fit beside those that wait."""
         with self._changed:
             if self._images + len(ticket.samples) > self._max_images:
-                raise overloaded(self._images, self._max_images)
+                raise overloaded(f"{self._images} images", self._max_images)
+            if self._images and self._bytes + ticket.samples.nbytes > self._max_bytes:
+                raise overloaded(f"{self._bytes} bytes of images", self._max_bytes)
             self._kinds.setdefault(ticket.kind, deque()).append(ticket)
-            self._images += len(ticket.samples)
+            self._count(ticket, 1)
             self._changed.notify()
 
     def withdraw(self, ticket: Ticket) -> bool:
@@ -112,11 +117,12 @@ class BatchQueue:
 
     def _wait(self, tickets: "deque[Ticket]") -> float:
         """Seconds until these should go: 0 where they fill a batch or have waited long enough."""
-        if self._max_delay == 0 or self._closed:
+        max_delay = self._batching.max_delay_seconds
+        if max_delay == 0 or self._closed:
             return 0.0
-        if sum(len(ticket.samples) for ticket in tickets) >= self._max_batch:
+        if sum(len(ticket.samples) for ticket in tickets) >= self._batching.samples(tickets[0].kind[0]):
             return 0.0
-        return max(0.0, tickets[0].arrived + self._max_delay - time.monotonic())
+        return max(0.0, tickets[0].arrived + max_delay - time.monotonic())
 
     def _oldest(self) -> Kind | None:
         return min(self._kinds, key=lambda kind: self._kinds[kind][0].arrived, default=None)
@@ -125,14 +131,15 @@ class BatchQueue:
         tickets = self._kinds[kind]
         batch = [tickets.popleft()]
         images = len(batch[0].samples)
-        while tickets and images + len(tickets[0].samples) <= self._max_batch:
+        most = self._batching.samples(kind[0])
+        while tickets and images + len(tickets[0].samples) <= most:
             batch.append(tickets.popleft())
             images += len(batch[-1].samples)
         if not tickets:
             del self._kinds[kind]
         for ticket in batch:
             ticket.stage = Stage.STARTED
-        self._images -= images
+            self._count(ticket, -1)
         return batch
 
     def _drop_expired(self) -> list[Ticket]:
@@ -148,7 +155,11 @@ class BatchQueue:
         tickets.remove(ticket)
         if not tickets:
             del self._kinds[ticket.kind]
-        self._images -= len(ticket.samples)
+        self._count(ticket, -1)
+
+    def _count(self, ticket: Ticket, sign: int) -> None:
+        self._images += sign * len(ticket.samples)
+        self._bytes += sign * ticket.samples.nbytes
 
 
 def expiry(remaining: Any) -> float:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from leakscope.core.oip import inference_pb2 as pb
 from leakscope.encoder_server.queue import Ticket
 
+ENTRY_BYTES = 256  # of a kept answer beside its content: its key, and its place in the store
+
 Key = bytes
 Response = pb.ModelInferResponse
 
@@ -26,7 +28,7 @@ class Replay:
     """Answers by key, the least recently used forgotten first.
 
     Args:
-        max_bytes: of kept answers.
+        max_bytes: of kept answers, `ENTRY_BYTES` for each beside its content.
         withdraw: takes a ticket out of the queue; False once its forward has begun. Such an answer is kept even
             where nobody waits for it any more, since the caller will ask again.
     """
@@ -79,12 +81,14 @@ class Replay:
             del self._flights[key]
 
     def _keep(self, key: Key, content: bytes) -> None:
-        if len(content) > self._max_bytes:
+        if len(content) + ENTRY_BYTES > self._max_bytes:
             return
-        self._bytes += len(content) - len(self._kept.pop(key, b""))
+        if key in self._kept:
+            self._bytes -= len(self._kept.pop(key)) + ENTRY_BYTES
         self._kept[key] = content
+        self._bytes += len(content) + ENTRY_BYTES
         while self._bytes > self._max_bytes:
-            self._bytes -= len(self._kept.popitem(last=False)[1])
+            self._bytes -= len(self._kept.popitem(last=False)[1]) + ENTRY_BYTES
 
 
 def request_key(client: str, request: pb.ModelInferRequest) -> Key:

@@ -1,22 +1,26 @@
 """The server: everything put together, warmed up, served, and drained when asked to go."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from leakscope.core.errors import UsageError
 from leakscope.core.oip import METHODS
 from leakscope.core.samples import blank_samples
 from leakscope.encoder_server.batcher import Batcher
-from leakscope.encoder_server.calls import observed
+from leakscope.encoder_server.calls import CallGuard
 from leakscope.encoder_server.deterministic import FixedForward
 from leakscope.encoder_server.forward import Forward
+from leakscope.encoder_server.health import SERVICE as HEALTH
+from leakscope.encoder_server.health import HealthService
 from leakscope.encoder_server.inference import InferenceService
 from leakscope.encoder_server.keys import KeyInterceptor, read_keys
+from leakscope.encoder_server.memory import hand_back_free_memory
 from leakscope.encoder_server.metadata import model_metadata
 from leakscope.encoder_server.metrics import Metrics, MetricsEndpoint
 from leakscope.encoder_server.reflection import standard_pool
@@ -24,9 +28,9 @@ from leakscope.encoder_server.settings import Settings
 from leakscope.encoder_server.sizes import Sizes
 from leakscope.encoder_server.victims import Victim
 
+_log = logging.getLogger(__name__)
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-_UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED.name
 _SMALLEST_PING_MS = 10_000
 
 
@@ -36,6 +40,11 @@ class Server:
     Args:
         victim: what is served.
         settings: how.
+
+    Attributes:
+        port: of gRPC, in use.
+        metrics_port: of the metrics, in use; None without them.
+        listening: ends when the server has stopped; raises `UsageError` where it had to.
     """
 
     def __init__(self, victim: Victim, settings: Settings) -> None:
@@ -43,7 +52,7 @@ class Server:
         self.port = settings.listening.port
         self.metrics_port: int | None = None
         self._settings = settings
-        self._health = health.aio.HealthServicer()
+        self._health = HealthService(settings.listening.service, victim.name)
         self._endpoint: MetricsEndpoint | None = None
 
     async def start(self) -> None:
@@ -53,57 +62,96 @@ class Server:
             UsageError: a port in use or a device that is not there.
             DataError: an API key file that is missing or empty.
         """
-        keys = self._keys()
+        self._keys = self._read_keys()
         forwards = _forwards(self.victim, self._settings)
         await asyncio.to_thread(_warm_up, forwards, self.victim)
         limits = self._settings.limits
         self.metrics = Metrics(lambda: self._batcher.queue.images)
-        self._batcher = Batcher(forwards, self._settings.batching, limits.max_queued_images, self.metrics.batch)
+        self._batcher = Batcher(forwards, self._settings.batching, limits, self.metrics.batch)
         sizes = Sizes(self._batcher, self.victim.encoder.outputs, limits.max_side)
         shapes = await sizes.shapes(self.victim.sample_shape)
         metadata = model_metadata(self.victim, shapes, self._settings)
         self._service = InferenceService(metadata, self._batcher, sizes, limits, self.metrics)
-        await self._listen(keys)
-        await self._set_health(_SERVING)
+        await self._listen()
+        await self._health.set_all(_SERVING)
+        self._memory = asyncio.create_task(hand_back_free_memory())
+        self.listening = asyncio.create_task(self._keep_listening())
 
     async def drain(self) -> None:
         """Say NOT_SERVING, let callers notice, refuse new calls, finish those under way, and stop."""
         self._service.ready = False
-        await self._set_health(_NOT_SERVING)
+        await self._health.set_all(_NOT_SERVING)
         await asyncio.sleep(self._settings.listening.settle_seconds)
         await self.stop(self._settings.listening.grace_seconds)
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, give those under way `grace` seconds, and stop."""
+        self._memory.cancel()
+        self._guard.close_streams()
         await self._grpc.stop(grace)
+        await asyncio.wait((self.listening,))
         await self._batcher.close()
         if self._endpoint is not None:
             self._endpoint.close()
 
-    def _keys(self) -> tuple[str, ...]:
+    def _read_keys(self) -> tuple[str, ...]:
         path = self._settings.listening.api_key_file
         return () if path is None else read_keys(path)
 
-    async def _listen(self, keys: Sequence[str]) -> None:
+    async def _listen(self) -> None:
         listening = self._settings.listening
-        self._grpc = grpc.aio.server(
-            interceptors=[KeyInterceptor(keys, self._refused)] if keys else [],
-            options=_options(self._settings.limits.max_message_bytes),
-        )
-        self._grpc.add_generic_rpc_handlers((self._generic_handler(listening.service),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        listed = (listening.service, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(listed, self._grpc, pool=standard_pool(listening.service))
-        self.port = _bind(self._grpc, listening.host, listening.port)
+        self._open(listening.port)
         if listening.metrics_port is not None:
             self._endpoint = MetricsEndpoint(self.metrics, listening.host, listening.metrics_port)
             self.metrics_port = self._endpoint.port
         await self._grpc.start()
 
+    async def _keep_listening(self) -> None:
+        """Listen again wherever gRPC has stopped by itself.
+
+        grpcio decodes the name of a method in the loop that accepts calls: one that is not UTF-8 ends that loop, and
+        with it all calls under way (seen in 1.85).
+        """
+        while True:
+            try:
+                await self._grpc.wait_for_termination()
+            except Exception as error:
+                _log.error(
+                    "gRPC stopped: %s: %s. Calls under way were lost; listening again.", type(error).__name__, error
+                )
+                await self._reopen()
+            else:
+                return
+
+    async def _reopen(self) -> None:
+        for pause in (0.01, 0.1, 1.0, 10.0):
+            try:
+                self._open(self.port)
+            except UsageError:  # the system has not let go of the port yet
+                await asyncio.sleep(pause)
+                continue
+            await self._grpc.start()
+            return
+        raise UsageError(f"gRPC stopped, and its port {self.port} cannot be bound again.")
+
+    def _open(self, port: int) -> None:
+        """Make the gRPC server and bind it."""
+        listening = self._settings.listening
+        listed = (listening.service, HEALTH, reflection.SERVICE_NAME)
+        pool = standard_pool(listening.service)
+        self._guard = CallGuard(self.metrics, _methods(listed, pool))
+        self._grpc = grpc.aio.server(
+            interceptors=[self._guard, *([KeyInterceptor(self._keys)] if self._keys else [])],
+            options=_options(self._settings.limits.max_message_bytes),
+        )
+        self._grpc.add_generic_rpc_handlers((self._generic_handler(listening.service), self._health.handler()))
+        reflection.enable_server_reflection(listed, self._grpc, pool=pool)
+        self.port = _bind(self._grpc, listening.host, port)
+
     def _generic_handler(self, service: str) -> Any:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
-                observed(name, handler, self.metrics),
+                handler,
                 request_deserializer=METHODS[name].request.FromString,
                 response_serializer=METHODS[name].response.SerializeToString,
             )
@@ -111,23 +159,22 @@ class Server:
         }
         return grpc.method_handlers_generic_handler(service, handlers)
 
-    def _refused(self, path: str) -> None:
-        self.metrics.call(path.rpartition("/")[2], _UNAUTHENTICATED, 0.0)
-
-    async def _set_health(self, status: Any) -> None:
-        for name in ("", self._settings.listening.service, self.victim.name):
-            await self._health.set(name, status)
-
 
 def address(host: str, port: int) -> str:
     """HOST:PORT, an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _methods(services: Sequence[str], pool: Any) -> list[str]:
+    """The paths of all methods of these services."""
+    found = [pool.FindServiceByName(name) for name in services]
+    return [f"/{service.full_name}/{method.name}" for service in found for method in service.methods]
+
+
 def _forwards(victim: Victim, settings: Settings) -> list[Forward]:
     kind = FixedForward if settings.batching.deterministic else Forward
     compute = settings.compute
-    return [kind(victim.encoder, device, compute, settings.batching.max_batch) for device in compute.devices]
+    return [kind(victim.encoder, device, compute, settings.batching) for device in compute.devices]
 
 
 def _warm_up(forwards: Sequence[Forward], victim: Victim) -> None:

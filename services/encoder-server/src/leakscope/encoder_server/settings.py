@@ -1,12 +1,15 @@
 """What an operator can set, as frozen dataclasses with their defaults in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import prod
 from pathlib import Path
 
 from leakscope.core.errors import UsageError, unknown_name
 from leakscope.core.oip import SERVICE
 
 PRECISIONS = ("fp32", "bf16")
+_FULL_SIDE = 224  # images up to this side count as one in a batch
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Limits:
         max_images_per_request: images in one request.
         max_message_bytes: bytes of one request message, and of one response message.
         max_queued_images: images that wait for the device; beyond it requests are refused, to be sent again.
+        max_queued_bytes: bytes of those images; beyond it likewise.
         max_side: longest side of an image, pixels.
         replay_bytes: answers kept for replay (requests with an id), bytes.
     """
@@ -26,6 +30,7 @@ class Limits:
     max_queued_images: int = 8192
     max_side: int = 1024
     replay_bytes: int = 256 * 2**20
+    max_queued_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -43,7 +48,7 @@ class Batching:
     """How waiting requests become one forward.
 
     Attributes:
-        max_batch: images in one forward.
+        max_batch: images in one forward; those of more than 224 x 224 pixels count for as many as they have pixels.
         max_delay_seconds: how long a free device waits for a batch to fill.
         deterministic: fixed shapes, so that an answer's bits do not depend on its batch.
     """
@@ -57,6 +62,10 @@ class Batching:
             raise UsageError("--max-batch must be at least 1.")
         if self.max_delay_seconds < 0:
             raise UsageError("--max-delay-ms must not be negative.")
+
+    def samples(self, shape: Sequence[int]) -> int:
+        """Samples of this shape, (H, W, 3) or (F,), in one forward, whose memory shall not grow with their side."""
+        return max(1, self.max_batch * _FULL_SIDE**2 // max(_FULL_SIDE**2, prod(shape[:2])))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which sizes of samples the model takes, found out by asking it once per size."""
+"""Which sizes of samples the model takes, found out by asking it once per size; what it refuses is remembered too."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from leakscope.core.samples import blank_samples, is_vector
 from leakscope.encoder_server.batcher import Batcher
-from leakscope.encoder_server.refusals import Refusal, invalid
+from leakscope.encoder_server.refusals import ForwardFailed, Refusal, invalid
 
 Shapes = Mapping[str, tuple[int, ...]]
-_REMEMBERED = 256
+Outcome = Shapes | Refusal
+
+REMEMBERED = 256
 
 
 class Sizes:
     """Shapes of a model's outputs by sample shape; a size that the model does not take is refused before it queues.
+
+    The `REMEMBERED` taken sizes that were asked for last are kept, and as many refused ones: a flood of sizes that the
+    model does not take makes it forget none that it takes.
 
     Args:
         batcher: answers the probe of a new size, in its turn.
@@ -25,8 +30,9 @@ class Sizes:
         self._batcher = batcher
         self._outputs = tuple(outputs)
         self._max_side = max_side
-        self._known: OrderedDict[tuple[int, ...], Shapes] = OrderedDict()
-        self._asking: dict[tuple[int, ...], asyncio.Task[Shapes]] = {}
+        self._taken: OrderedDict[tuple[int, ...], Outcome] = OrderedDict()
+        self._refused: OrderedDict[tuple[int, ...], Outcome] = OrderedDict()
+        self._asking: dict[tuple[int, ...], asyncio.Task[Outcome]] = {}
 
     async def shapes(self, size: tuple[int, ...]) -> Shapes:
         """Shape of each output for one sample of this shape, (H, W, 3) or (F,), without the batch dimension.
@@ -34,33 +40,44 @@ class Sizes:
         Raises:
             Refusal: INVALID_ARGUMENT for a size that is out of range or that the model does not take.
         """
-        if size in self._known:
-            self._known.move_to_end(size)
-            return self._known[size]
         sides = size[:2]
         if not is_vector(size) and not 1 <= min(sides) <= max(sides) <= self._max_side:
             raise invalid(f"{_described(size)} are not taken: sides go from 1 to {self._max_side} pixels.")
-        if size not in self._asking:
-            self._asking[size] = asyncio.create_task(self._ask(size))
-        return await asyncio.shield(self._asking[size])
+        outcome = _recalled(self._taken, size) or _recalled(self._refused, size)
+        if outcome is None:
+            if size not in self._asking:
+                self._asking[size] = asyncio.create_task(self._ask(size))
+            outcome = await asyncio.shield(self._asking[size])
+        if isinstance(outcome, Refusal):
+            raise Refusal(outcome.code, outcome.message, outcome.detail)
+        return outcome
 
-    async def _ask(self, size: tuple[int, ...]) -> Shapes:
-        probe = blank_samples(1, size)
+    async def _ask(self, size: tuple[int, ...]) -> Outcome:
+        """What the model says; never raises, since all who asked may have left."""
         try:
-            answers = await self._batcher.answer(probe, self._outputs, float("inf"))
+            answers = await self._batcher.probe(blank_samples(1, size), self._outputs)
+        except ForwardFailed as failure:
+            refused = invalid(f"{_described(size)} are not taken by this model, which says: {failure.reason}")
+            return _remember(self._refused, size, refused)
         except Refusal as refusal:
-            raise self._refusal(size, refusal) from refusal
+            return refusal
         finally:
             del self._asking[size]
-        self._known[size] = {name: array.shape[1:] for name, array in answers.items()}
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return self._known[size]
+        return _remember(self._taken, size, {name: array.shape[1:] for name, array in answers.items()})
 
-    def _refusal(self, size: tuple[int, ...], refusal: Refusal) -> Refusal:
-        if refusal.code.name != "INTERNAL":
-            return refusal
-        return invalid(f"{_described(size)} are not taken by this model. {refusal.message}")
+
+def _recalled(known: OrderedDict[tuple[int, ...], Outcome], size: tuple[int, ...]) -> Outcome | None:
+    if size not in known:
+        return None
+    known.move_to_end(size)
+    return known[size]
+
+
+def _remember(known: OrderedDict[tuple[int, ...], Outcome], size: tuple[int, ...], outcome: Outcome) -> Outcome:
+    known[size] = outcome
+    if len(known) > REMEMBERED:
+        known.popitem(last=False)
+    return outcome
 
 
 def _described(size: tuple[int, ...]) -> str:
