@@ -121,7 +121,7 @@ def fail_once(inputs, failing):
 
 
 async def test_the_store_forgets_the_oldest_beyond_its_bytes(serve, images):
-    running = await serve(limits={"replay_bytes": 2500})
+    running = await serve(limits={"replay_bytes": 3000})
     for name in ("a", "b", "c"):
         await running.infer(images(5), request_id=name)  # about 1,000 bytes each
     await running.infer(images(5), request_id="c")
