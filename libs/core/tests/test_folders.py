@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec, folders_spec, paired_folders
+from leakscope.core.datasets import DatasetSpec, folders_spec, image_files, paired_folders
 from leakscope.core.errors import DataError
 
 
@@ -137,3 +137,29 @@ def test_an_image_twice_in_one_folder_is_allowed(tmp_path: Path) -> None:
     picture(0).save(members / "copy.png")
     dataset, _ = paired_folders(members, fill(tmp_path / "out", ["3.png"], first_seed=10), 8)
     assert len(dataset) == 3
+
+
+def test_files_are_decoded_again_only_where_one_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, ["a.png", "b.png"])
+    decoded, real = [], image_files.decode_image
+
+    def decode(source: Path, *how: object) -> np.ndarray:
+        decoded.append(source.name)
+        return real(source, *how)
+
+    monkeypatch.setattr(image_files, "decode_image", decode)
+    first = open_folder(tmp_path)
+    assert sorted(decoded) == ["a.png", "b.png"]
+    assert open_folder(tmp_path).digest == first.digest
+    assert len(decoded) == 2
+    picture(5).save(tmp_path / "b.png")
+    changed = open_folder(tmp_path)
+    assert len(decoded) == 4
+    assert changed.digest != first.digest
+    assert not np.array_equal(changed.images(np.array([1])), first.images(np.array([1])))
+    picture(0).save(tmp_path / "c.png")
+    (tmp_path / "a.png").unlink()
+    assert open_folder(tmp_path).files.names == ("b.png", "c.png")
+    images = open_folder(tmp_path).images(np.array([0, 1]))
+    images[:] = 0  # what is handed out is a copy
+    assert open_folder(tmp_path).images(np.array([0, 1])).any()

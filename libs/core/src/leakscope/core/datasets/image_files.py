@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -51,6 +52,16 @@ class ImageFiles:
     digests: tuple[str, ...]
 
 
+class _State(NamedTuple):
+    """A file, and what changes when its content does."""
+
+    path: Path
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
 def list_images(root: Path) -> FoundFiles:
     """All files under `root`, as `find_files` finds them.
 
@@ -80,18 +91,35 @@ def _one_reason(reason: str, names: Sequence[str]) -> str:
 def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
     """Decode every file once, on all cores, so that a bad one is found before anything else is done.
 
+    The last files that were decoded are remembered, until one of them changes: a data set is opened more than once.
+
     Raises:
         DataError: a file that is not an image or is broken, by name.
     """
-    pixels = _room_for(len(paths), side)
+    return _decoded(tuple(_state(path) for path in paths), side)
+
+
+@lru_cache(maxsize=1)
+def _decoded(files: tuple[_State, ...], side: int) -> ImageFiles:
+    pixels = _room_for(len(files), side)
 
     def decode(index: int) -> str:
-        pixels[index] = decode_image(paths[index], printable(paths[index], _PATH_LENGTH), side)
+        path = files[index].path
+        pixels[index] = decode_image(path, printable(path, _PATH_LENGTH), side)
         return hashlib.sha256(pixels[index].tobytes()).hexdigest()
 
     with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = tuple(pool.map(decode, range(len(paths))))
-    return ImageFiles(tuple(paths), pixels, digests)
+        digests = tuple(pool.map(decode, range(len(files))))
+    pixels.flags.writeable = False
+    return ImageFiles(tuple(file.path for file in files), pixels, digests)
+
+
+def _state(path: Path) -> _State:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise DataError(f"{printable(path, _PATH_LENGTH)} cannot be read ({error.strerror}): run it again.") from None
+    return _State(path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "crop") -> Images:

@@ -1,5 +1,6 @@
 """`leakscope report`: the page again, from saved findings."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def report(
     """Write the report of saved findings as one HTML page, and print its path."""
     page = output or findings.with_name("report.html")
     write_atomically(page, _render(findings).encode())
-    typer.echo(str(page))
+    typer.echo(os.fsencode(page))
 
 
 def _render(path: Path) -> str:
