@@ -73,6 +73,11 @@ def test_plain_colours_are_told_apart_by_their_colour() -> None:
     assert Sides(grey[0][None], grey[0][None]).pairs() == [NearDuplicate(0, 1, True)]
 
 
+def test_each_image_is_named_once_however_many_are_like_it() -> None:
+    blank = np.zeros((2000, 8, 8, 3), dtype=np.uint8)
+    assert Sides(blank, blank).pairs() == [NearDuplicate(i, 2000, True) for i in range(2000)]
+
+
 def test_vectors_have_no_looks() -> None:
     dataset = DatasetSpec("baskets", {"count": 20}).open()
     assert near_duplicates(dataset, np.arange(10), np.arange(10, 20)) == []

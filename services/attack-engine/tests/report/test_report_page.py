@@ -247,7 +247,7 @@ def test_files_folders_and_what_was_left_out_are_named(findings: Findings, page:
     assert "/data/trained on: 200 images. 1,204 hidden: .DS_Store, ._a.png, …" in text
     assert "1 a link to nothing: b" in text
     assert "/data/not trained on: 200 images, nothing left out." in text
-    assert "In 2 pairs a member and a non-member show one image" in text
+    assert "2 members show the image of a non-member" in text
     assert "2.png and 2.jpg: much alike" in text
     bare = render(replace(findings, folders=(), shared=()))
     assert 'id="folders"' not in bare

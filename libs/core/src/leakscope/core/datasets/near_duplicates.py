@@ -32,7 +32,10 @@ class NearDuplicate:
 
 
 def near_duplicates(dataset: Dataset, first: Ids, second: Ids) -> list[NearDuplicate]:
-    """Pairs of a sample of `first` (int64 [A]) and one of `second` (int64 [B]) that show one image; none of vectors."""
+    """Samples of `first` (int64 [A]) that show an image of `second` (int64 [B]) too, each with the closest of those.
+
+    Of vectors there are none.
+    """
     if is_vector(dataset.sample_shape):
         return []
     ours, theirs = (_Looks.of(dataset, ids) for ids in (first, second))
@@ -44,7 +47,7 @@ class _Looks:
     """What is compared of each of N images."""
 
     ids: Ids
-    pixels: list[int]  # a hash of them
+    pixels: NDArray[np.int64]  # [N], a hash of them
     hash: NDArray[np.uint64]
     small: NDArray[np.float32]  # [N, 64]
 
@@ -60,23 +63,25 @@ class _Looks:
         grey = np.concatenate(greys) if greys else np.zeros((0, _GREY, _GREY), dtype=np.float32)
         step = _GREY // _SMALL
         small = grey.reshape(-1, _SMALL, step, _SMALL, step).mean(axis=(2, 4)).reshape(-1, _SMALL * _SMALL)
-        return cls(ids, pixels, _perceptual_hash(grey), small)
+        return cls(ids, np.array(pixels, dtype=np.int64), _perceptual_hash(grey), small)
 
 
 def _pairs(ours: _Looks, theirs: _Looks) -> Iterator[NearDuplicate]:
     for start in range(0, len(ours.ids), _ROWS):
-        rows = slice(start, start + _ROWS)
-        bits = np.bitwise_count(ours.hash[rows, None] ^ theirs.hash[None])
-        for row, column in zip(*np.nonzero(bits <= _MOST_BITS), strict=True):
-            one, other = start + int(row), int(column)
-            same = ours.pixels[one] == theirs.pixels[other]
-            if same or _distance(ours.small[one], theirs.small[other]) < _MOST_DISTANCE:
-                yield NearDuplicate(int(ours.ids[one]), int(theirs.ids[other]), same)
+        alike = np.bitwise_count(ours.hash[start : start + _ROWS, None] ^ theirs.hash[None]) <= _MOST_BITS
+        for row in np.flatnonzero(alike.any(axis=1)):
+            one, candidates = start + int(row), np.flatnonzero(alike[row])
+            same = candidates[theirs.pixels[candidates] == ours.pixels[one]]
+            distance = _distances(ours.small[one], theirs.small[candidates])
+            if len(same) or distance.min() < _MOST_DISTANCE:
+                other = int(same[0] if len(same) else candidates[distance.argmin()])
+                yield NearDuplicate(int(ours.ids[one]), int(theirs.ids[other]), bool(len(same)))
 
 
-def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    difference = np.sqrt(np.mean((one - other) ** 2))
-    return float(difference / max(one.std(), _LEAST_DEVIATION))
+def _distances(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of an image [64] to others [C, 64], in standard deviations of the one."""
+    difference = np.sqrt(np.mean((others - one) ** 2, axis=1))
+    return np.asarray(difference / max(one.std(), _LEAST_DEVIATION))
 
 
 def _grey(image: Images) -> NDArray[np.float32]:

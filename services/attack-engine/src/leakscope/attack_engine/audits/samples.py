@@ -127,10 +127,10 @@ def _say_left_out(files: SampleFiles, console: Console) -> None:
 def _say_shared(shared: Sequence[SharedImage], console: Console) -> None:
     first = "; ".join(f"{one.member} and {one.non_member}" for one in shared[:_SAID])
     more = f"; and {len(shared) - _SAID} more" if len(shared) > _SAID else ""
-    count = "1 pair" if len(shared) == 1 else f"{len(shared)} pairs"
+    count = "1 member shows" if len(shared) == 1 else f"{len(shared)} members show"
     say(
         console,
-        f"Warning: in {count} a member and a non-member show one image, or a re-encoding of it: {first}{more}. "
+        f"Warning: {count} the image of a non-member, or a re-encoding of it: {first}{more}. "
         "Membership means nothing for these: take them out of one side.",
     )
 

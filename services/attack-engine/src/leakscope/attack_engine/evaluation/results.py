@@ -386,7 +386,7 @@ class SampleFolder:
 
 @dataclass(frozen=True)
 class SharedImage:
-    """A member and a non-member, by file or number, that show one image: the same pixels, or one re-encoded."""
+    """A member, and the closest non-member that shows its image: by file or number; the same pixels, or re-encoded."""
 
     member: str
     non_member: str
