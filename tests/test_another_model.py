@@ -295,6 +295,8 @@ def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
 
     fresh = leakscope(*command, "--fresh")
     assert fresh.code == 0, fresh.err
+    old, report = report, Path(fresh.out.strip().splitlines()[-1])
+    assert _auc(old) == before
     assert stranger.answered - asked == 8 + 90 + 12
     assert _auc(report) != before
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
