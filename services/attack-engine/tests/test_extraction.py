@@ -19,6 +19,7 @@ from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
 from leakscope.attack_engine.attacks.partcrop import PartCropSignal
 from leakscope.attack_engine.endpoints import Counts, EndpointSpec
 from leakscope.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
+from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import BudgetError, EndpointError
 
@@ -198,3 +199,46 @@ def test_ctrl_c_says_how_to_go_on_and_loses_nothing(
     extract([plan])
     assert server.images("answered") == _TOTAL
     np.testing.assert_allclose(_values(plan), undisturbed, atol=1e-5)
+
+
+def test_a_server_that_comes_back_with_another_bundle_leaves_no_row(
+    tiny_bundle: Path, other_bundle: Path, serve: Any, tmp_path: Path
+) -> None:
+    """The same name on the same port, in mid-extraction; the digest that it publishes is another."""
+    server = serve(tiny_bundle)
+    plan = _plan(_spec(server.url, images_per_second=150.0), tmp_path / "runs", shard_size=12)
+    assert plan.canaries == 0
+
+    def restart() -> None:
+        while server.images("answered") < _TOTAL // 8:
+            time.sleep(0.05)
+        server.kill()
+        server.bundle = other_bundle
+        server.start()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    with pytest.raises(EndpointError, match="another model than when the extraction was planned"):
+        _work(plan)
+    thread.join()
+    assert not list(plan.signals[0].folder.glob("shard-*"))
+    new = _plan(_spec(server.url), tmp_path / "runs", shard_size=12)
+    assert (new.card.identity != plan.card.identity, new.pending) == (True, _TOTAL)
+    server.kill()
+    server.bundle = tiny_bundle
+    server.start()
+    again = _plan(_spec(server.url), tmp_path / "runs", shard_size=12)
+    _work(again)
+    in_this_process = _plan(_spec(f"local:{tiny_bundle}", threads=1), tmp_path / "local")
+    _work(in_this_process)
+    np.testing.assert_allclose(_values(again), _values(in_this_process), atol=1e-5)
+
+
+def _work(plan: ExtractionPlan) -> None:
+    """Extract with one worker in this process."""
+    worker = ShardWorker([plan])
+    try:
+        for task in tasks_of([plan]):
+            worker.run(task)
+    finally:
+        worker.close()
