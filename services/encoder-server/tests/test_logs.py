@@ -64,6 +64,17 @@ def test_a_text_that_a_caller_chose_makes_no_kind_of_its_own(log):
     assert len(written.getvalue()) < 2000
 
 
+def test_frames_of_grpc_alone_are_not_written(log):
+    _, _, written = log
+    handler = logging.getLogger("leakscope.test").handlers[0]
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    logger.handlers, logger.propagate = [handler], False
+    fail(logger, ValueError("left"), "Unexpected [ValueError]")
+    logger.handlers, logger.propagate = [], True
+    assert written.getvalue().endswith("ERROR grpc._cython.cygrpc: Unexpected [ValueError]: ValueError: left\n")
+    assert written.getvalue().count("\n") == 1
+
+
 def test_kinds_are_bounded(log):
     logger, _, written = log
     for number in range(1000):

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from leakscope.core.text import SENTENCE_LENGTH, printable
+from leakscope.core.text import printable
 
 MAX_KINDS = 64
 MINUTE = 60.0
 _FRAMES = 12
+_LINE_LENGTH = 1000
+_GRPC = "grpc."
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 Kind = tuple[object, ...]
@@ -33,7 +35,8 @@ class CountedHandler(logging.StreamHandler[TextIO]):
     """Writes the first record of a kind, then at most one a minute, which says how many there were.
 
     A kind is where a record was written and what exception it carries, never its text: that may hold a caller's words.
-    Beyond `max_kinds` all others are one kind. Only the first record of a kind brings its traceback.
+    Beyond `max_kinds` all others are one kind. Only the first record of a kind brings its traceback, and of
+    gRPC's own none does.
 
     Args:
         clock: seconds, monotonic.
@@ -78,16 +81,12 @@ class PlainFormatter(logging.Formatter):
     """Records as short lines without anything that a terminal acts on."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and those of the traceback where there is one."""
-        return "\n".join(printable(line, SENTENCE_LENGTH // 4) for line in self._lines(record))
-
-    def _lines(self, record: logging.LogRecord) -> list[str]:
-        text = printable(record.getMessage(), SENTENCE_LENGTH // 4)
-        plain = logging.makeLogRecord({**record.__dict__, "msg": text, "args": (), "exc_info": None, "exc_text": None})
-        lines = [super().format(plain)]
-        if record.exc_info and record.exc_info[1] is not None:
-            lines += _traceback(record.exc_info[1])
-        return lines
+        """One line, and those of the traceback where there is one that says more than gRPC's own frames."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or record.name.startswith(_GRPC):
+            return super().format(_plain(record, _sentence(record)))
+        lines = [super().format(_plain(record, record.getMessage())), *_traceback(error)]
+        return "\n".join(printable(line, _LINE_LENGTH) for line in lines)
 
 
 def log_to_stderr() -> None:
@@ -95,18 +94,27 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[CountedHandler()], force=True)
 
 
-def _traceback(error: BaseException) -> list[str]:
-    """The innermost frames, and the exception as one line whatever its text holds."""
-    frames = "".join(traceback.format_tb(error.__traceback__, limit=-_FRAMES)).splitlines()
-    return ["Traceback (most recent call last):", *frames, f"{type(error).__name__}: {error}"]
+def _plain(record: logging.LogRecord, text: str) -> logging.LogRecord:
+    """The record with this text, and no exception."""
+    changes = {"msg": printable(text, _LINE_LENGTH), "args": (), "exc_info": None, "exc_text": None}
+    return logging.makeLogRecord({**record.__dict__, **changes})
+
+
+def _sentence(record: logging.LogRecord) -> str:
+    """The record's message, with its exception where it has one."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.getMessage() if error is None else f"{record.getMessage()}: {type(error).__name__}: {error}"
 
 
 def _counting(record: logging.LogRecord, left_out: int, seconds: float) -> logging.LogRecord:
     """The record as one line that says how many it stands for."""
-    error = record.exc_info[1] if record.exc_info else None
-    what = record.getMessage() if error is None else f"{record.getMessage()}: {type(error).__name__}: {error}"
-    text = f"{printable(what)} ({left_out} such in {seconds:.0f} s)"
-    return logging.makeLogRecord({**record.__dict__, "msg": text, "args": (), "exc_info": None, "exc_text": None})
+    return _plain(record, f"{printable(_sentence(record))} ({left_out} such in {seconds:.0f} s)")
+
+
+def _traceback(error: BaseException) -> list[str]:
+    """The innermost frames, and the exception as one line whatever its text holds."""
+    frames = "".join(traceback.format_tb(error.__traceback__, limit=-_FRAMES)).splitlines()
+    return ["Traceback (most recent call last):", *frames, f"{type(error).__name__}: {error}"]
 
 
 def _note(text: str) -> logging.LogRecord:
