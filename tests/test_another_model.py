@@ -22,6 +22,7 @@ from leakscope.attack_engine.attacks.views import VarianceSignal
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.endpoints.same_model import EVERY, ModelCheck, difference
 from leakscope.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
+from leakscope.attack_engine.extraction.store import SignalStore
 from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.errors import EndpointError
@@ -38,7 +39,7 @@ class Stranger:
 
     def __init__(self, seed: int, *, features: int = 0, noise: float = 0.0) -> None:
         self.seed, self.features, self.noise = seed, features, noise
-        self.answered = 0
+        self.answered, self.width = 0, _WIDTH
         self.then: tuple[int, Callable[[], None]] | None = None
         self._lock = Lock()
         self._port = 0
@@ -80,7 +81,7 @@ class Stranger:
     def embedded(self, samples: NDArray[Any]) -> NDArray[np.float32]:
         """What it answers: a random projection of the samples."""
         rows = samples.reshape(len(samples), -1).astype(np.float64) / (1 if self.features else 255)
-        projection = np.random.default_rng(self.seed).standard_normal((rows.shape[1], _WIDTH))
+        projection = np.random.default_rng(self.seed).standard_normal((rows.shape[1], self.width))
         answer = rows @ projection
         return np.asarray(answer * (1 + self.noise * np.random.standard_normal(answer.shape)), dtype=np.float32)
 
@@ -203,6 +204,44 @@ def _check(spec: EndpointSpec, folder: Path, sample_shape: tuple[int, ...] = (_S
         assert check is not None
         check.begin(endpoint)
     return check
+
+
+def test_what_another_worker_kept_of_the_new_model_is_forgotten_too(stranger: Stranger, tmp_path: Path) -> None:
+    plan = _plan(stranger.spec, tmp_path)
+    assert plan.check is not None
+    images = _DIGITS.open().images(_IDS[:30])
+    with plan.endpoint.open() as first, plan.endpoint.open() as second:
+        plan.check.begin(first)
+        first.keep_watch(plan.check)
+        first.kept = SignalStore(plan.signals[0].folder).unfinished_answers(plan.signals[0].shards[0])
+        stranger.seed = 2
+        first.query(images, ("embedding",))
+        second.keep_watch(plan.check)
+        second.query(images, ("embedding",))
+        with pytest.raises(EndpointError, match="another model"):
+            second.confirm()
+    assert first.kept.images() == 30
+    stranger.restart(seed=1)
+    again = _plan(stranger.spec, tmp_path)
+    assert (first.kept.images(), again.pending) == (0, 60)
+    _extract(again)
+    np.testing.assert_allclose(_values(again), stranger.embedded(_DIGITS.open().images(_IDS)), rtol=1e-4, atol=1e-4)
+
+
+def test_answers_that_change_their_width_on_the_way_are_a_sentence(stranger: Stranger) -> None:
+    stranger.then = (20, lambda: setattr(stranger, "width", 8))
+    with replace(stranger.spec, in_flight=1).open() as endpoint, pytest.raises(EndpointError, match="shapes"):
+        endpoint.query(_DIGITS.open().images(_IDS), ("embedding",))
+
+
+def test_noise_that_was_not_there_before_is_another_model(tmp_path: Path) -> None:
+    server = Stranger(1)
+    _check(server.spec, tmp_path)
+    server.noise = 0.4
+    server.restart(seed=2)
+    with pytest.raises(EndpointError, match="another model"):
+        _check(server.spec, tmp_path)
+    server.stop()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.008, 0.03])

@@ -77,9 +77,9 @@ class GrpcDriver:
                 raise EndpointError(f"{self._url} is up but not ready to answer: wait until it has warmed up.")
         return card, tensor
 
-    def _described(self, model: str) -> tuple[EndpointCard, InputTensor]:
-        server = self._control("ServerMetadata", model)
-        metadata = self._control("ModelMetadata", model, name=model)
+    def _described(self, model: str, seconds: float | None = None) -> tuple[EndpointCard, InputTensor]:
+        server = self._control("ServerMetadata", model, seconds)
+        metadata = self._control("ModelMetadata", model, seconds, name=model)
         tensor = read_input(self._url, metadata)
         return read_card(self._url, server, metadata, tensor, self._transport.precision, self._names), tensor
 
@@ -100,15 +100,15 @@ class GrpcDriver:
             self._interruptions += 1
 
     def read_card(self) -> EndpointCard:
-        """See `Driver.read_card`."""
-        return self._described(self._model)[0]
+        """See `Driver.read_card`; it waits for a server that is away as long as a request does."""
+        return self._described(self._model, self._transport.total_seconds)[0]
 
-    def _control(self, call: str, model: str, **fields: str) -> Any:
-        """One of the small calls, repeated while the server is away for as long as opening may wait."""
-        seconds = self._transport.connect_seconds
+    def _control(self, call: str, model: str, seconds: float | None = None, /, **fields: str) -> Any:
+        """One of the small calls, repeated while the server is away for `seconds`, or as long as opening may wait."""
+        attempts = _attempts(self._transport.connect_seconds if seconds is None else seconds)
         request = METHODS[call].request(**fields)
         try:
-            return _attempts(seconds)(self._calls[call], request, timeout=_CONTROL_SECONDS, metadata=self._metadata)
+            return attempts(self._calls[call], request, timeout=_CONTROL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
             raise explain(error, self._url, model=model, key=bool(self._key)) from None
 

@@ -86,7 +86,7 @@ class MeteredEndpoint:
         answers: Answers = {}
         for name, found in self._find(alike, outputs):
             for request in alike[name]:
-                _place(answers, request, found, len(images))
+                _place(self.card.url, answers, request, found, len(images))
         return answers
 
     def _find(self, alike: Mapping[str, Sequence[Request]], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
@@ -141,7 +141,8 @@ class MeteredEndpoint:
             again = replace(request, id=uuid4().hex)
             sizes = {again.id: again.sent}
             with self._ledger.lease(scope, sizes, idempotent=self.card.idempotent) as lease:
-                _place(answers, again, self._send(again, outputs, lease, lambda **_: None), len(samples))
+                found = self._send(again, outputs, lease, lambda **_: None)
+                _place(self.card.url, answers, again, found, len(samples))
                 lease.answered(again.id)
         return answers
 
@@ -221,10 +222,17 @@ def _abandon(futures: dict[Future[Answers], str]) -> None:
             future.exception()
 
 
-def _place(answers: Answers, request: Request, found: Answers, total: int) -> None:
+def _place(url: str, answers: Answers, request: Request, found: Answers, total: int) -> None:
+    """Put a request's rows among those of its query. Raises `EndpointError` where they have other shapes."""
     for name, rows in found.items():
         if name not in answers:
             answers[name] = np.empty((total, *rows.shape[1:]), dtype=np.float32)
+        if answers[name].shape[1:] != rows.shape[1:]:
+            shapes = f"{list(answers[name].shape[1:])} and {list(rows.shape[1:])}"
+            raise EndpointError(
+                f"{url} answered {name!r} of the shapes {shapes} to samples of one size: if its model changed, run the "
+                "command again."
+            )
         answers[name][request.start : request.stop] = rows
 
 

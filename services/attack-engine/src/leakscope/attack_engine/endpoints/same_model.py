@@ -104,6 +104,7 @@ class ModelCheck:
         Raises:
             ModelChangedError: the model is another than the one that the kept answers came from.
         """
+        started = time.time()
         new = [name for name in self.outputs if self._answers.read(self._key(name)) is None]
         if new and self.canaries:
             asked, alone = (self._ask(endpoint, alone=alone) for alone in (False, True))
@@ -111,6 +112,14 @@ class ModelCheck:
                 spread = np.array([difference(asked[name], alone[name])], dtype=np.float32)
                 self._answers.write(self._key(name), {"answer": asked[name], "spread": spread})
         self.confirm(endpoint, asked if new and self.canaries else None)
+        write_atomically(self._begun, str(started).encode())
+
+    @property
+    def verified(self) -> float:
+        """Until when, in seconds since the epoch, what is kept is known to be of one model when a worker begins."""
+        if not self.canaries:
+            return time.time()
+        return float(self._begun.read_text(encoding="utf-8")) if self._begun.exists() else 0.0
 
     def confirm(self, endpoint: Asked, asked: Answers | None = None) -> None:
         """Raise `ModelChangedError` where the card, or what the canaries are answered (or `asked`), is another."""
@@ -134,7 +143,7 @@ class ModelCheck:
         for name in doubtful:
             now = difference(asked[name], alone[name])
             apart = min(difference(answers[name], kept[name].answer) for answers in (asked, alone))
-            if not apart <= max(kept[name].tolerance, MARGIN * now):
+            if not apart <= max(kept[name].tolerance, min(MARGIN * now, LARGEST)):
                 taken = datetime.fromtimestamp(kept[name].when, UTC)
                 raise self._changed(
                     f"{self.canaries} canary samples have other answers than at {taken:%Y-%m-%d %H:%M} UTC ({name} "
@@ -149,6 +158,10 @@ class ModelCheck:
             f"{self.card.url} serves another model than the one whose answers are kept: {what}. Serve that one again "
             "to go on, or run the command with --fresh, which forgets this endpoint's answers, signals and cells."
         )
+
+    @property
+    def _begun(self) -> Path:
+        return self.folder / "begun"
 
     @property
     def _answers(self) -> KeptAnswers:
@@ -206,7 +219,7 @@ class ModelWatch:
 
     def __init__(self, check: ModelCheck, interruptions: int) -> None:
         self._check = check
-        self._verified = time.time()
+        self._verified = check.verified
         self._since = 0
         self._interruptions = interruptions
         self._lock, self._checking = Lock(), Lock()
