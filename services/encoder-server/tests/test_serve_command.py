@@ -213,7 +213,7 @@ def redigest(folder):
 @pytest.mark.parametrize(
     ("arguments", "kind", "words"),
     [
-        (["timm:resnet81", "--weights", "random"], UsageError, "Unknown timm model 'resnet81'. Did you mean"),
+        (["timm:resnet81", "--weights", "random"], UsageError, "Unknown architecture 'resnet81'. Did you mean"),
         (["timm:test_vit", "--weights", "imagenet"], UsageError, "Unknown source of weights 'imagenet'."),
         (["timm:test_vit", "--weights", "random", "--model-arg", "img_size"], UsageError, "write KEY=VALUE"),
         (

@@ -12,7 +12,6 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 from leakscope.core.oip import METHODS, SERVICE
 from leakscope.core.oip import inference_pb2 as pb
 from leakscope.encoder_server.calls import MAX_STREAMS, CallGuard
-from leakscope.encoder_server.memory import hand_back_free_memory
 from leakscope.encoder_server.metrics import MAX_SIZES, Metrics
 from leakscope.encoder_server.refusals import MESSAGE_LENGTH, not_found, overloaded
 from leakscope.encoder_server.sizes import REMEMBERED
@@ -115,7 +114,7 @@ async def test_a_size_that_the_model_refuses_is_asked_of_it_once(serve, victim, 
     assert caplog.records == []
 
 
-async def test_refused_sizes_that_are_remembered_are_bounded_and_push_out_no_taken_one(serve, victim, refusal):
+async def test_refused_sizes_that_are_remembered_are_bounded_and_push_out_no_taken_one(serve, victim):
     running = await serve(victim)
     sizes = running.server._service._sizes
     for side in range(REMEMBERED + 50):
@@ -127,13 +126,12 @@ async def test_refused_sizes_that_are_remembered_are_bounded_and_push_out_no_tak
 
 
 async def test_a_device_out_of_memory_is_no_property_of_a_size(serve, victim, images, refusal):
-    failing = [True]
+    failing = [False]
 
     def fail(*_):
         if failing[0]:
             raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.")
 
-    failing[0] = False
     victim.encoder.model.patch_embed.register_forward_pre_hook(fail)
     running = await serve(victim)
     failing[0] = True
@@ -209,7 +207,7 @@ def test_a_refusal_says_the_same_in_its_details():
     assert str(not_found("\n")) == "\\n"
 
 
-async def test_a_method_whose_name_is_not_utf8_does_not_end_the_service(serve, images):
+async def test_a_method_whose_name_is_not_utf8_does_not_end_the_service(serve):
     running = await serve()
     for _ in range(3):
         with pytest.raises(grpc.aio.AioRpcError):
@@ -221,20 +219,22 @@ async def test_a_method_whose_name_is_not_utf8_does_not_end_the_service(serve, i
             assert (await check).status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_free_memory_is_handed_back_when_it_has_grown():
-    resident, trims = [100], []
+async def test_bytes_that_are_no_http2_leave_the_server_as_it_was(serve, images, caplog):
+    running = await serve()
+    for junk in (
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01" * 100,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 300,
+    ):
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
+            writer.write(junk)
+            writer.close()
+    assert len((await running.infer(images(2)))["embedding"]) == 2
+    assert caplog.records == []
 
-    def trim():
-        trims.append(resident[0])
-        resident[0] = 110
 
-    task = asyncio.create_task(hand_back_free_memory(0.01, 50, lambda: resident[0], trim))
-    await asyncio.sleep(0.05)
-    assert trims == []
-    resident[0] = 151
-    await asyncio.sleep(0.1)
-    assert trims == [151]
-    resident[0] = 160
-    await asyncio.sleep(0.05)
-    assert trims == [151]
-    task.cancel()
+async def test_a_message_that_is_too_large_once_unpacked_is_refused(serve, refusal):
+    running = await serve(limits={"max_message_bytes": 100_000})
+    error = await refusal(sent(running, INFER, bytes(10_000_000), compression=grpc.Compression.Gzip))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
