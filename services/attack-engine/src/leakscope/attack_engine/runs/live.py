@@ -90,11 +90,12 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     asked = [repr(attack) for attack in audit.attacks]
     choices = [audit.split.digest, audit.seed, asked, asdict(audit.sweeps), audit.untrained]
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
-    layout = replace(layout, part=part_name(card.model or card.url, key))
-    run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
+    name = printable(card.model or card.url)
+    layout = replace(layout, part=part_name(name, key))
+    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
     with tracked(run, console), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
-        victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
+        victim = Victim(name, printable(card.url), audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
             f"Audit of {victim.name}",
