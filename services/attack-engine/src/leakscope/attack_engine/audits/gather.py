@@ -21,13 +21,13 @@ from leakscope.attack_engine.evaluation.results import Queries
 from leakscope.attack_engine.extraction import (
     Extraction,
     ExtractionPlan,
+    Taken,
     extract,
     plan_extraction,
     plan_table,
     read_signals,
     taken_between,
 )
-from leakscope.attack_engine.extraction.store import Taken
 from leakscope.core.checks import require
 from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
