@@ -38,10 +38,7 @@ class Refusal(Exception):
 
 
 class ForwardFailed(Refusal):
-    """INTERNAL: the model failed.
-
-    Its own `reason` is not sent, except with the refusal of a size that it does not take.
-    """
+    """INTERNAL: the model failed, for a `reason` that is its own and that only the log tells."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(grpc.StatusCode.INTERNAL, "The forward failed; the server's log says why.")

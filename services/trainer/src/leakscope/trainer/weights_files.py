@@ -1,6 +1,5 @@
 """Files of weights that were trained elsewhere: read without running anything that is in them."""
 
-import pickle
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from leakscope.core.text import printable
 State = Mapping[str, Tensor]
 _DEPTH = 4
 _NAMED = 8
+_REFUSED = "WeightsUnpickler error:"  # what torch says of anything but tensors
 _ALONE = "save the state dict alone (torch.save(model.state_dict(), FILE), or safetensors.torch.save_file)"
 
 
@@ -87,12 +87,11 @@ def _unpickled(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are about to be refused in our own words
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        first = printable(str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0])
-        raise DataError(
-            f"{printable(path)} is not loaded, since it is no file of tensors alone, and loading anything else can run "
-            f"code ({first}): {_ALONE}."
-        ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = printable(str(error).split("\n")[0]) or type(error).__name__
-        raise DataError(f"{printable(path)} is no readable file of weights ({reason}): {_ALONE}.") from None
+    except Exception as error:  # what a stranger's file makes its reader raise has no common type
+        first = printable((str(error).split(_REFUSED)[-1].strip().splitlines() or [""])[0]) or type(error).__name__
+        if _REFUSED in str(error):
+            raise DataError(
+                f"{printable(path)} is not loaded, since it is no file of tensors alone, and loading anything else can "
+                f"run code ({first}): {_ALONE}."
+            ) from None
+        raise DataError(f"{printable(path)} is no readable file of weights ({first}): {_ALONE}.") from None

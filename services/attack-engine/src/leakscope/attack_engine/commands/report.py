@@ -32,4 +32,7 @@ def report(
 def _render(path: Path) -> str:
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the findings' JSON file in it.")
-    return render(load_findings(path))
+    try:
+        return render(load_findings(path))
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text, so it holds no findings; name the JSON file that a run saved.") from None

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 def bars(console: Console) -> Iterator[Progress]:
     """Bars with a rate (the task field `rate`) and the time left."""
     with Progress(
-        TextColumn("{task.description:<28}", markup=False),
+        TextColumn("{task.description:<28}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,
     ) as progress:
