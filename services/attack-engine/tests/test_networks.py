@@ -17,7 +17,9 @@ from leakscope.core.bundles import open_bundle
 from leakscope.core.errors import EndpointError
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _SETTINGS, _PING = 0, 1, 4, 6
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING = 0, 1, 3, 4, 6
+_INTERNAL_ERROR = 2
+_BREAK_OFF = 0  # in place of an HTTP status: the stream is reset
 _END_STREAM = _ACK = 1
 _END_HEADERS = 4
 
@@ -93,6 +95,8 @@ class _Ingress:
 
     def _page(self, stream: int) -> bytes:
         self.pages += 1
+        if self.status == _BREAK_OFF:
+            return _frame(_RESET, 0, stream, _INTERNAL_ERROR.to_bytes(4, "big"))
         headers = _header(b":status", str(self.status).encode()) + _header(b"content-type", b"text/html")
         return _frame(_HEADERS, _END_HEADERS, stream, headers) + _frame(_DATA, _END_STREAM, stream, b"<html>")
 
@@ -123,7 +127,7 @@ def ingress(served: Any) -> Iterator[_Ingress]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("status", "seconds"), [(503, 3.0), (502, 0.3), (504, 0.3), (429, 0.3)])
+@pytest.mark.parametrize(("status", "seconds"), [(503, 3.0), (502, 0.3), (504, 0.3), (429, 0.3), (_BREAK_OFF, 0.3)])
 def test_an_ingress_that_answers_http_for_a_while_is_waited_for(
     served: Any, ingress: _Ingress, status: int, seconds: float
 ) -> None:
