@@ -10,6 +10,7 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine
+APART := proto conformance mlserver kserve
 MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := libs services tests benchmarks proto requirements
@@ -29,7 +30,7 @@ help: ## list these targets
 	@echo "leakscope: make TARGET"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-setup: .venv/.packages .venv/.dev .venv-proto/.ready .venv-conformance/.ready ## make the environments from the locks; costs nothing when current
+setup: .venv/.packages .venv/.dev $(APART:%=.venv-%/.ready) ## make the environments from the locks; costs nothing when current
 
 demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart.yaml
 	$(BIN)/leakscope run experiments/quickstart.yaml
@@ -87,7 +88,7 @@ clean: ## remove caches and build leftovers; keeps environments and runs
 	find libs services tests benchmarks proto requirements -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments and runs/ too
-	rm -rf .venv .venv-proto .venv-conformance .venv-tools runs
+	rm -rf .venv $(APART:%=.venv-%) .venv-tools runs
 	find libs services -name '*.egg-info' -prune -exec rm -rf {} +
 
 # A stamp is written only after its step succeeded, so an interrupted set-up is taken up again.

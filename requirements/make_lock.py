@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
-APART = ["proto", "conformance", "tools"]
+APART = ["proto", "conformance", "mlserver", "kserve", "tools"]
 OWN = "leakscope"
 BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation
 FLAGS = ["--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]

@@ -32,7 +32,7 @@ def on(folders: FOLDERS) -> list[str]:
 @pytest.fixture
 def kept_folders(image_folders: FOLDERS, tmp_path: Path) -> FOLDERS:
     """The images of `image_folders` behind a link, under names that are no text, among litter, one of them twice."""
-    members, others = tmp_path / "my members", tmp_path / "others?%20"
+    members, others = tmp_path / os.fsdecode(b"my m\xe9mbers [1]"), tmp_path / "others?%20"
     for root in (members, others):
         root.mkdir()
     (members / "disk").symlink_to(image_folders[0])
@@ -62,6 +62,7 @@ def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
     check_table(report)
     page = report.read_text(encoding="utf-8")
     assert "disk/0" in page
+    assert r"my m\xe9mbers [1]" in page
     assert "Thumbs.db" in page
     assert "again.jpg" in page
     assert "\x1b" not in page
@@ -131,7 +132,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, np.
 def test_class_folders_on_one_side_are_no_leak(
     leakscope: Callable[..., object], colours: tuple[str, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    """With a class made up for the flat side, mba-m-entropy tells the sides apart at an AUC of about .8."""
+    """With a class made up for the flat side, mba-m-entropy tells these sides apart at an AUC of .84."""
     url, images, kinds = colours
     assert np.bincount(kinds).min() > 60
     for row, (image, kind) in enumerate(zip(images, kinds, strict=True)):

@@ -13,7 +13,7 @@ from leakscope.core.cli import COMMANDS, build_app
 from leakscope.core.commands.doctor.services import SERVER_PORT
 from leakscope.encoder_server.settings import Listening
 
-SUBCOMMANDS = ["audit", "doctor", "list", "report", "run", "serve", "track", "train"]
+SUBCOMMANDS = ["audit", "bundle", "doctor", "list", "report", "run", "serve", "track", "train"]
 KINDS = ["attacks", "datasets", "defences", "recipes"]
 LEAKSCOPE = shutil.which("leakscope", path=Path(sys.executable).parent)
 

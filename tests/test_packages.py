@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
+APART = ["proto", "conformance", "mlserver", "kserve", "tools"]  # environments of their own
 PIN = re.compile(r"[a-z0-9-]+==[0-9][\w.+!-]*")
 
 
@@ -42,7 +43,7 @@ def imported(file):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("lock", ["lock.txt", "dev.txt", "proto.txt", "conformance.txt", "tools.txt"])
+@pytest.mark.parametrize("lock", ["lock.txt", "dev.txt", *(f"{name}.txt" for name in APART)])
 def test_a_lock_holds_exact_versions_and_nothing_else(lock):
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
     assert len(lines) > 3
@@ -66,7 +67,7 @@ def test_ranges_have_both_ends(package):
         assert requirement.name.startswith("leakscope-") or operators == {">=", "<"}, str(requirement)
 
 
-@pytest.mark.parametrize("name", ["dev", "proto", "conformance", "tools"])
+@pytest.mark.parametrize("name", ["dev", *APART])
 def test_a_lock_follows_its_source(name):
     locked = pins(f"{name}.txt")
     lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()

@@ -87,6 +87,23 @@ def test_an_output_that_is_not_wanted_is_not_decoded(other):
         from_response(beside(**other))
 
 
+def test_a_response_may_be_raw_in_part():
+    response = to_response("m", {"embedding": np.ones((2, 3), np.float32)})
+    label = response.outputs.add(name="label", datatype="INT64", shape=[2])
+    label.contents.int64_contents.extend([4, 5])
+    response.MergeFrom(to_response("m", {"map": np.zeros((2, 1), np.float16)}))
+    found = from_response(pb.ModelInferResponse.FromString(response.SerializeToString()))
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "embedding": [[1.0] * 3] * 2,
+        "label": [4, 5],
+        "map": [[0.0]] * 2,
+    }
+    response.raw_output_contents.append(b"")
+    response.raw_output_contents.append(b"")
+    with pytest.raises(TensorError, match="3 output tensors came with 4 raw entries"):
+        from_response(response)
+
+
 def tensor(datatype, shape, **contents):
     request = pb.ModelInferRequest()
     request.inputs.add(name="x", datatype=datatype, shape=shape, contents=pb.InferTensorContents(**contents))

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from leakscope.core.text import NAME_LENGTH, printable, say, spreadsheet_cell
+from leakscope.core.text import NAME_LENGTH, printable, say, spreadsheet_cell, visible
 
 HOSTILE = {
     "escape sequence": ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),
@@ -44,6 +44,11 @@ def test_what_is_long_keeps_its_beginning_and_its_end(text):
     assert shown.endswith("last")
     assert "…" in shown
     assert printable(text, 3) in {"x…x", r"\…b", "a…n"}
+
+
+def test_what_is_for_a_page_keeps_its_length_its_breaks_and_its_spaces():
+    assert visible("a\u00a0b\u2009c\n\td" + "x" * 10_000) == "a\u00a0b\u2009c\n\td" + "x" * 10_000
+    assert visible("\u202ea\x1b\n\u2028\udce9") == "\\u202ea\\x1b\n\\u2028\\xe9"
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "  =1", "\uff1d1", "\uff201"])

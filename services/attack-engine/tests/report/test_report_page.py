@@ -239,6 +239,25 @@ def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
     assert evil in "".join(reader.texts)
 
 
+UNSEEN = "\u202egnp.\u2066\x1b[2J\x07\u200b\u2028\ud800\U000e0041"
+
+
+def test_characters_that_turn_or_hide_others_are_written_out_everywhere(findings: Findings) -> None:
+    audit = findings.audits[0]
+    hostile = replace(
+        audit,
+        attack=f"a{UNSEEN}",
+        victim=replace(audit.victim, name=f"v{UNSEEN}" + "x" * 10_000, url=UNSEEN, card={UNSEEN: {UNSEEN: UNSEEN}}),
+        curves=tuple(replace(c, title=UNSEEN, x_label=UNSEEN) for c in audit.curves),
+        most_exposed=tuple(replace(e, file=UNSEEN) for e in audit.most_exposed),
+    )
+    page = render(replace(findings, title=UNSEEN, audits=(hostile,), configuration={UNSEEN: [UNSEEN]}))
+    assert not set(UNSEEN) - set("gnp.[2J") & set(page)
+    assert r"\u202egnp.\u2066\x1b[2J\x07\u200b\u2028\ud800\U000e0041" in page
+    read(page)
+    page.encode()
+
+
 def test_files_folders_and_what_was_left_out_are_named(findings: Findings, page: str, reader: Reader) -> None:
     text = " ".join("".join(reader.texts).split())
     named = [one.file for audit in findings.audits for one in audit.most_exposed if one.file]

@@ -12,9 +12,13 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from leakscope.core.errors import DataError, Interrupted, LeakscopeError
+from leakscope.core.text import SENTENCE_LENGTH, printable
 
 COMMANDS = "leakscope.commands"
-_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+_NO_PLACE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+}
 ABOUT = "Measure what a visual encoder behind an API gives away about its training data."
 
 
@@ -86,5 +90,5 @@ def _options(
 
 def _fail(error: LeakscopeError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("error:", "bold red"), f" {error}"))
+    console.print(Text.assemble(("error:", "bold red"), f" {printable(error, SENTENCE_LENGTH)}"))
     sys.exit(error.exit_code)

@@ -42,7 +42,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise DataError(f"No such file: {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold a mapping of keys to values, not {type(content).__name__}.")

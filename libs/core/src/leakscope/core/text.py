@@ -5,6 +5,8 @@ direction, or ten thousand characters. Whoever shows one passes it through `prin
 one uses `say`, which knows no markup; a table for spreadsheets takes `spreadsheet_cell`.
 """
 
+from unicodedata import category
+
 from rich.console import Console
 from rich.text import Text
 
@@ -13,6 +15,8 @@ SENTENCE_LENGTH = 4000
 _LEFT_OUT = "…"
 _BYTES = range(0xDC80, 0xDD00)  # what Python reads a byte as that is not UTF-8, in a path
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
+_BREAKS = "\n\t"
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format, surrogate, line and paragraph separator
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -32,6 +36,13 @@ def printable(text: object, most: int = NAME_LENGTH) -> str:
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else _escaped(c) for c in shown)
     return _shortened(shown, most) if len(shown) > most else shown
+
+
+def visible(text: str) -> str:
+    """`text` for a page, as long as it is and with its spaces and line breaks; what acts unseen is written out."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if c not in _BREAKS and category(c) in _UNSEEN else c for c in text)
 
 
 def spreadsheet_cell(text: object, most: int = SENTENCE_LENGTH) -> str:

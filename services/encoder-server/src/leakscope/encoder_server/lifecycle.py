@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from leakscope.core.text import say
 from leakscope.encoder_server.server import Server, address
 from leakscope.encoder_server.settings import Settings
 from leakscope.encoder_server.victims import Victim
@@ -50,9 +51,9 @@ def _announce(server: Server, settings: Settings) -> None:
     if listening.port_file is not None:
         _write(listening.port_file, f"{server.port}\n")
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
+    say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
     if server.metrics_port is not None:
-        console.print(f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
+        say(console, f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
     sys.stdout.flush()
 
 

@@ -38,7 +38,10 @@ class Refusal(Exception):
 
 
 class ForwardFailed(Refusal):
-    """INTERNAL: the model failed, for a `reason` that is its own and that only the log tells."""
+    """INTERNAL: the model failed.
+
+    Its own `reason` is not sent, except with the refusal of a size that it does not take.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(grpc.StatusCode.INTERNAL, "The forward failed; the server's log says why.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import prod
+from math import inf, prod
 from pathlib import Path
 
 from leakscope.core.errors import UsageError, unknown_name
@@ -60,8 +60,8 @@ class Batching:
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise UsageError("--max-batch must be at least 1.")
-        if self.max_delay_seconds < 0:
-            raise UsageError("--max-delay-ms must not be negative.")
+        if not 0 <= self.max_delay_seconds < inf:
+            raise UsageError("--max-delay-ms must be finite and not negative.")
 
     def samples(self, shape: Sequence[int]) -> int:
         """Samples of this shape, (H, W, 3) or (F,), in one forward, whose memory shall not grow with their side."""
@@ -117,8 +117,8 @@ class Listening:
         for port in (self.port, self.metrics_port or 0):
             if not 0 <= port < 2**16:
                 raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
-        if self.settle_seconds < 0 or self.grace_seconds < 0:
-            raise UsageError("--settle-seconds and --grace-seconds must not be negative.")
+        if not (0 <= self.settle_seconds < inf and 0 <= self.grace_seconds < inf):
+            raise UsageError("--settle-seconds and --grace-seconds must be finite and not negative.")
 
 
 @dataclass(frozen=True)

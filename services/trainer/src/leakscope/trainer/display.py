@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from leakscope.core.text import say
 from leakscope.trainer.progress import OnProgress, Progress
 
 _LINE_SECONDS = 10.0
@@ -19,7 +20,7 @@ def showing(name: str, console: Console) -> Iterator[OnProgress]:
     if not console.is_terminal:
         yield _Lines(name, console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"))
+    columns = (_plain("{task.description}"), BarColumn(), TaskProgressColumn(), _plain("{task.fields[facts]}"))
     with Bars(*columns, console=console) as bars:
         task = bars.add_task(name, total=None, facts="")
 
@@ -27,6 +28,10 @@ def showing(name: str, console: Console) -> Iterator[OnProgress]:
             bars.update(task, total=progress.images_total, completed=progress.images, facts=_facts(progress))
 
         yield show
+
+
+def _plain(text: str) -> TextColumn:
+    return TextColumn(text, markup=False)
 
 
 class _Lines:
@@ -42,7 +47,7 @@ class _Lines:
         if progress.state == self._state and time.monotonic() - self._last < _LINE_SECONDS:
             return
         self._last, self._state = time.monotonic(), progress.state
-        self._console.print(f"{self._name}: {_facts(progress)}")
+        say(self._console, f"{self._name}: {_facts(progress)}")
 
 
 def _facts(progress: Progress) -> str:

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from leakscope.core.datasets.base import Images
@@ -21,6 +22,7 @@ from leakscope.core.datasets.image_files import Fit, decode_image, quietly
 from leakscope.core.datasets.members import Members
 from leakscope.core.errors import DataError
 from leakscope.core.files import writing
+from leakscope.core.text import printable
 
 PIXELS, DIGESTS = "pixels.npy", "digests.npy"
 DIGEST_BYTES = 32
@@ -133,7 +135,7 @@ def _showing(name: str, count: int, done: int) -> Iterator[Callable[[int], None]
     """A bar on a terminal."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(f"decoding {name}, once", total=count, completed=done)
+        task = bars.add_task(escape(printable(f"decoding {name}, once")), total=count, completed=done)
         yield lambda images: bars.advance(task, images)
 
 

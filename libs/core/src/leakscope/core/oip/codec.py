@@ -92,16 +92,28 @@ def _raw(array: NDArray[Any]) -> bytes:
 def _arrays(
     tensors: Sequence[Any], raw: Sequence[bytes], kind: str, wanted: Collection[str] | None
 ) -> dict[str, NDArray[Any]]:
-    if len(raw) not in (0, len(tensors)):
-        raise TensorError(f"{len(tensors)} {kind} tensors came with {len(raw)} raw entries: send one entry a tensor.")
     arrays: dict[str, NDArray[Any]] = {}
-    for index, tensor in enumerate(tensors):
+    for tensor, content in zip(tensors, _raw_entries(tensors, raw, kind), strict=True):
         if wanted is not None and tensor.name not in wanted:
             continue
         if tensor.name in arrays:
             raise TensorError(f"The {kind} tensor {tensor.name!r} came twice.")
-        arrays[tensor.name] = _array(tensor, raw[index] if raw else None, kind)
+        arrays[tensor.name] = _array(tensor, content, kind)
     return arrays
+
+
+def _raw_entries(tensors: Sequence[Any], raw: Sequence[bytes], kind: str) -> Sequence[bytes | None]:
+    """The raw entry of each tensor; None for one in typed contents.
+
+    All come raw, or all typed; some servers (KServe) write each as it is and leave no entry for those that are typed.
+    """
+    if len(raw) == len(tensors):
+        return raw
+    typed = [not raw or tensor.HasField("contents") for tensor in tensors]
+    if typed.count(False) != len(raw):
+        raise TensorError(f"{len(tensors)} {kind} tensors came with {len(raw)} raw entries: send one entry a tensor.")
+    entries = iter(raw)
+    return [None if is_typed else next(entries) for is_typed in typed]
 
 
 def _array(tensor: Any, content: bytes | None, kind: str) -> NDArray[Any]:

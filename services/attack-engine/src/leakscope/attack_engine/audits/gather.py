@@ -21,15 +21,17 @@ from leakscope.attack_engine.evaluation.results import Queries
 from leakscope.attack_engine.extraction import (
     Extraction,
     ExtractionPlan,
+    Taken,
     extract,
     plan_extraction,
     plan_table,
     read_signals,
     taken_between,
 )
-from leakscope.attack_engine.extraction.store import Taken
+from leakscope.core.checks import require
 from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
+from leakscope.core.text import say
 
 VICTIM, TWIN = "victim", "twin"
 _PURPOSES = _AUDITED, _TREATED, _DISTILLATION = "audited", "treated", "distillation"
@@ -70,6 +72,10 @@ class Effort:
     workers: int = 2
     budget: int | None = None
     keep_answers: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1, "workers", self.workers, "at least 1")
+        require(self.budget is None or self.budget >= 0, "budget", self.budget, "0 or more images")
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console:
     subject.split.check(subject.dataset.open())
     if min(_evaluated(subject.split)):
         for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
-            console.print(warning, soft_wrap=True)
+            say(console, warning)
     wanted = list(_wanted(attacks, subject))
     plans = [_plan(one, subject, effort) for one in wanted]
     for plan in plans:

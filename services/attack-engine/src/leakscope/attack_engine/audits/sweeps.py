@@ -8,6 +8,7 @@ import numpy as np
 from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.audits.extracted import Extracted
 from leakscope.attack_engine.audits.scoring import Scored, score_partial, with_less_known
+from leakscope.core.checks import require
 from leakscope.core.splits import Split
 
 KNOWLEDGE, QUERIES = "knowledge", "queries"
@@ -24,6 +25,12 @@ class SweepChoice:
 
     knowledge: tuple[float, ...] = ()
     queries: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for share in self.knowledge:
+            require(0 < share <= 1, "A share of known samples (knowledge)", share, "above 0 and at most 1")
+        for count in self.queries:
+            require(count >= 1, "A number of images a sample (queries)", count, "at least 1")
 
 
 NO_SWEEPS = SweepChoice()

@@ -12,10 +12,13 @@ from leakscope.attack_engine.audits.samples import samples_of_folders, samples_o
 from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.endpoints.same_model import CANARIES, EVERY
+from leakscope.attack_engine.runs.layout import RESERVED
 from leakscope.attack_engine.runs.live import LiveAudit, run_audit
+from leakscope.core.checks import require, require_folder_name, require_seed
 from leakscope.core.errors import UsageError
 from leakscope.core.values import parse_value
 
+MOST_SIDE = 8192  # pixels; beyond it one image fills a message
 _SAMPLES, _ENDPOINT, _CONTROLS = "Samples", "Endpoint", "Controls"
 
 
@@ -106,8 +109,16 @@ def audit(
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
     """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
+    require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
+    require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
+    require_seed("--seed", seed)
+    require_folder_name("--name", name, RESERVED)
+    effort = Effort(workers, budget, keep_answers)
+    sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     options = _attack_options(attack_option or [])
     parts = [part.strip() for part in attack.split(",") if part.strip()]
+    require(bool(parts), "--attack", repr(attack), "at least one attack")
+    require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
     choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
     if options:
         raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {attack!r}.")
@@ -131,8 +142,6 @@ def audit(
         )
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
-    effort = Effort(workers, budget, keep_answers)
-    sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh)
     run_audit(live, root, Console(stderr=True))
 

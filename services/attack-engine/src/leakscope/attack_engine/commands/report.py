@@ -32,7 +32,4 @@ def report(
 def _render(path: Path) -> str:
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the findings' JSON file in it.")
-    try:
-        return render(load_findings(path))
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not text, so it holds no findings; name the JSON file that a run saved.") from None
+    return render(load_findings(path))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -96,8 +97,8 @@ class EndpointSpec:
             "canary_every",
         ):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"{name} of {self.url} must be above 0, not {value}.")
+            if value is not None and not 0 < value < inf:
+                raise UsageError(f"{name} of {self.url} must be above 0 and finite, not {value}.")
 
     def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
         """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.

@@ -36,7 +36,7 @@ def from_json(cls: type[T], text: str, where: str = "The findings") -> T:
     except ValidationError as error:
         first = error.errors()[0]
         raise _unreadable(where, f"{_place(first['loc'])}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(where, str(error)) from None
     difference = _first_difference(given, json.loads(to_json(value)), ())
     if difference is not None:
@@ -55,6 +55,8 @@ def load_findings(path: Path) -> Findings:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(f"No such findings: {path}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}; name the JSON file that a run saved.") from None
     return from_json(Findings, text, str(path))
 
 

@@ -2,8 +2,9 @@
 
 from leakscope.attack_engine.extraction.cluster import ray_session
 from leakscope.attack_engine.extraction.extract import Extraction, extract
-from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan, plan_extraction, taken_between
+from leakscope.attack_engine.extraction.plan import ExtractionPlan, SignalPlan, plan_extraction
 from leakscope.attack_engine.extraction.read import Signals, read_signals
+from leakscope.attack_engine.extraction.store import Taken, taken_between
 from leakscope.attack_engine.extraction.table import plan_table
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ExtractionPlan",
     "SignalPlan",
     "Signals",
+    "Taken",
     "extract",
     "plan_extraction",
     "plan_table",

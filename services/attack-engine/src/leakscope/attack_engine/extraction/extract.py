@@ -22,6 +22,7 @@ from leakscope.attack_engine.extraction.progress import Watch, shown
 from leakscope.attack_engine.extraction.store import SignalStore, Taken
 from leakscope.attack_engine.extraction.worker import ShardWorker, Task, shared_between, tasks_of
 from leakscope.core.errors import Interrupted, LeakscopeError
+from leakscope.core.text import say
 
 _WORKER_CPUS = 0.25
 
@@ -91,7 +92,7 @@ def _check_first(plan: ExtractionPlan, console: Console) -> None:
             check.begin(endpoint)
     if check.unchecked:
         sentence = f"Whether {plan.card.url} keeps serving the same model cannot be checked: {check.unchecked}."
-        console.print(sentence, soft_wrap=True, markup=False)
+        say(console, sentence)
 
 
 class RayShardWorker:

@@ -16,7 +16,7 @@ from leakscope.attack_engine.endpoints.same_model import ModelCheck, forget_unve
 from leakscope.attack_engine.endpoints.spec import EndpointSpec
 from leakscope.attack_engine.extraction.fitness import check_sizes, filling
 from leakscope.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
-from leakscope.attack_engine.extraction.store import SignalStore, Taken
+from leakscope.attack_engine.extraction.store import SignalStore, Taken, taken_between
 from leakscope.core.datasets import Dataset, DatasetSpec, Ids
 from leakscope.core.digests import digest_code, digest_imports, digest_json
 from leakscope.core.errors import UsageError
@@ -166,12 +166,6 @@ def plan_extraction(
             book.require(max(sum(plan.pending for plan in plans) - free, 0) + canaries)
     rate = images_per_second or _measured(plans)
     return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate, check, canaries)
-
-
-def taken_between(times: Sequence[Taken | None]) -> Taken | None:
-    """The earliest first and the latest last of `times`; None where none is known."""
-    known = [time for time in times if time is not None]
-    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from leakscope.attack_engine.extraction.table import duration
+from leakscope.core.text import say
 
 _LINE_SECONDS = 10.0
 _POLL_SECONDS = 0.5
@@ -62,7 +63,7 @@ def shown(watch: Watch, console: Console) -> Iterator[None]:
 
 
 def _bar(watch: Watch, console: Console, stop: threading.Event) -> None:
-    columns = (TextColumn("extracting"), BarColumn(), TextColumn("{task.description}"))
+    columns = (TextColumn("extracting"), BarColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=1.0)
         while not stop.wait(_POLL_SECONDS):
@@ -72,5 +73,5 @@ def _bar(watch: Watch, console: Console, stop: threading.Event) -> None:
 
 def _lines(watch: Watch, console: Console, stop: threading.Event) -> None:
     while not stop.wait(_LINE_SECONDS):
-        console.print(f"extracting: {watch.line()}", highlight=False, soft_wrap=True)
-    console.print(f"extracted: {watch.line()}", highlight=False, soft_wrap=True)
+        say(console, f"extracting: {watch.line()}")
+    say(console, f"extracted: {watch.line()}")

@@ -65,14 +65,19 @@ class SignalStore:
         Shards written before this was kept say nothing.
         """
         times = [_meta(path) for path in self.paths()]
-        known = [meta for meta in times if meta.get("first")]
-        return (min(m["first"] for m in known), max(m["last"] for m in known)) if known else None
+        return taken_between([(meta["first"], meta["last"]) if "first" in meta else None for meta in times])
 
     def rate(self) -> float | None:
         """Images per second of one worker, measured over finished shards; None before the first."""
         asked = sum(_meta(path)["asked"] for path in self.paths())
         seconds = self.seconds()
         return asked / seconds if asked and seconds > 0 else None
+
+
+def taken_between(times: Sequence[Taken | None]) -> Taken | None:
+    """The earliest first and the latest last of `times`; None where none is known."""
+    known = [time for time in times if time is not None]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
 
 def write_shard(

@@ -3,20 +3,24 @@
 from datetime import UTC, datetime
 
 from rich.table import Table
+from rich.text import Text
 
 from leakscope.attack_engine.extraction.plan import ExtractionPlan
 from leakscope.attack_engine.extraction.store import Taken
+from leakscope.core.text import printable
 
 
 def plan_table(plan: ExtractionPlan) -> Table:
     """The plan and its cost: one row a signal, the sum, the budget and the time in the caption."""
-    table = Table(title=f"Plan for {plan.card.url}", caption=_caption(plan), caption_justify="left")
+    table = Table(
+        title=Text(printable(f"Plan for {plan.card.url}")), caption=Text(_caption(plan)), caption_justify="left"
+    )
     table.add_column("signal", no_wrap=True)
     for header in ("samples", "extracted", "images a sample", "images", "kept", "to ask", "requests"):
         table.add_column(header, justify="right")
     for row in plan.signals:
         numbers = (row.samples, row.extracted, row.queries, row.total, row.kept, row.pending, row.requests)
-        table.add_row(row.signal.name, *(f"{number:,}" for number in numbers))
+        table.add_row(Text(printable(row.signal.name)), *(f"{number:,}" for number in numbers))
     return table
 
 

@@ -1,6 +1,7 @@
 """Findings as one self-contained HTML page: no network, no external font or script."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from leakscope.attack_engine.evaluation.results import Findings
 from leakscope.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
@@ -15,6 +16,7 @@ from leakscope.attack_engine.report.page import page
 from leakscope.attack_engine.report.palette import css_variables
 from leakscope.attack_engine.report.planes import plane_of
 from leakscope.attack_engine.report.treatment import reading
+from leakscope.core.text import visible
 
 MANY_AUDITS = 24
 
@@ -40,6 +42,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(PACKAGE),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -83,6 +86,11 @@ def _comparing() -> dict[str, object]:
         "metric_names": published.METRICS,
         "scale_line": published.scale_line,
     }
+
+
+def _visible(value: object) -> object:
+    """What a template shows, without characters that turn or hide the text around them; markup is our own."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _is_embedded(image: str) -> bool:

@@ -9,8 +9,10 @@ from leakscope.attack_engine.attacks import Attack, AttackChoice
 from leakscope.attack_engine.audits.gather import imitates, needs_shadow
 from leakscope.attack_engine.audits.sweeps import SweepChoice
 from leakscope.attack_engine.evaluation.results import Published
+from leakscope.attack_engine.runs.layout import RESERVED
 from leakscope.attack_engine.runs.scales import at_scale
 from leakscope.attack_engine.runs.search import SearchChoice, scsr
+from leakscope.core.checks import require, require_folder_name, require_seed
 from leakscope.core.config import from_mapping, load_yaml
 from leakscope.core.datasets import DATASETS, DatasetSpec
 from leakscope.core.errors import UsageError, unknown_name
@@ -44,6 +46,15 @@ class SplitChoice:
     auxiliary: str = ""
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("members", "non_members"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("shadow_members", "shadow_non_members", "validation"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(self.distillation == "rest" or self.distillation >= 0, "distillation", self.distillation, "0 or more")
+        require(0 <= self.known_fraction < 1, "known_fraction", self.known_fraction, "at least 0 and below 1")
+        require_seed("seed", self.seed)
+
     @property
     def sizes(self) -> Sizes | None:
         """Of the parts, where there are more than members and non-members."""
@@ -74,6 +85,9 @@ class VictimChoice:
     defence: DefenceSpec | None = None
     seed: int | None = None
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        require_seed("seed", self.seed)
 
     @property
     def defences(self) -> tuple[DefenceSpec, ...]:
@@ -129,6 +143,13 @@ class Experiment:
     as_published_transforms: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     scale: str = ""
+
+    def __post_init__(self) -> None:
+        require_folder_name("The experiment's name", self.folder, RESERVED)
+        require_seed("seed", self.seed)
+        for name in ("workers", "trainings", "training_workers"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(self.budget is None or self.budget >= 0, "budget", self.budget, "0 or more images")
 
     @property
     def folder(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from leakscope.attack_engine.audits.conclude import AuditedCell
 from leakscope.attack_engine.audits.gather import Effort, Gathered, Subject, gather
@@ -24,6 +25,7 @@ from leakscope.attack_engine.runs.serving import served
 from leakscope.attack_engine.runs.training import train_missing
 from leakscope.attack_engine.runs.victims import Adversary, VictimJob
 from leakscope.core.bundles import read_card
+from leakscope.core.checks import require_folder
 from leakscope.core.config import load_yaml
 from leakscope.core.datasets import Dataset, DatasetSpec, as_published
 from leakscope.core.digests import digest_file, digest_json
@@ -31,6 +33,7 @@ from leakscope.core.errors import DataError
 from leakscope.core.partitions import Partition, draw_partition
 from leakscope.core.ray_session import require_cluster
 from leakscope.core.splits import Split, draw_split, write_split
+from leakscope.core.text import printable
 from leakscope.core.tracking import default_uri, open_run, tracked
 
 
@@ -40,6 +43,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     Raises:
         LeakscopeError: whatever a user can mend; run again, it goes on from where it was.
     """
+    require_folder(root, "--root")
     require_cluster()
     layout = Layout(root, experiment.folder)
     jobs = plan_victims(experiment, layout)
@@ -150,7 +154,7 @@ def _ask(
 ) -> Gathered:
     """Serve one encoder, with its twin where it is audited, and extract from both what `cells` need."""
     name = job.choice.name
-    console.rule(name)
+    console.rule(Text(printable(name)))
     attacks = [cell.attack_on(job) for cell in cells]
     treated = _treated(job, seed) if any(cell.treated and cell.job.key == job.key for cell in cells) else None
     served_as = name.replace(" ", "-")

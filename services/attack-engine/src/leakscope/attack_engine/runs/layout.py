@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LONGEST_NAME = 40
+RESERVED = ("store", "mlflow")  # folders beside those of the results
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
 from leakscope.attack_engine.runs.controls import opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
-from leakscope.attack_engine.runs.layout import Layout, part_name
+from leakscope.attack_engine.runs.layout import RESERVED, Layout, part_name
+from leakscope.core.checks import require_folder, require_folder_name, require_seed
 from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_code, digest_json
 from leakscope.core.errors import DataError, UsageError
@@ -33,7 +34,7 @@ from leakscope.core.files import write_atomically
 from leakscope.core.ray_session import require_cluster
 from leakscope.core.samples import is_vector
 from leakscope.core.splits import Split, write_split
-from leakscope.core.text import SENTENCE_LENGTH, printable
+from leakscope.core.text import SENTENCE_LENGTH, printable, say
 from leakscope.core.tracking import default_uri, open_run, tracked
 
 
@@ -64,6 +65,10 @@ class LiveAudit:
     sweeps: SweepChoice = NO_SWEEPS
     fresh: bool = False
 
+    def __post_init__(self) -> None:
+        require_folder_name("name", self.name, RESERVED)
+        require_seed("seed", self.seed)
+
 
 def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     """Audit the endpoint with everything below `root`; returns the report's path.
@@ -71,6 +76,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     Raises:
         LeakscopeError: whatever a user can mend; run again, it goes on from where it was.
     """
+    require_folder(root, "--root")
     require_cluster()
     with audit.endpoint.open() as opened:
         card = opened.card
@@ -84,11 +90,12 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     asked = [repr(attack) for attack in audit.attacks]
     choices = [audit.split.digest, audit.seed, asked, asdict(audit.sweeps), audit.untrained]
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
-    layout = replace(layout, part=part_name(card.model or card.url, key))
-    run = open_run(default_uri(root), audit.name, card.model or card.url, key, layout.mlflow)
+    name = printable(card.model or card.url)
+    layout = replace(layout, part=part_name(name, key))
+    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
     with tracked(run, console), _twin(audit, card, console) as twin:
         subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
-        victim = Victim(card.model or card.url, card.url, audit.dataset.name, asdict(card))
+        victim = Victim(name, printable(card.url), audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
             f"Audit of {victim.name}",
@@ -167,7 +174,7 @@ def _twin(audit: LiveAudit, card: EndpointCard, console: Console) -> Iterator[En
     """The untrained twin, where there is one."""
     control = untrained_control(audit.untrained, card, side=_side(audit.dataset))
     if control is None:
-        console.print("No untrained twin: the audit rests on its other controls. --untrained names one.")
+        say(console, "No untrained twin: the audit rests on its other controls. --untrained names one.")
         yield None
         return
     with opened_control(control, audit.endpoint, name="untrained") as twin:

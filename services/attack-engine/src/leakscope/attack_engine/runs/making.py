@@ -12,6 +12,7 @@ from leakscope.attack_engine.runs.display import bars
 from leakscope.attack_engine.runs.gpus import gpu_share
 from leakscope.attack_engine.runs.preparing import Work
 from leakscope.core.errors import Interrupted, LeakscopeError
+from leakscope.core.text import printable
 
 _POLL_SECONDS = 0.5
 
@@ -61,7 +62,7 @@ class _Bars:
         self._finished: dict[str, int] = {}
         for title in dict.fromkeys(work.title for work in works):
             total = sum(_total(work) for work in works if work.title == title)
-            self._bars[title] = progress.add_task(title, total=total, rate="")
+            self._bars[title] = progress.add_task(printable(title), total=total, rate="")
             self._finished[title] = 0
 
     def finish(self, work: Work) -> None:

@@ -31,10 +31,13 @@ def at_scale(content: Mapping[str, Any], scale: str, where: str) -> dict[str, An
         if scale:
             raise UsageError(f"{where} has no scales, so it cannot be run at scale {scale!r}.")
         return rest
-    chosen = scale or str(next(iter(scales)))
+    scales = {str(name): change or {} for name, change in scales.items()}
+    chosen = scale or next(iter(scales))
     if chosen not in scales:
         raise unknown_name(f"scale of {where}", chosen, scales)
-    merged: dict[str, Any] = _merged(rest, scales[chosen] or {})
+    if not isinstance(scales[chosen], Mapping):
+        raise UsageError(f"{where}: the scale {chosen!r} must be a mapping of what differs.")
+    merged: dict[str, Any] = _merged(rest, scales[chosen])
     return {**merged, "scale": chosen}
 
 
@@ -52,7 +55,11 @@ def _another(base: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
 
 
 def _named(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) and "name" in v for v in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, Mapping) and isinstance(v.get("name"), str) for v in value)
+    )
 
 
 def _merged_by_name(base: list[Any], change: list[Any]) -> list[Any]:

@@ -23,6 +23,7 @@ from leakscope.attack_engine.runs.training import open_record, train_missing
 from leakscope.attack_engine.runs.tuning import measure_side_by_side
 from leakscope.attack_engine.runs.victims import VictimJob
 from leakscope.core.files import write_atomically
+from leakscope.core.text import say
 from leakscope.core.tracking import Run
 
 _FIRST, _SECOND = 1, 2
@@ -116,10 +117,10 @@ def _search(
     tried = (*first, *stage(_SECOND, second_stage(best, next_best, choice.step, choice.coarse)))
     train_missing([candidate.job for candidate in candidates], run, experiment, console)
     chosen = ranked(tried, least)[0]
-    console.print(
+    say(
+        console,
         f"SCSR on {choice.victim}: of {len(tried)} lower bounds, {chosen.lower} is chosen (AUC of {choice.attack} "
         f"{chosen.auc:.3f}, cross-validated over the known samples).",
-        soft_wrap=True,
     )
     audited = tuple(c.job for c in candidates if c.lower in {*choice.coarse, chosen.lower})
     return Searched(choice, undefended, tried, chosen, audited)

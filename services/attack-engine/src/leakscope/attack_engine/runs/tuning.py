@@ -16,6 +16,7 @@ from leakscope.attack_engine.runs.candidates import Candidate
 from leakscope.attack_engine.runs.gpus import gpu_share
 from leakscope.attack_engine.runs.victims import VictimJob, make_victim, update_bar
 from leakscope.core.errors import Interrupted, LeakscopeError
+from leakscope.core.text import printable
 from leakscope.core.tracking import Run
 
 _POLL_SECONDS = 0.5
@@ -77,7 +78,7 @@ def _trial(config: Mapping[str, Any], trials: Trials) -> None:
 @contextmanager
 def _bars(progress: Progress, jobs: Sequence[VictimJob]) -> Iterator[None]:
     """A bar for each training, kept up to date by a thread: Ray Tune has this one, and pickles its callbacks."""
-    shown = [(job, progress.add_task(f"train {job.choice.name}", total=None, rate="")) for job in jobs]
+    shown = [(job, progress.add_task(printable(f"train {job.choice.name}"), total=None, rate="")) for job in jobs]
     ended = threading.Event()
 
     def watch() -> None:

@@ -15,6 +15,7 @@ from leakscope.core.datasets import DatasetSpec
 from leakscope.core.digests import digest_imports, digest_json
 from leakscope.core.errors import Interrupted, LeakscopeError
 from leakscope.core.splits import Split, read_split
+from leakscope.core.text import printable
 from leakscope.core.tracking import Run, finishing
 from leakscope.core.views.augmentations import Augmentation
 from leakscope.trainer import RECIPES, make_plan, read_progress, train, untrained, work_folder
@@ -153,7 +154,7 @@ def make_victims(jobs: Sequence[tuple[VictimJob, Run]], progress: Progress, *, s
         while waiting or running:
             while waiting and len(running) < side_by_side:
                 job, run = waiting.pop(0)
-                bar = progress.add_task(f"train {job.choice.name}", total=None, rate="")
+                bar = progress.add_task(printable(f"train {job.choice.name}"), total=None, rate="")
                 running[_resources(job, share).remote(job, run)] = (job, bar)
             done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             for job, bar in running.values():

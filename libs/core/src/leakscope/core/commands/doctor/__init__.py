@@ -11,6 +11,7 @@ from rich.text import Text
 
 from leakscope.core.commands.doctor import machine, packages, services
 from leakscope.core.commands.doctor.check import Check
+from leakscope.core.text import SENTENCE_LENGTH, printable
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -46,6 +47,12 @@ def _print(checks: list[Check]) -> None:
     for check in checks:
         advice = f" -> {check.advice}" if check.advice else ""
         status = (f"{check.status:<4}", _STYLES[check.status])
-        console.print(Text.assemble(status, f"  {check.name:<{width}}  {check.found}", (advice, "italic")))
+        console.print(
+            Text.assemble(
+                status,
+                printable(f"  {check.name:<{width}}  {check.found}", SENTENCE_LENGTH),
+                (printable(advice, SENTENCE_LENGTH), "italic"),
+            )
+        )
     counts = {status: sum(check.status == status for check in checks) for status in _STYLES}
     console.print(f"\n{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} missing")

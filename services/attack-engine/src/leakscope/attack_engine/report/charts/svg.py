@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from leakscope.core.text import visible
+
 Point = tuple[float, float]
 
 
@@ -16,7 +18,7 @@ def element(name: str, *children: str, **attributes: str | float | None) -> Mark
         for key, value in attributes.items()
         if value is not None
     )
-    content = Markup("").join(children)
+    content = Markup("").join(child if isinstance(child, Markup) else visible(child) for child in children)
     form = Markup("<{0}{1}>{2}</{0}>") if content else Markup("<{0}{1}/>")
     return form.format(name, written, content)
 
@@ -64,7 +66,7 @@ def number(value: float) -> str:
 
 
 def _text(value: str | float) -> str:
-    return value if isinstance(value, str) else number(value)
+    return visible(value) if isinstance(value, str) else number(value)
 
 
 def _path(points: Sequence[Point]) -> str:

@@ -1,0 +1,172 @@
+"""Values that make no sense, for every option of audit, run and report: one sentence, and nothing is spent."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+NOBODY = "grpc://127.0.0.1:9"
+LONG = "x" * 300
+NUMBERS = {
+    "--seed": ["-1", "4294967296"],
+    "--known-fraction": ["nan", "0", "1", "-1", "inf"],
+    "--workers": ["0", "-1"],
+    "--in-flight": ["0", "-1"],
+    "--timeout": ["nan", "0", "-1", "inf"],
+    "--budget": ["-5"],
+    "--knowledge": ["nan", "0", "2", "-1"],
+    "--queries": ["0", "-1"],
+    "--images-per-request": ["0"],
+    "--images-per-second": ["nan", "0", "inf"],
+    "--side": ["-1", "100000"],
+    "--canaries": ["-1"],
+    "--canary-every": ["0"],
+}
+NAMES = ["../x", "/x", "", ".", "..", "a/b", "a\\b", "store", "mlflow", "a\nb", "a\x1b[2J", " x", LONG, "\u202ex"]
+AUDIT = {
+    **{f"{option} {value}": [f"{option}={value}"] for option, values in NUMBERS.items() for value in values},
+    **{f"--name {name[:9]!r}": [f"--name={name}"] for name in NAMES},
+    "no attack": ["--attack", ","],
+    "an attack twice": ["--attack", "partcrop,partcrop"],
+    "markup for an attack": ["--attack", "[/red]"],
+    "escapes for an attack": ["--attack", "\x1b[2J"],
+    "broken YAML": ["--attack-option", "partcrop.crops=["],
+    "NaN in YAML": ["--attack-option", "partcrop.crops=.nan"],
+    "no key": ["--attack-option", "=x"],
+    "no attack's option": ["--attack-option", "crops=3"],
+    "no output": ["--output-name", "=x"],
+    "markup for an inference": ["--inference", "[/red]"],
+    "a folder for a key": ["--api-key-file", "/"],
+    "a split and folders": ["--split", "x.parquet"],
+    "no number": ["--seed", "[/red]"],
+    "no option": ["--seeed", "1"],
+}
+
+
+def refused(ended: Any, code: int) -> None:
+    assert ended.code == code, ended.err
+    assert "Traceback" not in ended.err
+    assert "\x1b[2J" not in ended.err
+    if "Usage: " not in ended.err:  # the parser's own words
+        assert ended.err.strip().splitlines()[-1].startswith("error: "), ended.err
+        assert ended.err.count("error: ") == 1
+    assert ended.out == ""
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[str]:
+    for name in ("members", "others"):
+        (tmp_path / name).mkdir()
+    return ["--members", str(tmp_path / "members"), "--non-members", str(tmp_path / "others")]
+
+
+@pytest.mark.parametrize("arguments", AUDIT.values(), ids=AUDIT)
+def test_audit_refuses(leakscope: Callable[..., Any], tmp_path: Path, samples: list[str], arguments: list[str]) -> None:
+    refused(leakscope("audit", NOBODY, *samples, "--root", tmp_path / "runs", *arguments), 2)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("url", ["", "grpc://[", "grpc://h:0", "grpc://h:99999", "[/red]", "\x1b[2J", "http://h:1"])
+def test_audit_refuses_an_address(leakscope: Callable[..., Any], tmp_path: Path, samples: list[str], url: str) -> None:
+    refused(leakscope("audit", url, *samples, "--root", tmp_path / "runs"), 2)
+
+
+@pytest.mark.parametrize("root", ["file", "file/below", LONG])
+def test_a_root_that_is_no_folder_is_refused_before_the_endpoint_is_asked(
+    leakscope: Callable[..., Any], tmp_path: Path, image_folders: tuple[Path, Path], root: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    folders = ["--members", image_folders[0], "--non-members", image_folders[1], "--side", 32]
+    ended = leakscope("audit", NOBODY, *folders, "--root", tmp_path / root)
+    refused(ended, 3)
+    assert "--root" in ended.err
+
+
+GOOD = {
+    "name": "trial",
+    "datasets": {"d": {"name": "composites", "options": {"count": 200}}},
+    "splits": {"s": {"dataset": "d", "members": 40, "non_members": 80}},
+    "victims": [{"name": "mae", "recipe": "mae", "split": "s", "epochs": 3}],
+    "attacks": [{"name": "partcrop"}],
+}
+RUN: dict[str, tuple[tuple[str | int, ...], Any]] = {
+    **{f"name {name[:9]!r}": (("name",), name) for name in NAMES},
+    "name a number": (("name",), 3),
+    "seed": (("seed",), -1),
+    "seed too large": (("seed",), 2**32),
+    "workers": (("workers",), 0),
+    "trainings": (("trainings",), 0),
+    "training_workers": (("training_workers",), 0),
+    "budget": (("budget",), -5),
+    "knowledge": (("sweeps",), {"knowledge": [float("nan")]}),
+    "knowledge above": (("sweeps",), {"knowledge": [0.9]}),
+    "queries": (("sweeps",), {"queries": [0]}),
+    "known_fraction nan": (("splits", "s", "known_fraction"), float("nan")),
+    "known_fraction 1": (("splits", "s", "known_fraction"), 1),
+    "known_fraction -1": (("splits", "s", "known_fraction"), -1),
+    "members": (("splits", "s", "members"), 0),
+    "split's seed": (("splits", "s", "seed"), -1),
+    "distillation": (("splits", "s", "distillation"), -1),
+    "epochs": (("victims", 0, "epochs"), 0),
+    "victim's seed": (("victims", 0, "seed"), -1),
+    "no victims": (("victims",), []),
+    "no attacks": (("attacks",), []),
+    "attacks a word": (("attacks",), "[/red]"),
+    "an unknown attack": (("attacks", 0, "name"), "[/red]\x1b[2J"),
+    "an unknown data set": (("splits", "s", "dataset"), "[/red]"),
+    "datasets a list": (("datasets",), [1]),
+    "scales a list": (("scales",), [1]),
+    "a scale that is a number": (("scales",), {"small": 3}),
+    "scales by number": (("scales",), {1: {"seed": -1}}),
+    "a scale's name": (("scales",), {"../x": {}}),
+    "a name that is a list": (("scales",), {"small": {"victims": [{"name": [1]}]}}),
+    "an unknown key": (("[/red]\x1b[2J",), 1),
+}
+
+
+@pytest.mark.parametrize(("place", "value"), RUN.values(), ids=RUN)
+def test_run_refuses(leakscope: Callable[..., Any], tmp_path: Path, place: tuple[str | int, ...], value: Any) -> None:
+    content = yaml.safe_load(yaml.safe_dump(GOOD))
+    *path, last = place
+    inner = content
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    (tmp_path / "trial.yaml").write_text(yaml.safe_dump(content))
+    refused(leakscope("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 2)
+    assert not (tmp_path / "runs").exists()
+
+
+BROKEN = {
+    "an open bracket": b"a: [1",
+    "no text": b"\xff\xfe\x00\x01",
+    "NUL": b"a: \0",
+    "a list": b"- 1",
+    "nothing": b"",
+    "an object": b"!!python/object/apply:os.system ['true']",
+    "deep": b"[" * 5000,
+    "an alias to nothing": b"a: *b",
+    "a list for a key": b"? [a]\n: b",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_run_refuses_a_file_that_is_no_experiment(
+    leakscope: Callable[..., Any], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "trial.yaml").write_bytes(content)
+    refused(leakscope("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 3)
+    refused(leakscope("run", tmp_path, "--root", tmp_path / "runs"), 3)
+
+
+@pytest.mark.parametrize("content", [*BROKEN.values(), b"{}", b"NaN", b'{"audits": [NaN]}', b'"[/red]"'])
+def test_report_refuses_what_holds_no_findings(leakscope: Callable[..., Any], tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "findings.json").write_bytes(content)
+    refused(leakscope("report", tmp_path / "findings.json"), 3)
+
+
+def test_report_refuses_places_that_are_none(leakscope: Callable[..., Any], tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "[/red]\x1b[2J", tmp_path / LONG):
+        refused(leakscope("report", place), 3)
