@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Dataset, DatasetSpec, Ids
 from leakscope.core.errors import UsageError
-from leakscope.core.splits import DISTILLATION, EVALUATION, KNOWN, VALIDATION, Split
+from leakscope.core.splits import COIN, DISTILLATION, EVALUATION, KNOWN, VALIDATION, Split
+
+_PLACEBO = 1  # tells its stream apart from the other draws of a seed
+_FEWEST_OTHERS = 20  # non-members to measure an encoder's quality on
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,37 @@ def draw_partition(
     return Partition(target, shadow)
 
 
+def draw_placebo(
+    dataset: Dataset, partition: Partition, *, seed: int = 0, source: DatasetSpec | None = None
+) -> Split | None:
+    """Draw samples for an encoder that is made like the victim and saw none of the samples of `partition`.
+
+    As many members and validation samples as the victim has, and as many non-members, to measure the encoder on, as are
+    left, with the classes in the data set's own proportions.
+
+    Args:
+        dataset: where the owner's samples come from.
+        partition: the victim's.
+        seed: of the draw.
+        source: how to open `dataset` again.
+
+    Returns:
+        None where too few samples are left.
+    """
+    target = partition.target
+    taken = [target.sample_id, *target.further.values()]
+    if partition.shadow is not None and partition.shadow.dataset_digest == target.dataset_digest:
+        taken += [partition.shadow.sample_id, *partition.shadow.further.values()]
+    order = stratified_order(dataset, np.random.default_rng([seed, _PLACEBO]))
+    left = order[~np.isin(order, np.concatenate(taken))]
+    members, validation = len(target.ids(member=True)), len(target.validation)
+    others = min(len(left) - members - validation, len(target.ids(member=False)))
+    if others < _FEWEST_OTHERS:
+        return None
+    own, held_out, non_members = _cut(left, (members, validation, others))
+    return _split(own, non_members, 0.0, dataset, seed, source, {VALIDATION: held_out})
+
+
 def stratified_order(dataset: Dataset, rng: np.random.Generator) -> Ids:
     """All sample ids, int64 [len], in a random order whose every stretch has the classes in their proportions."""
     label = dataset.labels["class"]
@@ -146,7 +180,7 @@ def _split(
     role = np.concatenate([_roles(len(side), known_fraction) for side in (members, non_members)])
     kept = {purpose: np.sort(samples) for purpose, samples in further.items() if len(samples)}
     place = np.argsort(ids)
-    return Split(ids[place], member[place], role[place], dataset.digest, seed, source, kept)
+    return Split(ids[place], member[place], role[place], dataset.digest, seed, source, kept, COIN)
 
 
 def _roles(count: int, known_fraction: float) -> NDArray[np.str_]:

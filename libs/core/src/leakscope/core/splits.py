@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Dataset, DatasetSpec, Ids
 from leakscope.core.digests import digest_arrays
-from leakscope.core.errors import DataError, UsageError
+from leakscope.core.errors import DataError, UsageError, unknown_name
 
 KNOWN = "known"
 EVALUATION = "evaluation"
 VALIDATION = "validation"
 DISTILLATION = "distillation"
+COIN, TIME, SOURCE = "coin", "time", "source"
+SPLIT_BY = (COIN, TIME, SOURCE)
 _FURTHER = (VALIDATION, DISTILLATION)
 _META = b"leakscope"
 _COLUMNS = ("sample_id", "member", "role")
@@ -36,6 +38,8 @@ class Split:
         source: how to open that data set again, where it is known; no part of the digest.
         further: ids int64 of samples that are neither members nor non-members of the table, by what they are for:
             "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with).
+        split_by: how members were told from non-members: "coin" (at random from one set), "time", "source", or "" where
+            nobody says; no part of the digest.
     """
 
     sample_id: Ids
@@ -45,6 +49,7 @@ class Split:
     seed: int
     source: DatasetSpec | None = None
     further: Mapping[str, Ids] = field(default_factory=dict)
+    split_by: str = ""
 
     @property
     def digest(self) -> str:
@@ -66,6 +71,12 @@ class Split:
     def distillation(self) -> Ids:
         """The samples that an adversary imitates a model with, int64 [Q]; empty where there are none."""
         return self.further.get(DISTILLATION, np.zeros(0, dtype=np.int64))
+
+    def stated(self, split_by: str) -> "Split":
+        """The same split, stated to have been made by `split_by`. Raises `UsageError` for none of `SPLIT_BY`."""
+        if split_by not in SPLIT_BY:
+            raise unknown_name("way to split", split_by, SPLIT_BY)
+        return replace(self, split_by=split_by)
 
     def ids(self, *, member: bool | None = None, role: str | None = None) -> Ids:
         """Sample ids of one membership and role (`None`: any), in table order."""
@@ -121,7 +132,8 @@ def draw_split(
             f"{dataset.name!r} has {len(dataset)}."
         )
     ids = np.random.default_rng(seed).permutation(len(dataset))[:total].astype(np.int64)
-    return _with_roles(ids, np.arange(total) < members, dataset, known_fraction, seed, source)
+    drawn = _with_roles(ids, np.arange(total) < members, dataset, known_fraction, seed, source)
+    return replace(drawn, split_by=COIN)
 
 
 def split_by_membership(
@@ -176,6 +188,7 @@ def write_split(split: Split, path: Path) -> None:
         "dataset_digest": split.dataset_digest,
         "digest": split.digest,
         "source": asdict(split.source) if split.source else None,
+        "split_by": split.split_by,
     }
     pq.write_table(table.replace_schema_metadata({_META: json.dumps(meta)}), path)
 
@@ -203,6 +216,7 @@ def read_split(path: Path) -> Split:
         int(values["seed"]),
         DatasetSpec(**values["source"]) if values["source"] else None,
         {purpose: sample_id[role == purpose] for purpose in _FURTHER if (role == purpose).any()},
+        str(values.get("split_by", "")),
     )
     if split.digest != values["digest"]:
         raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")
