@@ -1,12 +1,14 @@
 """AUC against the definition, and its interval's coverage by simulation."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.auc import auc, auc_moments, estimate_auc, p_value_above_chance
+from leakscope.attack_engine.evaluation.auc import auc, auc_moments, estimate_auc, p_values
 from leakscope.attack_engine.evaluation.bootstrap import bootstrap_auc
 from leakscope.core.errors import DataError
 
@@ -54,10 +56,49 @@ def test_interval_holds_the_value_has_width_and_ignores_order(members, non_membe
 @settings(max_examples=60, deadline=None)
 @given(FEW_VALUES, FEW_VALUES, st.sampled_from([0.8, 0.95, 0.99]))
 def test_p_value_is_dual_to_the_interval(members, non_members, level):
+    interval = estimate_auc(members, non_members, level=level).interval
+    above, below = p_values(auc_moments(members, non_members))
+    for p_value, leaves_out in ((above, interval.low > 0.5 + 1e-9), (below, interval.high < 0.5 - 1e-9)):
+        assert not leaves_out or p_value <= (1 - level) / 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 0.8), st.sampled_from([0.8, 0.95, 0.99]))
+def test_of_samples_that_suffice_the_interval_leaves_out_chance_exactly_where_the_p_value_says(seed, shift, level):
+    rng = np.random.default_rng(seed)
+    members, non_members = rng.normal(shift, 1, 25), rng.normal(0, 1, 30)
     low = estimate_auc(members, non_members, level=level).interval.low
-    p_value = p_value_above_chance(auc_moments(members, non_members))
     if abs(low - 0.5) > 1e-9:
-        assert (low > 0.5) == (p_value < (1 - level) / 2)
+        assert (low > 0.5) == (p_values(auc_moments(members, non_members))[0] < (1 - level) / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-2, 3), min_size=1, max_size=5), st.lists(st.integers(-2, 3), min_size=1, max_size=6))
+def test_few_samples_are_judged_by_every_permutation(members, non_members):
+    pooled = np.array([*members, *non_members], dtype=float)
+    chosen = [list(rows) for rows in combinations(range(len(pooled)), len(members))]
+    others = [np.setdiff1d(np.arange(len(pooled)), rows) for rows in chosen]
+    every = np.array([naive_auc(pooled[rows], pooled[rest]) for rows, rest in zip(chosen, others, strict=True)])
+    own = naive_auc(members, non_members)
+    assert p_values(auc_moments(members, non_members)) == pytest.approx(
+        (np.mean(every >= own - 1e-12), np.mean(every <= own + 1e-12))
+    )
+
+
+def test_perfect_separation_of_three_against_three_is_one_in_twenty():
+    moments = auc_moments([4, 5, 6], [1, 2, 3])
+    assert p_values(moments) == pytest.approx((1 / 20, 1.0))
+    assert estimate_auc([4, 5, 6], [1, 2, 3]).interval.low <= 0.5
+    assert estimate_auc([4, 5, 6], [1, 2, 3], level=0.89).interval.low > 0.5
+
+
+@pytest.mark.parametrize(("members", "non_members"), [(3, 3), (5, 8), (12, 12), (19, 100)])
+def test_few_null_samples_claim_no_more_often_than_nominal(members, non_members):
+    rng = np.random.default_rng(4)
+    claims = [
+        estimate_auc(rng.normal(size=members), rng.normal(size=non_members)).interval.low > 0.5 for _ in range(400)
+    ]
+    assert np.mean(claims) <= 0.025 + 2.6 * (0.025 * 0.975 / 400) ** 0.5
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 50), (50, 1), (2, 2), (30, 30), (1000, 1000)])

@@ -6,10 +6,8 @@ from scipy.stats import kstest
 
 from leakscope.attack_engine.evaluation import blind as blind_module
 from leakscope.attack_engine.evaluation.blind import blind_baseline
-from leakscope.attack_engine.evaluation.comparison import auc_difference
 from leakscope.attack_engine.evaluation.image_features import image_features, standardised
 from leakscope.attack_engine.evaluation.split_test import split_test
-from leakscope.attack_engine.evaluation.validity import excess_over_blind
 from leakscope.core.errors import DataError
 
 
@@ -127,26 +125,3 @@ def test_too_few_images_are_refused():
     for judge in (blind_baseline, split_test):
         with pytest.raises(DataError, match="two samples"):
             judge(images[:1], images, rng=np.random.default_rng(0))
-
-
-def test_excess_over_blind_covers_the_difference_of_two_correlated_attacks():
-    rng = np.random.default_rng(8)
-    covered = []
-    for _ in range(300):
-        shared = [rng.normal(side, 1, 60) for side in (0.7, 0.0)]
-        other = [scores + rng.normal(0, 0.7, 60) for scores in shared]
-        difference = excess_over_blind(tuple(shared), tuple(other), rng=rng, resamples=400)
-        covered.append(difference.interval.contains(0.68969 - 0.65744))
-    assert 0.92 <= np.mean(covered) <= 0.98
-
-
-def test_difference_is_paired_and_ordered():
-    rng = np.random.default_rng(9)
-    good = (rng.normal(1, 1, 80), rng.normal(0, 1, 80))
-    same = auc_difference(good, good, rng=rng, resamples=100)
-    assert (same.value, same.interval.low, same.interval.high) == (0, 0, 0)
-    bad = (rng.normal(0, 1, 80), rng.normal(0, 1, 80))
-    assert auc_difference(good, bad, rng=rng).interval.low > 0
-    assert auc_difference(bad, good, rng=rng).interval.high < 0
-    with pytest.raises(DataError, match="same samples"):
-        auc_difference(good, (good[0][:5], good[1]), rng=rng)

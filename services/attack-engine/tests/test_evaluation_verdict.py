@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.auc import auc_moments, p_value_above_chance
-from leakscope.attack_engine.evaluation.comparison import over_seeds
+from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
 from leakscope.attack_engine.evaluation.evaluate import evaluate
+from leakscope.attack_engine.evaluation.looks import claim
+from leakscope.attack_engine.evaluation.paired import paired_difference
+from leakscope.attack_engine.evaluation.repeated import over_seeds
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
 from leakscope.attack_engine.evaluation.results import (
     Artefact,
@@ -32,9 +34,19 @@ from leakscope.attack_engine.evaluation.results import (
     Victim,
 )
 from leakscope.attack_engine.evaluation.serialise import from_json, load_findings, save_findings, to_json
-from leakscope.attack_engine.evaluation.validity import assess_validity, null_control
+from leakscope.attack_engine.evaluation.tail import tail_count
+from leakscope.attack_engine.evaluation.validity import (
+    EXCHANGED,
+    LOOK_ERROR,
+    PLACEBO,
+    UNTRAINED,
+    assess_validity,
+    null_control,
+)
 from leakscope.attack_engine.evaluation.verdict import audit_verdict
+from leakscope.attack_engine.evaluation.wording import failure_words
 from leakscope.core.errors import DataError
+from leakscope.core.splits import COIN
 
 QUIET = BlindBaseline(Estimate(0.52, Interval(0.44, 0.6, 0.95, "permutation")), above_chance=False, features="pixels")
 LOUD = BlindBaseline(Estimate(0.8, Interval(0.72, 0.88, 0.95, "permutation")), above_chance=True, features="pixels")
@@ -42,26 +54,50 @@ ALIKE = SplitTest("MMD", 0.001, 0.4, rejects=False)
 UNLIKE = SplitTest("MMD", 0.1, 0.001, rejects=True)
 
 
-def audit(
-    shift, *, control_shift=0.0, controls=1, blind=QUIET, split=ALIKE, in_report=1, samples=100, seed=0, name="v"
-):
-    rng = np.random.default_rng(seed)
-    sides = rng.normal(shift, 1, samples), rng.normal(0, 1, samples)
-    evaluation = evaluate(*sides, called=tuple(side >= 0.5 for side in sides), rng=rng, resamples=50)
+def null(shift, name, in_report, samples):
     even = norm.ppf((np.arange(samples) + 0.5) / samples)
-    null = [
-        null_control(
-            "untrained encoder",
-            "same architecture, no training",
-            even + control_shift,
-            even,
-            controls_in_report=in_report,
-        )
-        for _ in range(controls)
+    return null_control(name, "nothing to find", even + shift, even, controls_in_report=in_report)
+
+
+def audit(
+    shift,
+    *,
+    control_shift=0.0,
+    controls=(UNTRAINED, EXCHANGED),
+    beside=0.0,
+    blind=QUIET,
+    split=ALIKE,
+    in_report=1,
+    samples=100,
+    others=None,
+    seed=0,
+    name="v",
+    split_by=COIN,
+    exposed=0,
+    constant=False,
+):
+    """An audit whose attack has `shift`, and whose twin scores the same samples with `beside`."""
+    rng = np.random.default_rng(seed)
+    sides = rng.normal(shift, 1, samples), rng.normal(0, 1, others or samples)
+    sides[0][:exposed] += 9.0
+    evaluation = evaluate(*sides, called=tuple(side >= 0.5 for side in sides), rng=rng, resamples=50)
+    null_controls = [null(control_shift, control, in_report, samples) for control in controls]
+    twin = rng.normal(beside, 1, samples), rng.normal(0, 1, others or samples)
+    allowed = evaluation.tail.false_positives if evaluation.tail else None
+    differences = [
+        paired_difference(control, sides, twin, false_positives=allowed, rng=rng)
+        for control in controls
+        if control != EXCHANGED
     ]
-    excess = Estimate(-0.1, Interval(-0.2, 0.0, 0.95, "paired"))
     validity = assess_validity(
-        evaluation, null, controls_in_report=in_report, blind=blind, split_test=split, excess=excess
+        evaluation,
+        null_controls,
+        controls_in_report=in_report,
+        blind=blind,
+        split_test=split,
+        differences=differences,
+        split_by=split_by,
+        constant=constant,
     )
     return Audit(
         victim=Victim(name, "local:bundle", "digits", {"embedding": [64]}, {"epochs": 3, "loss": 0.125}),
@@ -89,12 +125,49 @@ def test_a_leak_with_holding_controls_is_found():
     assert verdict.outcome is Outcome.LEAK
     assert verdict.sentence.startswith("Leak found: ")
     assert "guessing gives 50 %" in verdict.sentence
+    assert any("at random" in reason for reason in verdict.reasons)
+
+
+def test_a_leak_in_the_tail_alone_is_found_and_the_tail_is_named():
+    found = audit(0.0, samples=1000, others=2000, exposed=19)
+    assert found.evaluation.auc.interval.low < 0.5
+    assert found.verdict.outcome is Outcome.LEAK
+    assert "in the tail, 2" in found.verdict.sentence
+    assert "2 of 2,000 non-members" in found.verdict.sentence
+    assert "guessing puts 1.5 there" in found.verdict.sentence
+    assert overall_verdict([found]).outcome is Outcome.LEAK
+    assert "in the tail" in overall_verdict([found]).sentence
+
+
+@pytest.mark.parametrize(
+    ("controls", "split_by", "outcome", "opening"),
+    [
+        ((UNTRAINED, PLACEBO), "", Outcome.LEAK, "Leak found: "),
+        ((UNTRAINED,), COIN, Outcome.LEAK, "Leak found: "),
+        ((UNTRAINED,), "", Outcome.CONDITIONAL, "Leak found, if members and non-members were drawn alike: "),
+        ((UNTRAINED,), "time", Outcome.CONDITIONAL, "Leak found, if members and non-members were drawn alike: "),
+        ((EXCHANGED,), COIN, Outcome.INDICATED, "Leak indicated; no untrained control: "),
+        ((PLACEBO, EXCHANGED), "", Outcome.INDICATED, "Leak indicated; no untrained control: "),
+    ],
+)
+def test_the_controls_there_are_cap_what_is_claimed(controls, split_by, outcome, opening):
+    found = audit(1.5, controls=controls, split_by=split_by)
+    assert found.verdict.outcome is outcome
+    assert found.verdict.sentence.startswith(opening)
+    missing = [name for name in (UNTRAINED, PLACEBO, EXCHANGED) if name not in controls]
+    assert any(reason == f"Not run: {', '.join(missing)}." for reason in found.verdict.reasons)
+    report = overall_verdict([found])
+    assert report.outcome is outcome
+    assert "Every null control holds" not in report.sentence
+    for name in missing:
+        assert name in report.sentence
 
 
 def test_nothing_to_find_is_none_at_this_power():
     found = audit(0.0)
     assert found.verdict.outcome is Outcome.NONE
     assert f"{100 * found.validity.power.detectable_auc:.1f} %" in found.verdict.sentence
+    assert "of the members wholly exposed" in found.verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -102,7 +175,8 @@ def test_nothing_to_find_is_none_at_this_power():
     [
         ({"control_shift": 1.0}, "untrained encoder"),
         ({"control_shift": -1.0}, "untrained encoder"),
-        ({"controls": 0}, "no null control"),
+        ({"control_shift": 1.0, "controls": (PLACEBO,)}, "placebo encoder"),
+        ({"controls": ()}, "no null control"),
         ({"blind": LOUD}, "images alone"),
     ],
 )
@@ -114,8 +188,31 @@ def test_no_leak_is_claimed_without_what_must_hold(change, word):
     assert any("AUC" in reason for reason in verdict.reasons)
 
 
-def test_the_excess_over_blind_is_told_where_images_tell():
-    assert any("less that of the blind baseline: -0.100" in reason for reason in audit(1.5, blind=LOUD).verdict.reasons)
+def test_a_control_is_judged_by_its_tail_too():
+    rng = np.random.default_rng(1)
+    members, non_members = rng.normal(size=1000), rng.normal(size=1000)
+    members[:20] += 9
+    control = null_control(UNTRAINED, "", members, non_members, controls_in_report=4)
+    assert control.auc.interval.contains(0.5)
+    assert not control.holds
+    assert "in the tail" not in failure_words(control)
+    assert "score above a threshold" in failure_words(control)
+
+
+def test_what_the_control_finds_too_is_no_leak():
+    found = audit(0.5, beside=0.5, samples=200)
+    assert found.evaluation.p_value < 0.001
+    assert found.verdict.outcome is Outcome.NONE
+    assert "not shown to be more than with the untrained encoder" in found.verdict.sentence
+    assert overall_verdict([found]).outcome is Outcome.NONE
+
+
+def test_nothing_to_read_is_not_valid_and_says_so():
+    found = audit(0.0, constant=True)
+    assert found.verdict.outcome is Outcome.UNREADABLE
+    assert found.verdict.sentence.startswith("Not valid: nothing to read")
+    assert overall_verdict([found]).outcome is Outcome.UNREADABLE
+    assert overall_verdict([found, audit(0.0, blind=LOUD)]).outcome is Outcome.INVALID
 
 
 def test_a_rejecting_split_test_is_a_caution():
@@ -124,25 +221,40 @@ def test_a_rejecting_split_test_is_a_caution():
     assert any("Caution" in reason and "0.001" in reason for reason in verdict.reasons)
 
 
-def test_reversed_scores_are_no_leak_and_said_to_be_reversed():
-    verdict = audit(-1.0).verdict
-    assert verdict.outcome is Outcome.NONE
-    assert "less often than guessing" in verdict.sentence
-    assert any("exchanged" in reason for reason in verdict.reasons)
+def test_reversed_scores_are_their_own_outcome():
+    turned = audit(-1.0)
+    assert turned.verdict.outcome is Outcome.REVERSED
+    assert turned.verdict.sentence.startswith("Separates in the other direction: ")
+    report = overall_verdict([turned, audit(0.0, name="quiet")])
+    assert report.outcome is Outcome.REVERSED
+    assert "in 1 of 2 audits" in report.sentence
+    assert overall_verdict([turned, audit(1.5, name="leaky")]).outcome is Outcome.LEAK
+
+
+def test_what_a_control_turns_round_as_well_is_not_reversed():
+    assert audit(-0.5, beside=-0.5, samples=200).verdict.outcome is Outcome.NONE
 
 
 def test_one_sample_a_side_gives_a_verdict():
     assert audit(1.0, samples=1).verdict.outcome is Outcome.NONE
 
 
+def test_three_against_three_are_too_few_for_a_claim():
+    evaluation = evaluate([4, 5, 6], [1, 2, 3], called=([1, 1, 1], [0, 0, 0]), rng=np.random.default_rng(0))
+    assert evaluation.p_value == pytest.approx(0.05)
+    validity = audit(0.0).validity
+    assert audit_verdict(evaluation, replace(validity, differences=())).outcome is Outcome.NONE
+
+
 def test_unresolvable_rates_are_named():
     assert any("TPR@0.1%FPR is not resolvable" in reason for reason in audit(1.0).verdict.reasons)
+    assert any("The tail was not looked at" in reason for reason in audit(1.0, samples=60).verdict.reasons)
 
 
 def test_a_failed_null_control_is_in_the_reports_first_words():
     verdict = overall_verdict([audit(1.0, name="a"), audit(1.0, control_shift=1.0, name="b")])
     assert verdict.outcome is Outcome.INVALID
-    assert verdict.sentence.startswith("Not valid: 1 of 2 null controls failed")
+    assert verdict.sentence.startswith("Not valid: 2 of 4 null controls failed")
     assert "partcrop on b" in verdict.sentence
     assert any("partcrop on a" in reason for reason in verdict.reasons)
 
@@ -155,10 +267,17 @@ def test_a_report_names_its_strongest_leak_and_the_rest():
     assert any("None found at this power: partcrop on a" in reason for reason in verdict.reasons)
 
 
+def test_a_claim_without_condition_comes_before_one_with():
+    verdict = overall_verdict([audit(1.6, name="a", split_by=""), audit(1.0, name="b")])
+    assert verdict.outcome is Outcome.LEAK
+    assert verdict.sentence.startswith("Leak found in 1 of 2 audits")
+    assert any("partcrop on a: Leak found, if members" in reason for reason in verdict.reasons)
+
+
 def test_what_stands_alone_may_fall_among_many():
-    weak = audit(0.3, seed=1, name="weak")
+    weak = audit(0.45, seed=1, name="weak")
     assert weak.verdict.outcome is Outcome.LEAK
-    assert 0.025 / 20 < weak.evaluation.p_value < 0.025
+    assert 0.05 / 20 < claim(weak.evaluation, weak.validity).p_value < 0.05
     assert overall_verdict([weak]).outcome is Outcome.LEAK
     verdict = overall_verdict([weak, *(audit(0.0, name=str(i), in_report=20) for i in range(19))])
     assert verdict.outcome is Outcome.NONE
@@ -183,43 +302,66 @@ def test_an_empty_report_is_refused():
         overall_verdict([])
 
 
+def judged(base, attack, twin, exchanged, in_report, rng):
+    """One audit of simulated scores, each (members, non-members), through the very functions that audits use."""
+    moments = auc_moments(*attack)
+    above, below = p_values(moments)
+    tail = tail_count(*attack)
+    allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
+    auc = Estimate(moments.auc, auc_interval(moments, 0.95))
+    evaluation = replace(base.evaluation, auc=auc, p_value=above, p_value_below=below, tail=tail)
+    controls = tuple(
+        null_control(name, "", *sides, controls_in_report=in_report)
+        for name, sides in ((UNTRAINED, twin), (EXCHANGED, exchanged))
+    )
+    difference = paired_difference(UNTRAINED, attack, twin, false_positives=allowed, rng=rng)
+    validity = replace(base.validity, null_controls=controls, differences=(difference,), controls_in_report=in_report)
+    return replace(base, evaluation=evaluation, validity=validity, verdict=audit_verdict(evaluation, validity))
+
+
+def simulated(rng, auc, samples):
+    shift = norm.ppf(auc) * 2**0.5
+    return rng.normal(shift, 1, samples), rng.normal(0, 1, samples)
+
+
 def test_null_reports_claim_a_leak_and_fail_controls_no_more_often_than_nominal():
     """Reports of eight audits with two controls each, all of them without any leak."""
-    rng = np.random.default_rng(5)
-    base = audit(0.0)
-    draws, claims, failures = 200, 0, 0
+    rng, base = np.random.default_rng(5), audit(0.0)
+    draws, claims, turns, failures = 150, 0, 0, 0
     for _ in range(draws):
-        audits = []
-        for _ in range(8):
-            scores = rng.normal(size=(6, 60))
-            p_value = p_value_above_chance(auc_moments(scores[0], scores[1]))
-            controls = tuple(null_control("null", "", scores[i], scores[i + 1], controls_in_report=16) for i in (2, 4))
-            low = 0.51 if p_value < 0.025 else 0.4
-            auc = Estimate(0.55, Interval(low, 0.7, 0.95, "DeLong"))
-            evaluation = replace(base.evaluation, auc=auc, p_value=p_value)
-            validity = replace(base.validity, null_controls=controls)
-            audits.append(
-                replace(base, evaluation=evaluation, validity=validity, verdict=audit_verdict(evaluation, validity))
-            )
+        audits = [judged(base, *(simulated(rng, 0.5, 100) for _ in range(3)), 16, rng) for _ in range(8)]
         failures += any(not control.holds for a in audits for control in a.validity.null_controls)
-        claims += overall_verdict(audits).outcome is Outcome.LEAK
+        outcome = overall_verdict(audits).outcome
+        claims, turns = claims + outcome.claims_leak, turns + (outcome is Outcome.REVERSED)
     assert failures / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
-    assert claims / draws <= 0.025 + 2.6 * (0.025 * 0.975 / draws) ** 0.5
+    assert claims / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
+    assert turns / draws <= 0.025 + 2.6 * (0.025 * 0.975 / draws) ** 0.5
+
+
+@pytest.mark.parametrize("auc", [0.5, 0.54, 0.58, 0.62, 0.7])
+def test_where_attack_and_twin_find_alike_no_more_leaks_are_claimed_than_nominal(auc):
+    """A confounded split: whatever the attack finds, an untrained twin finds as well."""
+    rng, base = np.random.default_rng(6), audit(0.0)
+    draws, claims = 300, 0
+    for _ in range(draws):
+        sides = simulated(rng, auc, 100), simulated(rng, auc, 100), simulated(rng, 0.5, 50)
+        claims += overall_verdict([judged(base, *sides, 2, rng)]).outcome.claims_leak
+    assert claims / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
 
 
 def test_controls_level_is_corrected():
     scores = np.random.default_rng(6).normal(size=(2, 50))
     alone = null_control("n", "d", *scores, controls_in_report=1)
     among = null_control("n", "d", *scores, controls_in_report=20)
-    assert alone.auc.interval.level == pytest.approx(0.95)
-    assert among.auc.interval.level == pytest.approx(0.9975)
+    assert alone.auc.interval.level == pytest.approx(0.975)
+    assert among.auc.interval.level == pytest.approx(0.99875)
     assert among.auc.interval.low < alone.auc.interval.low
     with pytest.raises(ValueError, match="at least one"):
         null_control("n", "d", *scores, controls_in_report=0)
 
 
 def findings():
-    audits = (audit(1.0), audit(0.0, samples=1, controls=0))
+    audits = (audit(1.0), audit(0.0, samples=1, controls=()))
     return Findings("A report", "2026-11-01", overall_verdict(audits), audits, {"a": [1, None, "é"]}, {"x": "1"})
 
 

@@ -14,6 +14,7 @@ from leakscope.attack_engine.evaluation.results import (
     BlindBaseline,
     Correlations,
     Curves,
+    Difference,
     Discoveries,
     EpsilonBound,
     Estimate,
@@ -170,7 +171,12 @@ def validity(controls: tuple[NullControl, ...], excess: float, blind: float, mem
         blind=BlindBaseline(around(blind, 0.055), blind > 0.56, "pixels and simple image statistics"),
         split_test=SplitTest("classifier two-sample test", 0.012, p, p < 0.05),
         power=Power(members, members, 0.8, 0.5 + 1.1 / members**0.5, 0.001, 1000),
-        excess_over_blind=around(excess, 0.07),
+        differences=tuple(
+            Difference(name, around(excess, 0.07), 0.004 if excess > 0.1 else 0.3, 0.996 if excess > 0.1 else 0.7, None)
+            for name in ("untrained encoder", "blind baseline")
+        ),
+        absent=("placebo encoder",),
+        split_by="coin",
     )
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.cell import CONTROLS, UNTRAINED, Cell
+from leakscope.attack_engine.audits.cell import Cell
 from leakscope.attack_engine.audits.exposure import exposed
 from leakscope.attack_engine.audits.gather import TWIN, VICTIM
 from leakscope.attack_engine.audits.scoring import Scored
@@ -18,12 +19,14 @@ from leakscope.attack_engine.evaluation.blind import Blind, blind_baseline
 from leakscope.attack_engine.evaluation.decision import decision_metrics
 from leakscope.attack_engine.evaluation.discoveries import discover
 from leakscope.attack_engine.evaluation.evaluate import evaluate
+from leakscope.attack_engine.evaluation.paired import paired_difference
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
 from leakscope.attack_engine.evaluation.results import (
     Artefact,
     Audit,
+    Difference,
     Discoveries,
-    Estimate,
+    Evaluation,
     Findings,
     NullControl,
     Published,
@@ -33,7 +36,16 @@ from leakscope.attack_engine.evaluation.results import (
     Victim,
 )
 from leakscope.attack_engine.evaluation.split_test import split_test
-from leakscope.attack_engine.evaluation.validity import assess_validity, excess_over_blind, null_control
+from leakscope.attack_engine.evaluation.validity import (
+    BLIND,
+    CONTROLS,
+    EXCHANGED,
+    LOOK_ERROR,
+    PLACEBO,
+    UNTRAINED,
+    assess_validity,
+    null_control,
+)
 from leakscope.attack_engine.evaluation.verdict import audit_verdict
 from leakscope.core.datasets import Dataset, DatasetSpec
 from leakscope.core.splits import KNOWN, Split
@@ -60,7 +72,7 @@ class AuditedCell:
 
 
 @dataclass(frozen=True)
-class _Alike:
+class Alikeness:
     """Whether a split's two sides look alike: blind baseline and split test, and the blind scores by sample."""
 
     dataset: Dataset
@@ -76,11 +88,18 @@ def conclude(
     *,
     scale: str = "",
     published: Sequence[Published] = (),
+    judged: Mapping[str, Alikeness] = MappingProxyType({}),
 ) -> Findings:
-    """Evaluate and judge `cells` as one report; the same cells give the same findings, whenever they are judged."""
+    """Evaluate and judge `cells` as one report; the same cells give the same findings, whenever they are judged.
+
+    `judged` holds what was found of a split's samples before, by its digest.
+    """
     controls = sum(len(cell.stored.cell.controls) for cell in cells)
     one_of_each = {cell.split.digest: cell for cell in cells}
-    alike = {digest: _alike(cell) for digest, cell in one_of_each.items()}
+    alike = {
+        digest: judged.get(digest) or look_alike(cell.dataset, cell.split, cell.seed)
+        for digest, cell in one_of_each.items()
+    }
     audits = tuple(_audit(cell, alike[cell.split.digest], controls) for cell in cells)
     return Findings(
         title=title,
@@ -97,19 +116,19 @@ def conclude(
     )
 
 
-def _alike(cell: AuditedCell) -> _Alike:
-    """All the split's images, of both roles: the question is how the split was drawn."""
-    dataset = cell.dataset.open()
-    ids = [cell.split.ids(member=member) for member in (True, False)]
+def look_alike(spec: DatasetSpec, split: Split, seed: int) -> Alikeness:
+    """Whether all the split's samples, of both roles, look drawn alike; nothing is asked for it."""
+    dataset = spec.open()
+    ids = [split.ids(member=member) for member in (True, False)]
     members, non_members = (dataset.images(side) for side in ids)
-    blind_rng, test_rng = np.random.default_rng([cell.seed, _IMAGES]).spawn(2)
+    blind_rng, test_rng = np.random.default_rng([seed, _IMAGES]).spawn(2)
     blind = blind_baseline(members, non_members, rng=blind_rng)
     scores = np.concatenate([blind.member_scores, blind.non_member_scores])
     by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
-    return _Alike(dataset, blind, split_test(members, non_members, rng=test_rng), by_sample)
+    return Alikeness(dataset, blind, split_test(members, non_members, rng=test_rng), by_sample)
 
 
-def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
+def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
     scores, split = cell.stored.cell, cell.split
     evaluation_rng, excess_rng = np.random.default_rng([cell.seed, _SCORES]).spawn(2)
     scored = scores.scored
@@ -120,7 +139,10 @@ def _audit(cell: AuditedCell, alike: _Alike, controls: int) -> Audit:
         controls_in_report=controls,
         blind=alike.blind.baseline,
         split_test=alike.test,
-        excess=_excess(scores, alike, excess_rng),
+        differences=tuple(_differences(evaluation, scores, alike, excess_rng)),
+        expected=(UNTRAINED, PLACEBO, EXCHANGED),
+        split_by=split.split_by,
+        constant=scores.constant,
     )
     most, least = exposed(scored, alike.dataset)
     return Audit(
@@ -189,7 +211,19 @@ def _null_controls(scores: Cell, controls: int) -> Iterator[NullControl]:
         yield null_control(name, CONTROLS[name], *scored.sides, controls_in_report=controls)
 
 
-def _excess(scores: Cell, alike: _Alike, rng: np.random.Generator) -> Estimate:
-    scored = scores.scored
+def _differences(
+    evaluation: Evaluation, scores: Cell, alike: Alikeness, rng: np.random.Generator
+) -> Iterator[Difference]:
+    """The attack less each control that scored the same samples, the blind baseline among them.
+
+    The tail is compared where it shows anything at all: only there can a comparison change what is said.
+    """
+    scored, tail = scores.scored, evaluation.tail
+    allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
+    for name, control in scores.controls.items():
+        if not np.array_equal(control.sample_id, scored.sample_id):
+            continue
+        yield paired_difference(name, scored.sides, control.sides, false_positives=allowed, rng=rng)
     blind = np.array([alike.scores[int(sample)] for sample in scored.sample_id])
-    return excess_over_blind(scored.sides, (blind[scored.member], blind[~scored.member]), rng=rng)
+    sides = blind[scored.member], blind[~scored.member]
+    yield paired_difference(BLIND, scored.sides, sides, false_positives=allowed, rng=rng)

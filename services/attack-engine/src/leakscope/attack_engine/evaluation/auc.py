@@ -7,24 +7,30 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
+from leakscope.attack_engine.evaluation.exact import exact_p_values, is_small
 from leakscope.attack_engine.evaluation.results import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import Scores, both_sides
 
 DELONG = "DeLong, logit"
 NEWCOMBE = "Newcombe"
 DELONG_AND_NEWCOMBE = "DeLong, logit, with Newcombe near the ends"
+WITH_PERMUTATION = "0.5 by exact permutation"
 _FEW_MISORDERINGS = 5.0
 _END = 1e-9
 
 
 @dataclass(frozen=True)
 class AucMoments:
-    """AUC with its DeLong variance; `variance` is None where a side has one sample or nothing varies."""
+    """AUC with its DeLong variance; `variance` is None where a side has one sample or nothing varies.
+
+    `exact` holds one-sided permutation p-values (above and below 0.5) of samples too few for an approximation.
+    """
 
     auc: float
     variance: float | None
     members: int
     non_members: int
+    exact: tuple[float, float] | None = None
 
 
 def auc(member_scores: ArrayLike, non_member_scores: ArrayLike) -> float:
@@ -33,7 +39,8 @@ def auc(member_scores: ArrayLike, non_member_scores: ArrayLike) -> float:
     Raises:
         DataError: a side is empty or a score is not finite.
     """
-    return auc_moments(member_scores, non_member_scores).auc
+    above, _ = placements(*both_sides(member_scores, non_member_scores))
+    return float(above.mean())
 
 
 def auc_moments(member_scores: ArrayLike, non_member_scores: ArrayLike) -> AucMoments:
@@ -42,18 +49,23 @@ def auc_moments(member_scores: ArrayLike, non_member_scores: ArrayLike) -> AucMo
     Source: DeLong, DeLong and Clarke-Pearson 1988.
     """
     members, non_members = both_sides(member_scores, non_member_scores)
-    above, below = _placements(members, non_members)
-    value = float(above.mean())
-    if min(members.size, non_members.size) < 2:
-        return AucMoments(value, None, members.size, non_members.size)
+    above, below = placements(members, non_members)
+    value, sizes = float(above.mean()), (members.size, non_members.size)
+    exact = exact_p_values(members, non_members) if is_small(*sizes) else None
+    if min(sizes) < 2:
+        return AucMoments(value, None, *sizes, exact)
     variance = float(above.var(ddof=1) / members.size + below.var(ddof=1) / non_members.size)
-    return AucMoments(value, variance if variance > 0.0 else None, members.size, non_members.size)
+    return AucMoments(value, variance if variance > 0.0 else None, *sizes, exact)
 
 
-def _placements(members: Scores, non_members: Scores) -> tuple[Scores, Scores]:
-    """For each member the fraction of non-members below it, for each non-member of members above; ties half."""
-    beaten = np.searchsorted(non_members, members, "left") + np.searchsorted(non_members, members, "right")
-    unbeaten = np.searchsorted(members, non_members, "left") + np.searchsorted(members, non_members, "right")
+def placements(members: Scores, non_members: Scores) -> tuple[Scores, Scores]:
+    """For each member the fraction of non-members below it, for each non-member of members above; ties half.
+
+    Scores [M] and [N] in any order; the placements are in theirs.
+    """
+    ranked, others = np.sort(members), np.sort(non_members)
+    beaten = np.searchsorted(others, members, "left") + np.searchsorted(others, members, "right")
+    unbeaten = np.searchsorted(ranked, non_members, "left") + np.searchsorted(ranked, non_members, "right")
     return beaten / (2.0 * non_members.size), 1.0 - unbeaten / (2.0 * members.size)
 
 
@@ -62,7 +74,8 @@ def estimate_auc(member_scores: ArrayLike, non_member_scores: ArrayLike, *, leve
 
     DeLong's variance on the logit scale, which keeps its level down to ten samples a side. It is widened to
     Newcombe's where fewer than five misorderings are expected of the smaller side, and replaced by it where DeLong's
-    variance does not exist (perfect separation, all scores equal, one sample a side): never of zero width.
+    variance does not exist (perfect separation, all scores equal, one sample a side): never of zero width. With fewer
+    than 20 samples on a side it holds 0.5 unless the exact permutation test leaves that out.
     """
     moments = auc_moments(member_scores, non_member_scores)
     return Estimate(moments.auc, auc_interval(moments, level))
@@ -70,6 +83,27 @@ def estimate_auc(member_scores: ArrayLike, non_member_scores: ArrayLike, *, leve
 
 def auc_interval(moments: AucMoments, level: float) -> Interval:
     """The interval that `estimate_auc` gives, from moments."""
+    approximate = _approximate_interval(moments, level)
+    if moments.exact is None:
+        return approximate
+    above, below = (p <= (1.0 - level) / 2.0 for p in moments.exact)
+    low = approximate.low if above else min(approximate.low, 0.5)
+    high = approximate.high if below else max(approximate.high, 0.5)
+    return Interval(low, high, level, f"{approximate.method}, {WITH_PERMUTATION}")
+
+
+def p_values(moments: AucMoments) -> tuple[float, float]:
+    """One-sided p-values of AUC <= 0.5 and of AUC >= 0.5.
+
+    Dual to the interval: p <= (1 - level) / 2 where it leaves out 0.5. Exact with fewer than 20 samples on a side.
+    """
+    if moments.exact is not None:
+        return moments.exact
+    mirrored = AucMoments(1.0 - moments.auc, moments.variance, moments.members, moments.non_members)
+    return _approximate_p_value(moments), _approximate_p_value(mirrored)
+
+
+def _approximate_interval(moments: AucMoments, level: float) -> Interval:
     z = float(-ndtri((1.0 - level) / 2.0))
     if moments.variance is None:
         return Interval(*_newcombe_limits(moments, z), level, NEWCOMBE)
@@ -80,8 +114,7 @@ def auc_interval(moments: AucMoments, level: float) -> Interval:
     return Interval(min(low, other_low), max(high, other_high), level, DELONG_AND_NEWCOMBE)
 
 
-def p_value_above_chance(moments: AucMoments) -> float:
-    """One-sided p-value of AUC <= 0.5, dual to the interval: p < (1 - level) / 2 where its low end exceeds 0.5."""
+def _approximate_p_value(moments: AucMoments) -> float:
     newcombe = (moments.auc - 0.5) / newcombe_variance(0.5, moments.members, moments.non_members) ** 0.5
     if moments.variance is None:
         return float(ndtr(-newcombe))

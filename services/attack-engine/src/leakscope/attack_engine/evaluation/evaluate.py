@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_value_above_chance
+from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
 from leakscope.attack_engine.evaluation.decision import decision_metrics
 from leakscope.attack_engine.evaluation.epsilon import epsilon_clopper_pearson
 from leakscope.attack_engine.evaluation.rates import tpr_at_fprs
 from leakscope.attack_engine.evaluation.results import Estimate, Evaluation
 from leakscope.attack_engine.evaluation.roc import roc_curve, score_histogram
+from leakscope.attack_engine.evaluation.tail import tail_count
 
 TARGET_FPRS = (0.01, 0.001)
 
@@ -45,6 +46,7 @@ def evaluate(
     """
     moments = auc_moments(member_scores, non_member_scores)
     decision = decision_metrics(*called, level=level)
+    p_above, p_below = p_values(moments)
     return Evaluation(
         members=moments.members,
         non_members=moments.non_members,
@@ -59,5 +61,7 @@ def evaluate(
         epsilon=epsilon_clopper_pearson(member_scores, non_member_scores, delta=delta, level=level),
         roc=roc_curve(member_scores, non_member_scores, rng=rng, level=level),
         histogram=score_histogram(member_scores, non_member_scores),
-        p_value=p_value_above_chance(moments),
+        p_value=p_above,
+        p_value_below=p_below,
+        tail=tail_count(member_scores, non_member_scores),
     )

@@ -10,6 +10,7 @@ from scipy.stats import binom, norm
 from leakscope.attack_engine.evaluation.auc import newcombe_variance
 from leakscope.attack_engine.evaluation.binomial import lower_limit, upper_limit
 from leakscope.attack_engine.evaluation.results import Power
+from leakscope.attack_engine.evaluation.tail import detectable_share
 from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed
 
 _MOST_SAMPLES = 10**9
@@ -19,7 +20,7 @@ _COARSE_AUC = 0.75
 def assess_power(
     members: int, non_members: int, target_fprs: Sequence[float], *, power: float = 0.8, level: float = 0.95
 ) -> Power:
-    """The smallest AUC found with probability `power`, and the non-members that the lowest target FPR needs."""
+    """The smallest AUC, and share of exposed members, found with probability `power`; what the lowest FPR needs."""
     lowest = min(target_fprs)
     return Power(
         members=members,
@@ -28,6 +29,7 @@ def assess_power(
         detectable_auc=detectable_auc(members, non_members, power=power, level=level),
         target_fpr=lowest,
         non_members_to_resolve=non_members_to_resolve(lowest),
+        detectable_share=detectable_share(members, non_members, power=power, error=(1.0 - level) / 2.0),
     )
 
 

@@ -2,24 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
+from leakscope.attack_engine.evaluation.looks import claim, holm, reversal
 from leakscope.attack_engine.evaluation.results import Audit, NullControl, Outcome, Verdict
-from leakscope.attack_engine.evaluation.verdict import failed_controls
-from leakscope.attack_engine.evaluation.wording import attack_words, failure_words, pair_words, percent
+from leakscope.attack_engine.evaluation.validity import FAMILY_ERROR, LOOK_ERROR
+from leakscope.attack_engine.evaluation.verdict import OPENINGS, failed_controls
+from leakscope.attack_engine.evaluation.wording import (
+    attack_words,
+    failure_words,
+    look_words,
+    pair_words,
+    percent,
+    share_words,
+)
 from leakscope.core.errors import DataError
 
-REPORT_ERROR = 0.025
+_CLAIMS = (Outcome.LEAK, Outcome.CONDITIONAL, Outcome.INDICATED)
+_OVER_ALL = "95 % confidence over all of them together"
 
 
 def overall_verdict(audits: Sequence[Audit]) -> Verdict:
     """The verdict on a report.
 
     A failed null control makes the whole report not valid, and its first words say so. Otherwise a leak is claimed
-    where at least one audit's own verdict is a leak and its p-value passes Holm's correction over all audits (one-sided
-    0.025 in total, the counterpart of a two-sided 95 %), so that a report where nothing leaks claims otherwise in at
-    most 2.5 % of cases however many audits it has.
+    where at least one audit's own verdict claims one and the p-value of its two looks passes Holm's correction over
+    all audits, so that a report where nothing leaks claims otherwise in at most 5 % of cases however many audits it
+    has, and however much the controls find. A separation in the other direction is claimed in at most 2.5 % more.
 
     Raises:
         DataError: no audits.
@@ -29,21 +36,15 @@ def overall_verdict(audits: Sequence[Audit]) -> Verdict:
     failed = [(audit, control) for audit in audits for control in failed_controls(audit.validity)]
     if failed:
         return _failed_report(audits, failed)
-    stands = holm([audit.evaluation.p_value for audit in audits], REPORT_ERROR)
-    found = [audit for audit, passes in zip(audits, stands, strict=True) if passes and _is(audit, Outcome.LEAK)]
+    stands = holm([claim(audit.evaluation, audit.validity).p_value for audit in audits], FAMILY_ERROR)
+    found = [a for a, passes in zip(audits, stands, strict=True) if passes and a.verdict.outcome.claims_leak]
     if found:
         return _leaking_report(audits, found)
+    backwards = holm([reversal(audit.evaluation, audit.validity) for audit in audits], LOOK_ERROR)
+    turned = [a for a, passes in zip(audits, backwards, strict=True) if passes and _is(a, Outcome.REVERSED)]
+    if turned:
+        return _turned_report(audits, turned)
     return _quiet_report(audits)
-
-
-def holm(p_values: ArrayLike, error: float) -> NDArray[np.bool_]:
-    """Which of `p_values` [A] to reject with probability `error` or less of any false rejection (Holm 1979)."""
-    values = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    passes = values[order] <= error / np.arange(values.size, 0, -1)
-    rejected = np.zeros(values.size, dtype=bool)
-    rejected[order[: passes.size if passes.all() else int(np.argmin(passes))]] = True
-    return rejected
 
 
 def _failed_report(audits: Sequence[Audit], failed: Sequence[tuple[Audit, NullControl]]) -> Verdict:
@@ -53,7 +54,7 @@ def _failed_report(audits: Sequence[Audit], failed: Sequence[tuple[Audit, NullCo
         f"Not valid: {len(failed)} of {controls} null controls failed, so nothing here proves a leak. "
         f"First, {_name(audit)}: {failure_words(control)}"
     )
-    sound = [audit for audit in audits if _is(audit, Outcome.LEAK)]
+    sound = [audit for audit in audits if audit.verdict.outcome.claims_leak]
     reasons = [f"{_name(audit)}: {failure_words(control)}" for audit, control in failed]
     if sound:
         reasons.append(f"Above chance with its own controls holding: {', '.join(_name(audit) for audit in sound)}.")
@@ -61,44 +62,82 @@ def _failed_report(audits: Sequence[Audit], failed: Sequence[tuple[Audit, NullCo
 
 
 def _leaking_report(audits: Sequence[Audit], found: Sequence[Audit]) -> Verdict:
-    strongest = max(found, key=lambda audit: audit.evaluation.auc.interval.low)
+    """The strongest kind of claim that some audit allows; the others are reasons."""
+    outcome = next(kind for kind in _CLAIMS if any(_is(audit, kind) for audit in found))
+    own = [audit for audit in found if _is(audit, outcome)]
+    strongest = min(own, key=lambda audit: claim(audit.evaluation, audit.validity).p_value)
+    what = look_words(strongest.evaluation, claim(strongest.evaluation, strongest.validity).look)
+    opening, condition = OPENINGS[outcome]
     sentence = (
-        f"Leak found in {len(found)} of {_count(audits)} (95 % confidence over all of them together). Strongest, "
-        f"{_name(strongest)}: {pair_words(strongest.evaluation.auc)}. Every null control holds."
+        f"{opening} in {len(own)} of {_count(audits)}{condition} ({_OVER_ALL}). Strongest, "
+        f"{_name(strongest)}: {what}. {_controls_sentence(audits)}"
     )
-    reasons = [f"{_name(audit)}: {attack_words(audit.evaluation)}" for audit in found]
-    return Verdict(Outcome.LEAK, sentence, (*reasons, *_others(audits, found)))
+    reasons = [f"{_name(audit)}: {attack_words(audit.evaluation)}" for audit in own]
+    reasons += [f"{_name(audit)}: {audit.verdict.sentence}" for audit in found if audit not in own]
+    return Verdict(outcome, sentence, (*reasons, *_others(audits, found)))
+
+
+def _turned_report(audits: Sequence[Audit], turned: Sequence[Audit]) -> Verdict:
+    lowest = min(turned, key=lambda audit: audit.evaluation.p_value_below)
+    sentence = (
+        f"Separates in the other direction in {len(turned)} of {_count(audits)} ({_OVER_ALL}): non-members are scored "
+        f"above members. Clearest, {_name(lowest)}: {pair_words(lowest.evaluation.auc)}."
+    )
+    return Verdict(Outcome.REVERSED, sentence, tuple(_others(audits, turned)))
 
 
 def _quiet_report(audits: Sequence[Audit]) -> Verdict:
-    valid = [audit for audit in audits if not _is(audit, Outcome.INVALID)]
+    valid = [audit for audit in audits if audit.verdict.outcome.is_valid]
     if not valid:
+        constant = all(_is(audit, Outcome.UNREADABLE) for audit in audits)
         sentence = (
             f"Not valid: none of {_count(audits)} can be believed. {_name(audits[0])}: {audits[0].verdict.sentence}"
         )
-        return Verdict(Outcome.INVALID, sentence, tuple(f"{_name(a)}: {a.verdict.sentence}" for a in audits))
-    detectable = max(audit.validity.power.detectable_auc for audit in valid)
+        reasons = tuple(f"{_name(audit)}: {audit.verdict.sentence}" for audit in audits)
+        return Verdict(Outcome.UNREADABLE if constant else Outcome.INVALID, sentence, reasons)
     sentence = (
         f"None found at this power in {_count(valid)}: no attack told members from non-members better than guessing "
-        f"would, at 95 % confidence over all of them together; an attack that is right in {percent(detectable)} of "
-        "pairs would be seen in most audits of this size taken singly."
+        f"and every control would, at {_OVER_ALL}; {_power(valid)}."
     )
     return Verdict(Outcome.NONE, sentence, tuple(_others(audits, [])))
 
 
+def _power(valid: Sequence[Audit]) -> str:
+    """What most audits of these sizes would have shown, taken singly."""
+    powers = [audit.validity.power for audit in valid]
+    pairs = f"an attack that is right in {percent(max(power.detectable_auc for power in powers))} of pairs"
+    shares = [power.detectable_share for power in powers if power.detectable_share is not None]
+    wholly = ""
+    if len(shares) == len(powers):
+        wholly = f", or one that exposes {share_words(max(shares))} of the members wholly,"
+    return f"{pairs}{wholly} would be seen in most audits of this size taken singly"
+
+
+def _controls_sentence(audits: Sequence[Audit]) -> str:
+    """What the controls said, with those that were not run."""
+    absent = dict.fromkeys(name for audit in audits for name in audit.validity.absent)
+    if not absent:
+        return "Every null control holds."
+    return f"The null controls that were run hold; not run everywhere: {', '.join(absent)}."
+
+
 def _others(audits: Sequence[Audit], found: Sequence[Audit]) -> Iterator[str]:
     """Audits that the report's own claim leaves out, and why."""
-    singly = [audit for audit in audits if _is(audit, Outcome.LEAK) and audit not in found]
-    if singly:
-        yield (
-            f"Above chance when taken singly, not after correction for {_count(audits)}: "
-            f"{', '.join(_name(audit) for audit in singly)}."
-        )
+    singly = [
+        audit
+        for audit in audits
+        if (audit.verdict.outcome.claims_leak or _is(audit, Outcome.REVERSED)) and audit not in found
+    ]
+    for words, kinds in (("Above chance", _CLAIMS), ("In the other direction", (Outcome.REVERSED,))):
+        named = [audit for audit in singly if audit.verdict.outcome in kinds]
+        if named:
+            names = ", ".join(_name(audit) for audit in named)
+            yield f"{words} when taken singly, not after correction for {_count(audits)}: {names}."
     quiet = [audit for audit in audits if _is(audit, Outcome.NONE)]
     if quiet:
         yield f"None found at this power: {', '.join(_name(audit) for audit in quiet)}."
     for audit in audits:
-        if _is(audit, Outcome.INVALID):
+        if not audit.verdict.outcome.is_valid:
             yield f"{_name(audit)}: {audit.verdict.sentence}"
 
 

@@ -88,6 +88,23 @@ class EpsilonBound:
 
 
 @dataclass(frozen=True)
+class TailCount:
+    """Members above the threshold that `false_positives` non-members are allowed to pass.
+
+    `false_positives` follows from `target_fpr` and the sizes alone; `expected` members stand there where scores tell
+    nothing, and `p_value` is exact.
+    """
+
+    target_fpr: float
+    members: int
+    non_members: int
+    true_positives: int
+    false_positives: int
+    expected: float
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Discoveries:
     """Samples called members at a false discovery rate of at most `fdr` (Benjamini-Hochberg)."""
 
@@ -101,7 +118,7 @@ class Evaluation:
     """Everything that two arrays of scores say. Decisions are at the inference model's own threshold.
 
     `p_value` is one-sided, of AUC <= 0.5, and dual to the AUC's interval: below (1 - level) / 2 exactly where that
-    lies above 0.5.
+    lies above 0.5; `p_value_below` is that of AUC >= 0.5. `tail` is None with too few non-members for a tail.
     """
 
     members: int
@@ -116,24 +133,59 @@ class Evaluation:
     roc: Roc
     histogram: Histogram
     p_value: float = 1.0
+    p_value_below: float = 1.0
+    tail: TailCount | None = None
 
 
 class Outcome(StrEnum):
-    """The verdict's three kinds."""
+    """The verdict's kinds."""
 
     LEAK = "leak found"
+    CONDITIONAL = "leak found, if drawn alike"
+    INDICATED = "leak indicated"
     NONE = "none found at this power"
+    REVERSED = "separates in the other direction"
+    UNREADABLE = "not valid: nothing to read"
     INVALID = "not valid"
+
+    @property
+    def claims_leak(self) -> bool:
+        """Whether it claims a leak, with or without a condition."""
+        return self in (Outcome.LEAK, Outcome.CONDITIONAL, Outcome.INDICATED)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether anything may be concluded from the audit."""
+        return self not in (Outcome.UNREADABLE, Outcome.INVALID)
 
 
 @dataclass(frozen=True)
 class NullControl:
-    """The same attack where nothing can leak; holds if 0.5 lies inside its AUC interval at the corrected level."""
+    """The same attack where nothing can leak.
+
+    It holds if, at the corrected level, its AUC interval contains 0.5 and its `tail` is no longer than by guessing.
+    """
 
     name: str
     description: str
     auc: Estimate
     holds: bool
+    tail: TailCount | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The attack less a control on the same samples.
+
+    One-sided p-values of "the attack's AUC is no higher", "... no lower", and of "it finds no more in the tail"; the
+    last is None without a tail.
+    """
+
+    control: str
+    auc: Estimate
+    p_above: float
+    p_below: float
+    p_tail: float | None
 
 
 @dataclass(frozen=True)
@@ -157,7 +209,10 @@ class SplitTest:
 
 @dataclass(frozen=True)
 class Power:
-    """What this many samples can show: the smallest AUC found with probability `power`, and what a rate would need."""
+    """What this many samples can show: the smallest AUC found with probability `power`, and what a rate would need.
+
+    `detectable_share` is the smallest share of fully exposed members that the tail shows; None where it is off.
+    """
 
     members: int
     non_members: int
@@ -165,18 +220,34 @@ class Power:
     detectable_auc: float
     target_fpr: float
     non_members_to_resolve: int
+    detectable_share: float | None = None
 
 
 @dataclass(frozen=True)
 class Validity:
-    """The validity block of one audit. `controls_in_report` is the number that the null level is corrected for."""
+    """The validity block of one audit.
+
+    Attributes:
+        null_controls: each judged at a level corrected for `controls_in_report`.
+        controls_in_report: null controls in all audits of the report together.
+        blind, split_test: of the samples alone.
+        power: of both looks.
+        differences: the attack less each control on the same samples.
+        absent: names of the null controls that were not run.
+        split_by: how members were told from non-members: "coin" (at random), "time", "source", or "" where that is not
+            known.
+        constant: whether the signal, or the score, is the same for every sample.
+    """
 
     null_controls: tuple[NullControl, ...]
     controls_in_report: int
     blind: BlindBaseline
     split_test: SplitTest
     power: Power
-    excess_over_blind: Estimate | None
+    differences: tuple[Difference, ...] = ()
+    absent: tuple[str, ...] = ()
+    split_by: str = ""
+    constant: bool = False
 
 
 @dataclass(frozen=True)

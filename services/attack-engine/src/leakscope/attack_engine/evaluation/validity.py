@@ -2,22 +2,30 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.comparison import auc_difference
 from leakscope.attack_engine.evaluation.power import assess_power
 from leakscope.attack_engine.evaluation.results import (
     BlindBaseline,
-    Estimate,
+    Difference,
     Evaluation,
     NullControl,
     SplitTest,
     Validity,
 )
+from leakscope.attack_engine.evaluation.tail import tail_count
 
 FAMILY_ERROR = 0.05
+LOOK_ERROR = FAMILY_ERROR / 2  # of each of the two looks, overall and tail
+UNTRAINED, PLACEBO, EXCHANGED, LABELS = "untrained encoder", "placebo encoder", "exchanged non-members", "labels alone"
+BLIND = "blind baseline"
+CONTROLS = {
+    UNTRAINED: "the same attack on the same samples against an untrained encoder of the same architecture",
+    PLACEBO: "the same attack on the same samples against a trained encoder that saw neither members nor non-members",
+    EXCHANGED: "the same attack on this endpoint, with half of the non-members in the members' place",
+    LABELS: "the same samples told apart by their class labels alone, without asking the endpoint",
+}
 
 
 def null_control(
@@ -28,9 +36,11 @@ def null_control(
     *,
     controls_in_report: int,
 ) -> NullControl:
-    """The verdict on one null control: its AUC interval at 1 - 0.05 / `controls_in_report` must contain 0.5.
+    """The verdict on one null control, by the same two looks as an audit's.
 
-    With that level (Bonferroni) all controls of an honest report hold together with probability 95 % or more.
+    Its AUC interval at 1 - 0.025 / `controls_in_report` must contain 0.5, and its tail count must not reach what
+    guessing reaches with probability 0.025 / `controls_in_report`. With those levels (Bonferroni) all controls of an
+    honest report hold together with probability 95 % or more.
 
     Raises:
         DataError: a side is empty or a score is not finite.
@@ -38,29 +48,11 @@ def null_control(
     """
     if controls_in_report < 1:
         raise ValueError("a report with a null control has at least one")
-    auc = estimate_auc(member_scores, non_member_scores, level=1.0 - FAMILY_ERROR / controls_in_report)
-    return NullControl(name, description, auc, auc.interval.contains(0.5))
-
-
-def excess_over_blind(
-    attack: tuple[ArrayLike, ArrayLike],
-    blind: tuple[ArrayLike, ArrayLike],
-    *,
-    rng: np.random.Generator,
-    resamples: int = 2000,
-) -> Estimate:
-    """AUC of the attack less AUC of the blind baseline on the same samples, with a paired bootstrap.
-
-    Args:
-        attack: scores of members [M] and non-members [N], higher = member.
-        blind: `Blind`'s scores of the same samples in the same order.
-        rng: draws the resamples.
-        resamples: of the samples.
-
-    Raises:
-        DataError: the two do not have the same numbers of samples.
-    """
-    return auc_difference(attack, blind, rng=rng, resamples=resamples)
+    error = LOOK_ERROR / controls_in_report
+    auc = estimate_auc(member_scores, non_member_scores, level=1.0 - error)
+    tail = tail_count(member_scores, non_member_scores)
+    quiet = tail is None or tail.p_value > error
+    return NullControl(name, description, auc, auc.interval.contains(0.5) and quiet, tail)
 
 
 def assess_validity(
@@ -70,7 +62,10 @@ def assess_validity(
     controls_in_report: int,
     blind: BlindBaseline,
     split_test: SplitTest,
-    excess: Estimate | None,
+    differences: Sequence[Difference] = (),
+    expected: Sequence[str] = (UNTRAINED, PLACEBO, EXCHANGED),
+    split_by: str = "",
+    constant: bool = False,
 ) -> Validity:
     """The validity block of one audit.
 
@@ -80,14 +75,21 @@ def assess_validity(
         controls_in_report: null controls in all audits of the report together.
         blind: from `blind_baseline` on the audit's images.
         split_test: from `split_test` on them.
-        excess: from `excess_over_blind`; None where the attack scored other samples.
+        differences: from `paired_difference`, of each control on the same samples.
+        expected: controls that a claim without condition rests on; those that were not run are named.
+        split_by: how members were told from non-members.
+        constant: whether there was nothing to read.
     """
     targets = [rate.target_fpr for rate in evaluation.tpr_at_fpr]
+    run = {control.name for control in null_controls}
     return Validity(
         null_controls=tuple(null_controls),
         controls_in_report=controls_in_report,
         blind=blind,
         split_test=split_test,
         power=assess_power(evaluation.members, evaluation.non_members, targets),
-        excess_over_blind=excess,
+        differences=tuple(differences),
+        absent=tuple(name for name in expected if name not in run),
+        split_by=split_by,
+        constant=constant,
     )

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakscope.attack_engine.evaluation.results import BlindBaseline, NullControl, Power, SplitTest, Validity
+from leakscope.attack_engine.evaluation.validity import BLIND, EXCHANGED, PLACEBO, UNTRAINED
+from leakscope.attack_engine.evaluation.wording import tail_words
 from leakscope.attack_engine.report import words
+
+_SEES = "the method sees membership where none can be seen"
+_ABSENT = {
+    UNTRAINED: "Without an untrained encoder of the same architecture, no leak can be claimed, only indicated.",
+    PLACEBO: (
+        "No trained encoder that saw neither members nor non-members was asked, so that a difference in what the "
+        "images show could pass for membership, unless a coin told members from non-members."
+    ),
+    EXCHANGED: "There were too few non-members to put half of them in the members’ place.",
+}
 
 
 @dataclass(frozen=True)
@@ -20,31 +32,40 @@ class Check:
 def checks(validity: Validity) -> Iterator[Check]:
     """Every check of a validity block, null controls first."""
     for control in validity.null_controls:
-        yield _null_control(control, validity.controls_in_report)
+        yield _null_control(control, validity)
     if not validity.null_controls:
-        yield Check(
-            "Null control",
-            False,
-            "none was run",
-            "Without a control that cannot leak, no claim of leakage can be made.",
-        )
+        meaning = "Without a control that cannot leak, no claim of leakage can be made."
+        yield Check("Null control", False, "none was run", meaning)
+    for name in validity.absent:
+        yield Check(f"Null control: {name}", None, "not run", _ABSENT[name])
     yield _blind(validity.blind, validity)
     yield _split(validity.split_test)
     yield _power(validity.power)
 
 
-def _null_control(control: NullControl, controls: int) -> Check:
+def _null_control(control: NullControl, validity: Validity) -> Check:
+    controls = validity.controls_in_report
     level = words.nominal(control.auc.interval.level)
-    ends = (
-        "holds 0.5, as it must"
-        if control.holds
-        else "leaves out 0.5: the method sees membership where none can be seen"
-    )
+    ends = "holds 0.5, as it must" if control.auc.interval.contains(0.5) else f"leaves out 0.5: {_SEES}"
     meaning = (
         f"{_sentence(control.description)} Its {level} interval, corrected for {words.plural(controls, 'control')} in "
         f"this report, {ends}."
     )
+    if control.tail is not None:
+        meaning += f" In its tail, {tail_words(control.tail)}."
+        if not control.holds and control.auc.interval.contains(0.5):
+            meaning += f" That is more than guessing explains: {_SEES}."
+    meaning += _difference(control.name, validity)
     return Check(f"Null control: {control.name}", control.holds, f"AUC {words.estimate(control.auc)}", meaning)
+
+
+def _difference(control: str, validity: Validity) -> str:
+    """The attack less the control on the same samples, as a further sentence; "" where it scored others."""
+    for one in validity.differences:
+        if one.control == control:
+            p_value = words.p_value(one.p_above)
+            return f" The attack’s AUC less this one: {words.estimate(one.auc)}, one-sided p {p_value}."
+    return ""
 
 
 def _blind(blind: BlindBaseline, validity: Validity) -> Check:
@@ -55,8 +76,7 @@ def _blind(blind: BlindBaseline, validity: Validity) -> Check:
     )
     meaning += f" A classifier that never asks the encoder, cross-fitted; {blind.auc.interval.method}. "
     meaning += f"It sees: {_clause(blind.features)}."
-    if validity.excess_over_blind is not None:
-        meaning += f" The attack’s AUC less this one: {words.estimate(validity.excess_over_blind)}."
+    meaning += _difference(BLIND, validity)
     return Check("Blind baseline", not blind.above_chance, f"AUC {words.estimate(blind.auc)}", meaning)
 
 
@@ -72,9 +92,12 @@ def _split(test: SplitTest) -> Check:
 
 
 def _power(power: Power) -> Check:
+    share = ""
+    if power.detectable_share is not None:
+        share = f", or {words.percent(power.detectable_share, 2)} of the members wholly exposed,"
     meaning = (
         f"{words.plural(power.members, 'member')} and {words.plural(power.non_members, 'non-member')} show an AUC of "
-        f"this size with probability {words.nominal(power.power)}; a smaller leak may pass unseen. TPR at "
+        f"this size{share} with probability {words.nominal(power.power)}; a smaller leak may pass unseen. TPR at "
         f"{words.nominal(power.target_fpr)} FPR needs at least "
         f"{words.plural(power.non_members_to_resolve, 'non-member')}."
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakscope.attack_engine.evaluation.results import Audit, Outcome
+from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.report import words
 from leakscope.attack_engine.report.training import number
 
@@ -39,14 +39,14 @@ def contradicts(claimed: Claim, audit: Audit) -> bool:
     """
     bound = audit.evaluation.epsilon
     comparable = claimed.delta is not None and bound.delta >= claimed.delta
-    return audit.verdict.outcome is not Outcome.INVALID and comparable and bound.epsilon > claimed.epsilon
+    return audit.verdict.outcome.is_valid and comparable and bound.epsilon > claimed.epsilon
 
 
 def judge(claimed: Claim, audit: Audit) -> str:
     """What an audit says of a claim, in words."""
     if contradicts(claimed, audit):
         return "claim contradicted"
-    if audit.verdict.outcome is Outcome.INVALID:
+    if not audit.verdict.outcome.is_valid:
         return "not checked: the audit is not valid"
     if claimed.delta is None:
         return "not checked: the claim’s δ is unknown"

@@ -147,7 +147,7 @@ def _headline(findings: Findings, groups: Sequence[Group]) -> Headline:
     failed = [cell.place for group in groups for cell in group.cells for _ in cell.failed_controls]
     verdict = findings.verdict
     first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
-    if not failed or verdict.outcome is Outcome.INVALID:
+    if not failed or not verdict.outcome.is_valid:
         return Headline(verdict.outcome, first, (*rest, *further_reasons(verdict)))
     places = _some(list(dict.fromkeys(failed)))
     first = (

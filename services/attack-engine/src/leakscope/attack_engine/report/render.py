@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Findings
+from leakscope.attack_engine.evaluation.results import Findings, Outcome
 from leakscope.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
 from leakscope.attack_engine.report.assets import PACKAGE
 from leakscope.attack_engine.report.charts.correlations import correlation_matrices
@@ -19,6 +19,16 @@ from leakscope.attack_engine.report.treatment import reading
 from leakscope.core.text import visible
 
 MANY_AUDITS = 24
+# What separates members from non-members has one look, what may not be believed another; the words tell them apart.
+LOOKS_LIKE = {
+    Outcome.LEAK: "leak",
+    Outcome.CONDITIONAL: "leak",
+    Outcome.INDICATED: "leak",
+    Outcome.REVERSED: "leak",
+    Outcome.NONE: "none",
+    Outcome.UNREADABLE: "invalid",
+    Outcome.INVALID: "invalid",
+}
 
 
 def render(findings: Findings) -> str:
@@ -50,6 +60,7 @@ def _environment() -> Environment:
     environment.filters["unbroken"] = words.unbroken
     environment.globals.update(
         palette=css_variables(),
+        looks_like=LOOKS_LIKE,
         charts={
             "roc": roc,
             "histogram": histogram,

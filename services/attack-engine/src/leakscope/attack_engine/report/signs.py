@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from leakscope.attack_engine.evaluation.results import Audit, Outcome
+from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.report import words
 from leakscope.attack_engine.report.claims import claim, contradicts
 from leakscope.attack_engine.report.trade_off import TradeOff, Variant
@@ -16,7 +16,7 @@ def compare(defended: Audit, undefended: Audit) -> str:
     A difference counts as shown where the intervals do not overlap and the higher one lies above chance: an attack that
     does worse than guessing has not found less.
     """
-    if Outcome.INVALID in (defended.verdict.outcome, undefended.verdict.outcome):
+    if not (defended.verdict.outcome.is_valid and undefended.verdict.outcome.is_valid):
         return "not comparable: an audit is not valid"
     now, before = defended.evaluation.auc.interval, undefended.evaluation.auc.interval
     if now.low > max(before.high, CHANCE):
