@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.audits.cell import make_cell
+from leakscope.attack_engine.audits.cell import Encoders, make_cell
 from leakscope.attack_engine.audits.gather import read_extracted
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.extraction import extract, plan_extraction, ray_session
@@ -33,6 +33,6 @@ def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(bun
             (extractions,) = extract([plan], workers=workers)
             read = read_extracted([e.plan.folder for e in extractions], split.sample_id)
             signals.append(read.features(attack))
-            scores.append(make_cell(attack, split, read, None, seed=5).scored.score)
+            scores.append(make_cell(attack, split, read, Encoders(), seed=5).scored.score)
     np.testing.assert_array_equal(signals[0], signals[1])
     np.testing.assert_array_equal(scores[0], scores[1])

@@ -24,6 +24,7 @@ EXPERIMENT = {
     ],
     "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
 }
+CONTROLS = ["untrained encoder", "placebo encoder", "exchanged non-members"]
 COMMAND = Path(sys.executable).with_name("leakscope")
 
 
@@ -69,8 +70,12 @@ def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tupl
     assert cells == {(v, a) for v in ("mae", "supervised") for a in ("partcrop", "encodermi")}
     for audit in findings["audits"]:
         controls = audit["validity"]["null_controls"]
-        assert {control["name"] for control in controls} == {"untrained encoder", "exchanged non-members"}
-        assert all(control["auc"]["interval"]["level"] == pytest.approx(1 - 0.05 / 8) for control in controls)
+        assert [control["name"] for control in controls] == CONTROLS
+        assert all(control["auc"]["interval"]["level"] == pytest.approx(1 - 0.025 / 12) for control in controls)
+        differences = {difference["control"] for difference in audit["validity"]["differences"]}
+        assert differences == {"untrained encoder", "placebo encoder", "blind baseline"}
+        assert audit["validity"]["absent"] == []
+        assert audit["validity"]["split_by"] == "coin"
         queries = audit["queries"]
         assert queries["sent"] == queries["answered"] == 120 * (9 if audit["attack"] == "partcrop" else 10)
         assert audit["victim"]["url"].startswith("grpc://127.0.0.1:")
@@ -83,7 +88,7 @@ def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     client = MlflowClient(f"sqlite:///{undisturbed[0] / 'runs' / 'mlflow' / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     kinds = sorted(run.data.tags["leakscope.kind"] for run in runs)
-    assert kinds == ["audit"] * 4 + ["experiment"] + ["victim"] * 2
+    assert kinds == ["audit"] * 4 + ["experiment"] + ["placebo"] * 2 + ["victim"] * 2
     parent = next(run for run in runs if run.data.tags["leakscope.kind"] == "experiment")
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} >= {"report", "findings", "experiment"}
     assert "leakscope.version.torch" in parent.data.tags

@@ -74,10 +74,10 @@ def test_every_experiment_of_the_repository_is_valid_at_every_scale_and_says_wha
 ) -> None:
     experiment = load_experiment(path, scale)
     assert {"data", "hardware", "time"} <= set(experiment.needs)
-    shadows = {f"{SHADOW} {victim.name}" for victim in experiment.victims}
+    shadows = {f"{SHADOW} of {victim.name}" for victim in experiment.victims}
     for number in experiment.published:
         assert set(number.metrics) <= set(METRICS), number
-        assert not number.shadow.startswith(SHADOW) or number.shadow in shadows, number
+        assert not number.shadow.startswith(f"{SHADOW} of") or number.shadow in shadows, number
     for dataset in experiment.datasets.values():
         if "path" in dataset.options:
             with pytest.raises(DataError, match="data"):  # the archive is not here; the options are in order

@@ -11,7 +11,7 @@ import pytest
 
 from leakscope.attack_engine.attacks import Attack, AttackChoice
 from leakscope.attack_engine.attacks.reading import Reading
-from leakscope.attack_engine.audits.cell import make_shadow_cell, make_unfitted_cell
+from leakscope.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
 from leakscope.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
 from leakscope.attack_engine.audits.extracted import Extracted, Shadow
 from leakscope.attack_engine.audits.gather import read_extracted
@@ -149,10 +149,10 @@ class World:
             rng = np.random.default_rng([self.seed, 7])
             return estimate_auc(*score_partial(attack.over_draws, victim.features(attack), split, rng).sides)
         if attack.unfitted:
-            cell = make_unfitted_cell(attack, split, victim, None, self.seed)
+            cell = make_unfitted_cell(attack, split, victim, Encoders(), self.seed)
         else:
             shadow = Shadow(attack, self._extracted(attack, self.shadow), self.shadow.split.member)
-            cell = make_shadow_cell(attack, split, victim, None, shadow, self.seed)
+            cell = make_shadow_cell(attack, split, victim, Encoders(), shadow, self.seed)
         return estimate_auc(*cell.scored.sides)
 
     def _extracted(self, attack: Attack, model: Model) -> Extracted:

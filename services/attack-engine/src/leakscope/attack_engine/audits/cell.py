@@ -1,15 +1,16 @@
 """One cell of an experiment: the scores of a victim under an attack, and of the same attack where nothing can leak."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.attacks.inference.over_draws import DrawsScorer
+from leakscope.attack_engine.attacks.inference.over_draws import Draws, DrawsScorer
 from leakscope.attack_engine.audits.curves import diagnostic_curves
 from leakscope.attack_engine.audits.extracted import Extracted, Shadow
+from leakscope.attack_engine.audits.labels import label_scores
 from leakscope.attack_engine.audits.scoring import (
     Scored,
     conformal_p_values,
@@ -21,16 +22,11 @@ from leakscope.attack_engine.audits.scoring import (
 from leakscope.attack_engine.audits.sequence_figures import attention_curves, sequence_curves, sequence_figures
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
 from leakscope.attack_engine.evaluation.results import Curves, SequenceFigures
+from leakscope.attack_engine.evaluation.validity import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from leakscope.core.splits import KNOWN, Split
 
 _FITS = 1  # what a seed is used for tells its streams apart
-
-UNTRAINED = "untrained encoder"
-EXCHANGED = "exchanged non-members"
-CONTROLS = {
-    UNTRAINED: "the same attack on the same samples against an untrained encoder of the same architecture",
-    EXCHANGED: "the same attack on this endpoint, with half of the non-members in the members' place",
-}
+_ROUNDING = 4e-6  # of float32 answers, relative, which change by 5e-7 with the batch that they travel in
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,7 @@ class Cell:
         sweeps: scores with less knowledge, or fewer queries.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
         sequences: what sets metric sequences of the evaluated samples apart, where the attack reads such.
+        constant: whether the attack reads the same from every sample, or scores every sample the same.
     """
 
     scored: Scored
@@ -55,13 +52,33 @@ class Cell:
     sweeps: tuple[Swept, ...] = ()
     treated: Mapping[str, Scored] = field(default_factory=dict)
     sequences: SequenceFigures | None = None
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What an attack's signals gave on the encoders beside the victim, of the same samples; None where there is none.
+
+    Attributes:
+        twin: the untrained twin.
+        placebo: a trained encoder that saw neither members nor non-members.
+    """
+
+    twin: Extracted | None = None
+    placebo: Extracted | None = None
+
+    @property
+    def named(self) -> Mapping[str, Extracted]:
+        """Those that there are, by the name of the control that they make."""
+        both = {UNTRAINED: self.twin, PLACEBO: self.placebo}
+        return {name: extracted for name, extracted in both.items() if extracted is not None}
 
 
 def make_cell(
     attack: Attack,
     split: Split,
     victim: Extracted,
-    twin: Extracted | None,
+    beside: Encoders,
     seed: int,
     *,
     sweeps: SweepChoice = NO_SWEEPS,
@@ -73,7 +90,7 @@ def make_cell(
         attack: what is fitted.
         split: the samples; signals are in its order.
         victim: signals of the endpoint under audit.
-        twin: signals of its untrained twin; None leaves that control out.
+        beside: signals of the encoders that make null controls.
         seed: of every fit.
         sweeps: what to repeat with less.
         treated: signals of the same samples, treated as the published code does, by side.
@@ -82,29 +99,41 @@ def make_cell(
         DataError: too few samples on a side.
     """
     require_samples(split)
-    streams = iter(np.random.default_rng([seed, _FITS]).spawn(7))
+    # One stream a purpose, in an order that never changes: a further control leaves every other fit as it was.
+    fit, calibrate, twin, exchange, exchanged_fit, sweeping, treating, placebo, labels = np.random.default_rng(
+        [seed, _FITS]
+    ).spawn(9)
     inference, features = attack.over_draws, victim.features(attack)
-    scored = score_partial(inference, features, split, next(streams))
-    p_values = conformal_p_values(inference, features, split, next(streams))
-    controls: dict[str, Scored] = {}
-    untrained_stream = next(streams)
-    if twin is not None:
-        controls[UNTRAINED] = score_partial(inference, twin.features(attack), split, untrained_stream)
-    exchange = exchanged(split, next(streams))
-    if exchange is not None:
-        exchanged_features = features[_rows(split, exchange)]
-        controls[EXCHANGED] = score_partial(inference, exchanged_features, exchange, next(streams))
-    swept = tuple(sweep(attack, split, victim, sweeps, next(streams)))
-    treated_stream = next(streams)
+    scored = score_partial(inference, features, split, fit)
+    p_values = conformal_p_values(inference, features, split, calibrate)
+    fits = {UNTRAINED: twin, PLACEBO: placebo}
+    controls = {
+        name: score_partial(inference, extracted.features(attack), split, fits[name])
+        for name, extracted in beside.named.items()
+    }
+    others = exchanged(split, exchange)
+    if others is not None:
+        controls[EXCHANGED] = score_partial(inference, features[_rows(split, others)], others, exchanged_fit)
+    controls |= _label_control(attack, split, victim, labels)
+    swept = tuple(sweep(attack, split, victim, sweeps, sweeping))
     unlike = {
-        side: score_partial(inference, extracted.features(attack), split, treated_stream)
+        side: score_partial(inference, extracted.features(attack), split, treating)
         for side, extracted in (treated or {}).items()
     }
-    return Cell(scored, p_values, controls, _curves(attack, split, victim), swept, unlike, _sequences(split, victim))
+    return Cell(
+        scored,
+        p_values,
+        controls,
+        _curves(attack, split, victim),
+        swept,
+        unlike,
+        _sequences(split, victim),
+        is_constant(features, scored),
+    )
 
 
 def make_shadow_cell(
-    attack: Attack, split: Split, victim: Extracted, twin: Extracted | None, shadow: Shadow, seed: int
+    attack: Attack, split: Split, victim: Extracted, beside: Encoders, shadow: Shadow, seed: int
 ) -> Cell:
     """Fit an attack on a shadow encoder whose membership the adversary knows whole; score it on the victim.
 
@@ -112,43 +141,63 @@ def make_shadow_cell(
         attack: what is fitted.
         split: the victim's samples; only the evaluated ones are scored, as in the partial setting.
         victim: signals of the endpoint under audit.
-        twin: signals of its untrained twin; None leaves that control out.
+        beside: signals of the encoders that make null controls.
         shadow: signals and membership of the shadow encoder's own samples.
         seed: of every fit.
     """
-    fit_stream, exchange_stream = np.random.default_rng([seed, _FITS]).spawn(2)
+    fit_stream, *streams = np.random.default_rng([seed, _FITS]).spawn(3)
     scorer = attack.over_draws.fit(shadow.extracted.features(shadow.attack), shadow.member, fit_stream)
-    return _scored_cell(attack, split, victim, twin, scorer, exchange_stream)
+    return _scored_cell(attack, split, victim, beside, scorer, streams)
 
 
-def make_unfitted_cell(attack: Attack, split: Split, victim: Extracted, twin: Extracted | None, seed: int) -> Cell:
+def make_unfitted_cell(attack: Attack, split: Split, victim: Extracted, beside: Encoders, seed: int) -> Cell:
     """Score an attack whose decision is known beforehand; arguments as for `make_shadow_cell`."""
-    fit_stream, exchange_stream = np.random.default_rng([seed, _FITS]).spawn(2)
+    fit_stream, *streams = np.random.default_rng([seed, _FITS]).spawn(3)
     scorer = attack.over_draws.fit(victim.features(attack)[:0], split.member[:0], fit_stream)
-    return _scored_cell(attack, split, victim, twin, scorer, exchange_stream)
+    return _scored_cell(attack, split, victim, beside, scorer, streams)
 
 
 def _scored_cell(
     attack: Attack,
     split: Split,
     victim: Extracted,
-    twin: Extracted | None,
+    beside: Encoders,
     scorer: DrawsScorer,
-    rng: np.random.Generator,
+    streams: Sequence[np.random.Generator],
 ) -> Cell:
-    """The cell of a scorer that no sample of the victim was fitted to; `rng` draws the exchanged non-members."""
+    """The cell of a scorer that no sample of the victim was fitted to; `streams` draw the exchanged and the labels'."""
+    exchange_stream, label_stream = streams
     require_samples(split, known_too=False)
     features = victim.features(attack)
-    controls: dict[str, Scored] = {}
-    if twin is not None:
-        controls[UNTRAINED] = scored_by(scorer, twin.features(attack), split)
-    exchange = exchanged(split, rng, known_too=False)
+    controls = {name: scored_by(scorer, one.features(attack), split) for name, one in beside.named.items()}
+    exchange = exchanged(split, exchange_stream, known_too=False)
     if exchange is not None:
         controls[EXCHANGED] = scored_by(scorer, features[_rows(split, exchange)], exchange)
-    evaluated = split.role != KNOWN
+    controls |= _label_control(attack, split, victim, label_stream)
+    scored, evaluated = scored_by(scorer, features, split), split.role != KNOWN
     attention = attention_curves(scorer.scorer, features[evaluated, 0], split.member[evaluated])
     curves = (*_curves(attack, split, victim), *attention)
-    return Cell(scored_by(scorer, features, split), None, controls, curves, sequences=_sequences(split, victim))
+    sequences, constant = _sequences(split, victim), is_constant(features, scored)
+    return Cell(scored, None, controls, curves, sequences=sequences, constant=constant)
+
+
+def is_constant(features: Draws, scored: Scored) -> bool:
+    """Whether there is nothing to tell samples apart by: equal features, within rounding, or equal scores.
+
+    Args:
+        features: float32 [S, R, F].
+        scored: of the evaluated ones.
+    """
+    spread = np.ptp(features, axis=0)  # [R, F]
+    size = np.abs(features).max(axis=0, initial=0.0)
+    return bool((spread <= _ROUNDING * size).all()) or bool(np.ptp(scored.score) == 0.0)
+
+
+def _label_control(attack: Attack, split: Split, victim: Extracted, rng: np.random.Generator) -> dict[str, Scored]:
+    """The control of an attack that reads class labels, by name: what the labels alone tell."""
+    if not attack.reads_labels or victim.evidence is None:
+        return {}
+    return {LABELS: label_scores(victim.evidence.label, split, rng)}
 
 
 def _curves(attack: Attack, split: Split, victim: Extracted) -> tuple[Curves, ...]:

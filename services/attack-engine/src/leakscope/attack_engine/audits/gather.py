@@ -33,13 +33,13 @@ from leakscope.core.datasets import DatasetSpec, Ids
 from leakscope.core.splits import EVALUATION, Split
 from leakscope.core.text import say
 
-VICTIM, TWIN = "victim", "twin"
+VICTIM, TWIN, PLACEBO = "victim", "twin", "placebo"
 _PURPOSES = _AUDITED, _TREATED, _DISTILLATION = "audited", "treated", "distillation"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is audited: an endpoint, its untrained twin where there is one, and the samples.
+    """What is audited: an endpoint, the encoders beside it where there are any, and the samples.
 
     Attributes:
         endpoint: the victim.
@@ -47,7 +47,8 @@ class Subject:
         dataset, split: the samples and who is a member.
         folder: where signals and ledgers go; the same folder again resumes.
         treated: the same samples with members and non-members treated differently; None leaves that control out.
-        distillation: further samples that both are asked about, to be imitated; their data set and ids int64 [Q].
+        distillation: further samples that all are asked about, to be imitated; their data set and ids int64 [Q].
+        placebo: a trained encoder that saw none of the samples; None leaves that control out.
     """
 
     endpoint: EndpointSpec
@@ -57,6 +58,13 @@ class Subject:
     folder: Path
     treated: DatasetSpec | None = None
     distillation: tuple[DatasetSpec, Ids] | None = None
+    placebo: EndpointSpec | None = None
+
+    @property
+    def sides(self) -> Mapping[str, EndpointSpec]:
+        """The endpoints that are asked, by side."""
+        sides = {VICTIM: self.endpoint, TWIN: self.twin, PLACEBO: self.placebo}
+        return {side: endpoint for side, endpoint in sides.items() if endpoint is not None}
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Effort:
 
     Attributes:
         workers: extraction workers.
-        budget: images that the victim may be asked at most; its twin is no part of it.
+        budget: images that the victim may be asked at most; the encoders beside it are no part of it.
         keep_answers: keep every answer on disk for good.
     """
 
@@ -85,7 +93,7 @@ class Gathered:
     Attributes:
         card: the endpoint's card as plain data.
         budget: images that the endpoint may be asked at most.
-        sides: extractions by signal, of "victim" and "twin".
+        sides: extractions by signal, of "victim", "twin" and "placebo".
         treated: the same with the samples treated differently.
         distillation: the same of the distillation samples.
     """
@@ -206,10 +214,10 @@ class _Wanted:
 def _wanted(attacks: Sequence[Attack], subject: Subject) -> Iterator[_Wanted]:
     signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
     plain = tuple(dict.fromkeys(signal for attack in attacks if imitates(attack) for signal in attack.signals))
-    sides = [VICTIM] if subject.twin is None else [VICTIM, TWIN]
+    sides = tuple(subject.sides)
     yield from (_Wanted(side, _AUDITED, signals) for side in sides)
     if subject.treated is not None:
-        yield from (_Wanted(side, _TREATED, signals) for side in sides)
+        yield from (_Wanted(side, _TREATED, signals) for side in sides if side != PLACEBO)
     if subject.distillation is not None and plain:
         yield from (_Wanted(side, _DISTILLATION, plain) for side in sides)
 
@@ -220,7 +228,6 @@ def _evaluated(split: Split) -> tuple[int, int]:
 
 
 def _plan(wanted: _Wanted, subject: Subject, effort: Effort) -> ExtractionPlan:
-    twin = wanted.side == TWIN and subject.twin
     dataset, ids = subject.dataset, subject.split.sample_id
     if wanted.purpose == _TREATED and subject.treated is not None:
         dataset = subject.treated
@@ -230,8 +237,8 @@ def _plan(wanted: _Wanted, subject: Subject, effort: Effort) -> ExtractionPlan:
         wanted.asked,
         dataset,
         ids,
-        twin or subject.endpoint,
+        subject.sides[wanted.side],
         subject.folder / wanted.side,
-        budget=None if twin else effort.budget,
+        budget=effort.budget if wanted.side == VICTIM else None,
         keep=effort.keep_answers,
     )

@@ -49,6 +49,7 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
         "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
         "curves": [asdict(curves) for curves in cell.curves],
         "sequences": None if cell.sequences is None else asdict(cell.sequences),
+        "constant": cell.constant,
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
     }
@@ -74,6 +75,7 @@ def read_cell(folder: Path) -> StoredCell | None:
         tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
         sequences,
+        facts["constant"],
     )
     return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 

@@ -99,6 +99,22 @@ def audit(
             rich_help_panel=_CONTROLS,
         ),
     ] = "auto",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Placebo control: a trained encoder that saw neither members nor non-members, as grpc://..., a bundle "
+            "or timm:NAME.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "",
+    split_by: Annotated[
+        str,
+        typer.Option(
+            help="How members were told from non-members: coin (at random, from one source), time or source; default: "
+            "what the split's file says, else unknown.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of crops, views, fits and bootstraps.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
     keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep every answer on disk.")] = False,
@@ -142,7 +158,9 @@ def audit(
         )
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
-    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh)
+    if split_by:
+        drawn = drawn.stated(split_by)
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh, reference)
     run_audit(live, root, Console(stderr=True))
 
 

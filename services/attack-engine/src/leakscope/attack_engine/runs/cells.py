@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from leakscope.attack_engine.attacks import Attack
 from leakscope.attack_engine.audits.evidence import EvidenceFiles
-from leakscope.attack_engine.audits.gather import TWIN, VICTIM, imitates
+from leakscope.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, imitates
 from leakscope.attack_engine.audits.store import StoredCell, read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
@@ -95,8 +95,12 @@ class CellPlan:
             sweeps=self.sweeps,
             treated=self.treated,
             shadow=shadow,
-            evidence={VICTIM: self._evidence(shop, "target"), TWIN: self._evidence(shop, "twin")},
+            evidence=self._sides(shop),
         )
+
+    def _sides(self, shop: Workshop) -> dict[str, EvidenceFiles | None]:
+        sides = {VICTIM: self._evidence(shop, "target"), TWIN: self._evidence(shop, "twin")}
+        return sides if self.job.placebo is None else {**sides, PLACEBO: self._evidence(shop, "placebo")}
 
     def _evidence(self, shop: Workshop, model: Model) -> EvidenceFiles | None:
         reading = self.attack.reading
@@ -131,6 +135,11 @@ def shadows(experiment: Experiment, jobs: Sequence[VictimJob]) -> list[VictimJob
     return [job.shadow for job in jobs if job.shadow is not None]
 
 
+def placebos(jobs: Sequence[VictimJob]) -> list[VictimJob]:
+    """The encoders made like the victims that saw none of their samples, where there are enough others."""
+    return [job.placebo for job in jobs if job.placebo is not None]
+
+
 def _prepared_cells(
     experiment: Experiment, code: str, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
 ) -> Iterator[CellPlan]:
@@ -155,7 +164,8 @@ def _offered(attacks: Sequence[Attack], job: VictimJob) -> Iterator[Attack]:
 
 
 def _weights(job: VictimJob) -> list[str]:
-    return [read_card(folder).weights_digest for folder in (job.folder, job.twin_folder)]
+    beside = () if job.placebo is None else (job.placebo.folder,)
+    return [read_card(folder).weights_digest for folder in (job.folder, job.twin_folder, *beside)]
 
 
 def _key(code: str, experiment: Experiment, job: VictimJob, attack: Attack, **further: object) -> str:

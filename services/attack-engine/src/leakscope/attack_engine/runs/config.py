@@ -119,6 +119,8 @@ class Experiment:
             same split: every ordered pair of architectures.
         as_published_transforms: victims that are also attacked, with their twins, on samples treated as the published
             code does; a control experiment.
+        placebo: "auto" also trains each victim's recipe on other samples of its data set, where enough are left, as a
+            control that saw neither members nor non-members; "none" leaves it out.
         published: a paper's numbers, to stand beside the measured ones.
         scale: which of the file's scales this is.
     """
@@ -141,6 +143,7 @@ class Experiment:
     shadow: bool = False
     pairs: bool = False
     as_published_transforms: tuple[str, ...] = ()
+    placebo: Literal["auto", "none"] = "auto"
     published: tuple[Published, ...] = ()
     scale: str = ""
 

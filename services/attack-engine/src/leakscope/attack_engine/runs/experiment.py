@@ -1,6 +1,6 @@
 """Run an experiment: train, serve, ask, attack, evaluate, record, report. What exists is not made again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from leakscope.attack_engine.audits.gather import Effort, Gathered, Subject, gat
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
-from leakscope.attack_engine.runs.cells import CellPlan, plan_cells, shadows
+from leakscope.attack_engine.runs.cells import CellPlan, placebos, plan_cells, shadows
 from leakscope.attack_engine.runs.config import Experiment
 from leakscope.attack_engine.runs.enough import require_enough_references
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
@@ -30,7 +30,7 @@ from leakscope.core.config import load_yaml
 from leakscope.core.datasets import Dataset, DatasetSpec, as_published
 from leakscope.core.digests import digest_file, digest_json
 from leakscope.core.errors import DataError
-from leakscope.core.partitions import Partition, draw_partition
+from leakscope.core.partitions import Partition, draw_partition, draw_placebo
 from leakscope.core.ray_session import require_cluster
 from leakscope.core.splits import Split, draw_split, write_split
 from leakscope.core.text import printable
@@ -53,8 +53,9 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
         default_uri(root), experiment.folder, experiment.title or experiment.name, digest_json(facts), layout.mlflow
     )
     with tracked(run, console):
-        train_missing([*jobs, *shadows(experiment, jobs)], run, experiment, console)
+        train_missing([*jobs, *shadows(experiment, jobs), *placebos(jobs)], run, experiment, console)
         searches = run_searches(experiment, jobs, layout, run, console)
+        train_missing(placebos(searches.jobs), run, experiment, console)
         cells = list(plan_cells(experiment, searches.jobs))
         _attack_missing(cells, experiment, layout, console)
         finished = list(_finished(cells, experiment.seed, layout))
@@ -75,6 +76,7 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[VictimJob]:
     """The experiment's victims, their splits drawn and written."""
     opened = {name: spec.open() for name, spec in experiment.datasets.items()}
     splits = {name: _drawn(experiment, name, opened) for name in dict.fromkeys(v.split for v in experiment.victims)}
+    controls = {name: _placebo(experiment, name, parts, opened) for name, parts in splits.items()}
     jobs = []
     for choice in experiment.victims:
         drawn, parts = experiment.splits[choice.split], splits[choice.split]
@@ -84,8 +86,20 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[VictimJob]:
         if parts.shadow is not None:
             theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
             job = replace(job, adversary=Adversary(theirs, parts.shadow, _written(parts.shadow, layout)))
+        placebo = controls.get(choice.split)
+        if placebo is not None:
+            job = replace(job, placebo_split=placebo, placebo_path=_written(placebo, layout))
         jobs.append(job)
     return jobs
+
+
+def _placebo(experiment: Experiment, name: str, parts: Partition, opened: Mapping[str, Dataset]) -> Split | None:
+    """Other samples for encoders made like the victims of one split; None where none is wanted or too few are left."""
+    if experiment.placebo == "none":
+        return None
+    drawn = experiment.splits[name]
+    seed = experiment.seed if drawn.seed is None else drawn.seed
+    return draw_placebo(opened[drawn.dataset], parts, seed=seed, source=experiment.datasets[drawn.dataset])
 
 
 def _written(split: Split, layout: Layout) -> Path:
@@ -161,10 +175,13 @@ def _ask(
     bundles = {served_as: str(job.folder)}
     if any(cell.job.key == job.key for cell in cells):
         bundles[f"{served_as}-untrained"] = str(job.twin_folder)
+        if job.placebo is not None:
+            bundles[f"{served_as}-placebo"] = str(job.placebo.folder)
     with served(bundles, options=["--deterministic"] if job.choice.deterministic else []) as urls:
-        victim, twin = EndpointSpec(urls[0]), EndpointSpec(urls[1]) if len(urls) > 1 else None
+        victim, twin, placebo, *_ = (*map(EndpointSpec, urls), None, None)
         distillation = next((cell.distillation for cell in cells if cell.distillation is not None), None)
-        subject = Subject(victim, twin, job.dataset, job.split, layout.signals(job.key), treated, distillation)
+        folder = layout.signals(job.key)
+        subject = Subject(victim, twin, job.dataset, job.split, folder, treated, distillation, placebo)
         return gather(attacks, subject, effort, console)
 
 

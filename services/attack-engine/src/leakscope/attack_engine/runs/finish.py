@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import typer
 from rich.console import Console
 
-from leakscope.attack_engine.audits.conclude import AuditedCell, conclude
+from leakscope.attack_engine.audits.conclude import Alikeness, AuditedCell, conclude
 from leakscope.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
 from leakscope.attack_engine.audits.samples import sample_folders
 from leakscope.attack_engine.audits.store import SCORES
@@ -43,6 +44,7 @@ def finish(
     scale: str = "",
     published: Sequence[Published] = (),
     shared: Sequence[SharedImage] = (),
+    judged: Mapping[str, Alikeness] = MappingProxyType({}),
 ) -> Path:
     """Judge `cells` as one report; prints its path to standard output, and returns it.
 
@@ -57,12 +59,13 @@ def finish(
         scale: that the experiment was run at.
         published: a paper's numbers, for the report.
         shared: images on both sides, for the report.
+        judged: what was found of splits' samples before, by digest.
     """
     audited = [cell.audited for cell in cells]
     specs = {cell.split.dataset_digest: cell.dataset for cell in audited}
     datasets = {digest: spec.open() for digest, spec in specs.items()}
     findings = replace(
-        conclude(title, audited, configuration, scale=scale, published=published),
+        conclude(title, audited, configuration, scale=scale, published=published, judged=judged),
         folders=tuple(folder for one in datasets.values() if one.files for folder in sample_folders(one.files)),
         shared=tuple(shared),
     )

@@ -9,10 +9,10 @@ import ray
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.cell import Cell, make_cell, make_shadow_cell, make_unfitted_cell
+from leakscope.attack_engine.audits.cell import Cell, Encoders, make_cell, make_shadow_cell, make_unfitted_cell
 from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.extracted import Extracted, Shadow
-from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Gathered, read_extracted
+from leakscope.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered, read_extracted
 from leakscope.attack_engine.audits.store import StoredCell, write_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.evaluation.results import Queries
@@ -54,6 +54,7 @@ class CellWork:
     split_path: Path
     victim: _Folders
     twin: _Folders | None
+    placebo: _Folders | None
     treated: Mapping[str, _Folders]
     shadow: ShadowWork | None
     sweeps: SweepChoice
@@ -84,6 +85,7 @@ class CellWork:
             split_path=split_path,
             victim=_folders(gathered, attack, VICTIM),
             twin=gathered.folders(attack, TWIN),
+            placebo=gathered.folders(attack, PLACEBO),
             treated={side: folders for side, folders in unlike.items() if folders},
             shadow=shadow,
             sweeps=sweeps,
@@ -102,13 +104,17 @@ class CellWork:
         def read(folders: _Folders, side: str = "") -> Extracted:
             return read_extracted(folders, split.sample_id, self.evidence.get(side))
 
-        victim, twin = read(self.victim, VICTIM), read(self.twin, TWIN) if self.twin else None
+        victim = read(self.victim, VICTIM)
+        beside = Encoders(
+            read(self.twin, TWIN) if self.twin else None,
+            read(self.placebo, PLACEBO) if self.placebo else None,
+        )
         if self.attack.unfitted:
-            return make_unfitted_cell(self.attack, split, victim, twin, self.seed)
+            return make_unfitted_cell(self.attack, split, victim, beside, self.seed)
         if self.shadow is not None:
-            return make_shadow_cell(self.attack, split, victim, twin, self.shadow.read(), self.seed)
+            return make_shadow_cell(self.attack, split, victim, beside, self.shadow.read(), self.seed)
         treated = {side: read(folders) for side, folders in self.treated.items()}
-        return make_cell(self.attack, split, victim, twin, self.seed, sweeps=self.sweeps, treated=treated)
+        return make_cell(self.attack, split, victim, beside, self.seed, sweeps=self.sweeps, treated=treated)
 
 
 def fit_cells(work: Sequence[CellWork], console: Console) -> None:

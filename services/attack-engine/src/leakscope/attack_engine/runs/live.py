@@ -11,9 +11,10 @@ from uuid import uuid4
 from rich.console import Console
 
 from leakscope.attack_engine.attacks import Attack
-from leakscope.attack_engine.audits.conclude import AuditedCell
+from leakscope.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
 from leakscope.attack_engine.audits.evidence import EvidenceFiles
-from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Effort, Subject, gather
+from leakscope.attack_engine.audits.forecast import forecast, forecast_of_samples
+from leakscope.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
 from leakscope.attack_engine.audits.samples import inspect_samples
 from leakscope.attack_engine.audits.store import read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
@@ -22,7 +23,7 @@ from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
 from leakscope.attack_engine.extraction.fitness import check_sizes
 from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
-from leakscope.attack_engine.runs.controls import opened_control, untrained_control
+from leakscope.attack_engine.runs.controls import Control, named_control, opened_control, untrained_control
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
 from leakscope.attack_engine.runs.layout import RESERVED, Layout, part_name
@@ -48,6 +49,7 @@ class LiveAudit:
         attacks: in the report's order.
         dataset, split: the samples.
         untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
+        reference: where a trained encoder is that saw none of the samples, alike; "" for none.
         seed: of every fit and bootstrap.
         effort: how hard the endpoint is asked.
         sweeps: what every attack is repeated with.
@@ -64,6 +66,7 @@ class LiveAudit:
     effort: Effort
     sweeps: SweepChoice = NO_SWEEPS
     fresh: bool = False
+    reference: str = ""
 
     def __post_init__(self) -> None:
         require_folder_name("name", self.name, RESERVED)
@@ -88,13 +91,23 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     asked = [repr(attack) for attack in audit.attacks]
-    choices = [audit.split.digest, audit.seed, asked, asdict(audit.sweeps), audit.untrained]
+    controls = [audit.untrained, audit.reference]
+    choices = [audit.split.digest, audit.split.split_by, audit.seed, asked, asdict(audit.sweeps), *controls]
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
     name = printable(card.model or card.url)
     layout = replace(layout, part=part_name(name, key))
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
-    with tracked(run, console), _twin(audit, card, console) as twin:
-        subject = Subject(audit.endpoint, twin, audit.dataset, audit.split, layout.signals(card.identity))
+    twin, placebo = _controls(audit, card)
+    alike = look_alike(audit.dataset, audit.split, audit.seed)
+    for sentence in _foreseen(audit, alike, untrained=twin is not None, placebo=placebo is not None):
+        say(console, sentence)
+    with (
+        tracked(run, console),
+        _opened(twin, audit, "untrained") as untrained,
+        _opened(placebo, audit, "placebo") as trained,
+    ):
+        folder = layout.signals(card.identity)
+        subject = Subject(audit.endpoint, untrained, audit.dataset, audit.split, folder, placebo=trained)
         victim = Victim(name, printable(card.url), audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
@@ -106,6 +119,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
             configuration=_configuration(audit),
             files={},
             shared=shared,
+            judged={audit.split.digest: alike},
         )
 
 
@@ -166,19 +180,33 @@ def _evidence(attack: Attack, dataset: DatasetSpec) -> dict[str, EvidenceFiles |
     if attack.reading is None:
         return {}
     files = EvidenceFiles(dataset, attack.reading.asked.outputs[0])
-    return {VICTIM: files, TWIN: files}
+    return {VICTIM: files, TWIN: files, PLACEBO: files}
+
+
+def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Control | None]:
+    """The untrained twin and the placebo, each where there is one."""
+    side = _side(audit.dataset)
+    twin = untrained_control(audit.untrained, card, side=side)
+    if not audit.reference:
+        return twin, None
+    return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
+
+
+def _foreseen(audit: LiveAudit, alike: Alikeness, *, untrained: bool, placebo: bool) -> Iterator[str]:
+    """What is known of the verdict before the first query."""
+    yield from forecast_of_samples(alike.blind)
+    fitted = not all(attack.unfitted for attack in audit.attacks)
+    yield from forecast(audit.split, untrained=untrained, placebo=placebo, fitted=fitted)
 
 
 @contextmanager
-def _twin(audit: LiveAudit, card: EndpointCard, console: Console) -> Iterator[EndpointSpec | None]:
-    """The untrained twin, where there is one."""
-    control = untrained_control(audit.untrained, card, side=_side(audit.dataset))
+def _opened(control: Control | None, audit: LiveAudit, name: str) -> Iterator[EndpointSpec | None]:
+    """The control's endpoint, where there is one."""
     if control is None:
-        say(console, "No untrained twin: the audit rests on its other controls. --untrained names one.")
         yield None
         return
-    with opened_control(control, audit.endpoint, name="untrained") as twin:
-        yield twin
+    with opened_control(control, audit.endpoint, name=name) as endpoint:
+        yield endpoint
 
 
 def _side(dataset: DatasetSpec) -> int | None:
@@ -193,7 +221,9 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "attacks": [repr(attack.signals) for attack in audit.attacks],
         "dataset": _shown(asdict(audit.dataset)),
         "split": audit.split.digest,
+        "split_by": audit.split.split_by or "not stated",
         "untrained": audit.untrained,
+        "reference": audit.reference or "none",
         "seed": audit.seed,
         "effort": asdict(audit.effort),
         "sweeps": asdict(audit.sweeps),

@@ -10,7 +10,7 @@ import numpy as np
 
 from leakscope.attack_engine.attacks.reading import Reading
 from leakscope.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
-from leakscope.attack_engine.audits.gather import TWIN, VICTIM, Gathered
+from leakscope.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered
 from leakscope.attack_engine.distillation.asked import Asked
 from leakscope.attack_engine.distillation.student import StudentSpec
 from leakscope.attack_engine.distillation.work import DistillationWork
@@ -24,7 +24,9 @@ from leakscope.core.errors import DataError
 from leakscope.core.oip import names
 
 Work = DistillationWork | TrainedReference | DistilledReference
-Model = Literal["target", "twin", "shadow"]
+Model = Literal["target", "twin", "placebo", "shadow"]
+_SIDES: Mapping[Model, str] = {"target": VICTIM, "twin": TWIN, "placebo": PLACEBO, "shadow": VICTIM}
+_BESIDE: Mapping[Model, str] = {"twin": " (untrained)", "placebo": " (placebo)"}
 
 _CODE = ("leakscope.attack_engine.distillation", "leakscope.attack_engine.references", "leakscope.core.architectures")
 _POPULATION = 2000
@@ -160,7 +162,7 @@ class _Prepared:
         lesson = self.lesson.some(options.size)
         judged = self._asked(Samples(self.job.dataset, self.job.split.sample_id), distillation=False)
         key = self._key(asdict(options), asdict(self._student()), lesson)
-        title = f"distil {self.job.choice.name}{' (untrained)' if self.model == 'twin' else ''}"
+        title = f"distil {self.job.choice.name}{_BESIDE.get(self.model, '')}"
         folder = self.shop.layout.distillation(key)
         work = DistillationWork(title, options, self._student(), lesson, judged, self.job.seed, folder, key)
         self.shop.add(work)
@@ -213,8 +215,7 @@ class _Prepared:
 
     def _asked(self, samples: Samples, *, distillation: bool) -> Asked:
         gathered = self.shop.gathered[self.job.key, self.case.lesson]
-        side = TWIN if self.model == "twin" else VICTIM
-        extraction = gathered.extraction(self.reading.asked, side, distillation=distillation)
+        extraction = gathered.extraction(self.reading.asked, _SIDES[self.model], distillation=distillation)
         shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
         return Asked(samples.dataset, samples.ids, extraction.plan.folder, shape)
 

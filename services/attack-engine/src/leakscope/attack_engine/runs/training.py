@@ -28,7 +28,7 @@ def train_missing(jobs: Sequence[VictimJob], parent: Run, experiment: Experiment
 def open_record(parent: Run, job: VictimJob) -> Run:
     """The MLflow run below `parent` that a victim's training is logged to."""
     run = parent.child(job.choice.name, job.key)
-    run.set_tags({"leakscope.kind": "victim", "leakscope.bundle": str(job.folder)})
+    run.set_tags({"leakscope.kind": job.kind, "leakscope.bundle": str(job.folder)})
     run.log_dataset(job.dataset.name, job.split.dataset_digest, "training")
     run.log_dataset("split", job.split.digest, "split")
     return run

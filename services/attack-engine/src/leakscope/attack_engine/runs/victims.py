@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _TWIN_SEED = 1_000_003
 _RECIPE_CODE = "leakscope.trainer.recipes"
-SHADOW = "shadow of"
+VICTIM, SHADOW, PLACEBO = "victim", "shadow", "placebo"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Adversary:
 class VictimJob:
     """A victim to be, with everything that its weights depend on, and how many workers train it together.
 
-    `adversary` is what the adversary has where the split gives it samples of its own; no part of the weights.
+    `adversary` is what the adversary has where the split gives it samples of its own, and `placebo_split` the samples
+    of an encoder made alike that saw none of these; neither is part of the weights. `kind` says what it is made for.
     """
 
     choice: VictimChoice
@@ -51,6 +52,16 @@ class VictimJob:
     store: Path
     workers: int = 1
     adversary: Adversary | None = None
+    placebo_split: Split | None = None
+    placebo_path: Path | None = None
+    kind: str = VICTIM
+
+    @property
+    def placebo(self) -> "VictimJob | None":
+        """An encoder trained as this one on other samples of the data set; None where too few were left."""
+        if self.placebo_split is None or self.placebo_path is None:
+            return None
+        return self._trained_alike(PLACEBO, self.dataset, self.placebo_split, self.placebo_path)
 
     @property
     def shadow(self) -> "VictimJob | None":
@@ -58,14 +69,19 @@ class VictimJob:
         adversary = self.adversary
         if adversary is None or not len(adversary.split.sample_id):
             return None
-        choice = replace(self.choice, name=f"{SHADOW} {self.choice.name}")
+        return self._trained_alike(SHADOW, adversary.dataset, adversary.split, adversary.split_path)
+
+    def _trained_alike(self, kind: str, dataset: DatasetSpec, split: Split, path: Path) -> "VictimJob":
         return replace(
             self,
-            choice=choice,
-            dataset=adversary.dataset,
-            split=adversary.split,
-            split_path=adversary.split_path,
+            choice=replace(self.choice, name=f"{kind} of {self.choice.name}"),
+            dataset=dataset,
+            split=split,
+            split_path=path,
             adversary=None,
+            placebo_split=None,
+            placebo_path=None,
+            kind=kind,
         )
 
     @property

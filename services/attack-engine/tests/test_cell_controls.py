@@ -1,0 +1,84 @@
+"""The controls of one cell: who makes them, what they cannot change, and what there is nothing to read in."""
+
+import numpy as np
+import pytest
+
+from leakscope.attack_engine.attacks import Attack, AttackChoice
+from leakscope.attack_engine.audits.cell import Cell, Encoders, is_constant, make_cell
+from leakscope.attack_engine.audits.extracted import Extracted
+from leakscope.attack_engine.audits.scoring import Scored
+from leakscope.attack_engine.audits.store import StoredCell, read_cell, write_cell
+from leakscope.attack_engine.evaluation.results import Queries
+from leakscope.attack_engine.evaluation.validity import EXCHANGED, PLACEBO, UNTRAINED
+from leakscope.attack_engine.extraction import Signals
+from leakscope.core.splits import EVALUATION, KNOWN, Split
+
+SAMPLES = 160
+
+
+@pytest.fixture
+def attack() -> Attack:
+    return AttackChoice("supervisedmi", inference="logistic").build(0)
+
+
+@pytest.fixture
+def split() -> Split:
+    ids = np.arange(SAMPLES)
+    return Split(ids, ids % 2 == 0, np.where(ids % 4 < 2, KNOWN, EVALUATION), "0" * 64, 0)
+
+
+def read(rng: np.random.Generator, shift: float, member: np.ndarray) -> Extracted:
+    values = rng.normal(size=(SAMPLES, 6)).astype(np.float32)
+    values[member] += shift
+    return Extracted((Signals(values, {}),))
+
+
+def test_a_further_control_leaves_every_other_score_as_it_was(attack: Attack, split: Split) -> None:
+    rng = np.random.default_rng(0)
+    victim, twin, placebo = (read(rng, shift, split.member) for shift in (1.0, 0.0, 0.0))
+    alone = make_cell(attack, split, victim, Encoders(twin), 3)
+    both = make_cell(attack, split, victim, Encoders(twin, placebo), 3)
+    assert list(alone.controls) == [UNTRAINED, EXCHANGED]
+    assert list(both.controls) == [UNTRAINED, PLACEBO, EXCHANGED]
+    np.testing.assert_array_equal(alone.scored.score, both.scored.score)
+    for name in alone.controls:
+        np.testing.assert_array_equal(alone.controls[name].score, both.controls[name].score)
+    np.testing.assert_array_equal(both.controls[PLACEBO].sample_id, both.scored.sample_id)
+
+
+def test_a_placebo_sees_what_a_trained_encoder_sees(attack: Attack, split: Split) -> None:
+    rng = np.random.default_rng(1)
+    victim, twin, placebo = (read(rng, shift, split.member) for shift in (2.0, 0.0, 2.0))
+    controls = make_cell(attack, split, victim, Encoders(twin, placebo), 3).controls
+    means = {name: np.subtract(*(side.mean() for side in controls[name].sides)) for name in (UNTRAINED, PLACEBO)}
+    assert means[PLACEBO] > 10 * abs(means[UNTRAINED])
+
+
+def scored(rng: np.random.Generator) -> Scored:
+    return Scored(np.arange(10), np.arange(10) < 5, rng.normal(size=10), 0.5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 5e-7])
+def test_features_equal_within_rounding_are_nothing_to_read(noise: float) -> None:
+    rng = np.random.default_rng(2)
+    one = rng.normal(size=(1, 3, 8))
+    features = (one * (1 + noise * rng.uniform(-1, 1, (10, 3, 8)))).astype(np.float32)
+    assert is_constant(features, scored(rng))
+
+
+def test_one_feature_that_varies_is_something_to_read() -> None:
+    rng = np.random.default_rng(3)
+    features = np.ones((10, 1, 8), dtype=np.float32)
+    features[:, 0, 4] += rng.normal(0, 0.01, 10)
+    assert not is_constant(features, scored(rng))
+    assert is_constant(features, Scored(np.arange(10), np.arange(10) < 5, np.zeros(10), 0.5))
+
+
+def test_an_encoder_that_answers_one_thing_gives_a_constant_cell_which_is_kept_as_such(
+    attack: Attack, split: Split, tmp_path: object
+) -> None:
+    constant = Extracted((Signals(np.full((SAMPLES, 6), 0.3, dtype=np.float32), {}),))
+    cell: Cell = make_cell(attack, split, constant, Encoders(), 3)
+    assert cell.constant
+    write_cell(StoredCell(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
+    assert read_cell(tmp_path).cell.constant
