@@ -87,6 +87,16 @@ def test_small_images_that_would_be_scaled_up_are_told(tmp_path: Path) -> None:
     assert "3 of 3 images are smaller than 224 pixels (the smallest has 32) and are scaled up" in told[0]
 
 
+def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
+    images = fill(tmp_path / "mine", 3)
+    (images / "Thumbs.db").write_bytes(b"x")
+    (images / "gone.png").symlink_to(tmp_path / "nowhere")
+    told: list[str] = []
+    OwnImages(images).data("mae", needs_validation=False, tell=told.append)
+    assert "Thumbs.db" in told[0]
+    assert "gone.png" in told[0]
+
+
 def test_members_in_class_folders_beside_flat_others_train_a_recipe_without_labels(leakscope, tmp_path: Path) -> None:
     fill(tmp_path / "mine" / "a", 4)
     fill(tmp_path / "mine" / "b", 4, seed=1)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from leakscope.core.datasets.base import Dataset, DatasetSpec
 from leakscope.core.datasets.folders import folders_spec, paired_folders
-from leakscope.core.datasets.image_files import list_images
+from leakscope.core.datasets.image_files import list_images, passed_over_words
 from leakscope.core.datasets.image_sides import shorter_sides
 from leakscope.core.errors import DataError, UsageError
 from leakscope.core.splits import EVALUATION, KNOWN, VALIDATION, Split, split_by_membership
+from leakscope.core.text import printable
 
 _LARGEST, _SMALLEST = 224, 32
 _MULTIPLE = 16  # two patches of 8, for recipes with views of half the side
@@ -59,7 +60,7 @@ class OwnImages:
         return spec, _with_validation(split, self.seed) if needs_validation else split
 
     def _side(self, tell: Callable[[str], None]) -> int:
-        sides = np.concatenate([_sides(root) for root in (self.images, self.held_out) if root is not None])
+        sides = np.concatenate([_sides(root, tell) for root in (self.images, self.held_out) if root is not None])
         side = inferred_side(sides) if self.side is None else self.side
         if self.side is None:
             tell(f"Images are brought to {side} x {side} pixels, after their own sizes; --side says otherwise.")
@@ -82,10 +83,15 @@ def inferred_side(sides: NDArray[np.int64]) -> int:
     return max(_SMALLEST, min(_LARGEST, median // _MULTIPLE * _MULTIPLE))
 
 
-def _sides(root: Path) -> NDArray[np.int64]:
-    sides = shorter_sides(list_images(root).files)
+def _sides(root: Path, tell: Callable[[str], None]) -> NDArray[np.int64]:
+    found = list_images(root)
+    if found.passed_over:
+        tell(f"Left out of {printable(root)}: {passed_over_words(found.passed_over)}.")
+    sides = shorter_sides(found.files)
     if len(sides) < 2:
-        raise DataError(f"{root} holds one image: a training and its audit need at least two in each folder.")
+        raise DataError(
+            f"{printable(root)} holds one image: a training and its audit need at least two in each folder."
+        )
     return sides
 
 
