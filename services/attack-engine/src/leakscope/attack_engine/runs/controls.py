@@ -17,6 +17,7 @@ from leakscope.attack_engine.runs.serving import served
 from leakscope.core import architectures
 from leakscope.core.errors import EndpointError, UsageError
 from leakscope.core.oip import names
+from leakscope.core.text import printable
 
 AUTO, NONE = "auto", "none"
 _TIMM, _LOCAL = "timm:", "local:"
@@ -64,7 +65,7 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
         EndpointSpec(text)
         return Control(text)
     if not text or not Path(text).is_dir():
-        raise UsageError(f"{flag} {text!r} is neither a folder nor anything else to ask: give {_FORMS}.")
+        raise UsageError(f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {_FORMS}.")
     return Control(text)
 
 
@@ -144,5 +145,6 @@ def _model_args(card: EndpointCard) -> dict[str, object]:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise EndpointError(f"{card.url} publishes {names.MODEL_ARGS} as {published!r}, which is no JSON object.")
+        shown = printable(published)
+        raise EndpointError(f"{card.url} publishes {names.MODEL_ARGS} as {shown!r}, which is no JSON object.")
     return arguments
