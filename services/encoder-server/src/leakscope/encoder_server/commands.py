@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from leakscope.core.channels import parse_mean, parse_std
+from leakscope.core.checks import require_seed
 from leakscope.core.errors import UsageError
 from leakscope.core.oip import SERVICE
 from leakscope.core.values import parse_value
@@ -123,6 +124,7 @@ def serve(
     )
     if name is not None:
         check_model_name(name)
+    require_seed("--seed", seed)
     victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
     asyncio.run(serve_until_told(victim, settings))
 

@@ -1,5 +1,6 @@
 """What an operator can set, as frozen dataclasses with their defaults in one place."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import inf, prod
@@ -8,6 +9,7 @@ from pathlib import Path
 from leakscope.core.errors import UsageError, unknown_name
 from leakscope.core.oip import SERVICE
 
+_SERVICE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 PRECISIONS = ("fp32", "bf16")
 _FULL_SIDE = 224  # images up to this side count as one in a batch
 
@@ -114,6 +116,8 @@ class Listening:
     grace_seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        if not _SERVICE.fullmatch(self.service):
+            raise UsageError(f"--service {self.service!r} is no full gRPC service name, as {SERVICE}.")
         for port in (self.port, self.metrics_port or 0):
             if not 0 <= port < 2**16:
                 raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
