@@ -6,6 +6,7 @@ from scipy.stats import binom, norm
 
 from leakscope.attack_engine.evaluation.auc import estimate_auc
 from leakscope.attack_engine.evaluation.binomial import lower_limit, upper_limit
+from leakscope.attack_engine.evaluation.paired import paired_difference
 from leakscope.attack_engine.evaluation.power import (
     assess_power,
     detectable_auc,
@@ -25,6 +26,20 @@ def test_the_detectable_auc_is_found_four_times_in_five(members, non_members):
         for _ in range(600)
     ]
     assert 0.74 <= np.mean(found) <= 0.87
+
+
+@pytest.mark.parametrize("controls", [1, 3])
+def test_the_detectable_auc_is_found_beside_controls_four_times_in_five(controls):
+    auc = detectable_auc(100, 150, controls=controls)
+    assert auc > detectable_auc(100, 150)
+    rng, shift, found = np.random.default_rng(1), norm.ppf(auc) * 2**0.5, []
+    for _ in range(400):
+        attack = rng.normal(shift, 1, 100), rng.normal(0, 1, 150)
+        beside = [(rng.normal(0, 1, 100), rng.normal(0, 1, 150)) for _ in range(controls)]
+        differences = [paired_difference("c", attack, one, false_positives=None, rng=rng) for one in beside]
+        above = estimate_auc(*attack).interval.low > 0.5
+        found.append(above and all(one.p_above <= 0.025 for one in differences))
+    assert 0.73 <= np.mean(found) <= 0.87
 
 
 def test_more_samples_detect_less_and_too_few_nothing():

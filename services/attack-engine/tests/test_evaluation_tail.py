@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leakscope.attack_engine.evaluation.paired import exchange_p_value
 from leakscope.attack_engine.evaluation.tail import (
     critical_count,
     detectable_share,
@@ -76,6 +77,20 @@ def test_the_detectable_share_is_seen_four_times_in_five(samples):
         scores = rng.normal(size=members) + 20 * (rng.random(members) < share)
         seen.append(tail_count(scores, rng.normal(size=non_members)).p_value <= 0.025)
     assert 0.72 <= np.mean(seen) <= 0.88
+
+
+@pytest.mark.parametrize("controls", [1, 3])
+def test_the_detectable_share_is_seen_beside_controls_four_times_in_five(controls):
+    members, non_members = 1000, 2000
+    share = detectable_share(members, non_members, controls=controls)
+    assert share > detectable_share(members, non_members)
+    rng, allowed, seen = np.random.default_rng(3), 2, []
+    for _ in range(150):
+        attack = rng.normal(size=members) + 20 * (rng.random(members) < share), rng.normal(size=non_members)
+        beside = [(rng.normal(size=members), rng.normal(size=non_members)) for _ in range(controls)]
+        differences = (exchange_p_value(attack, other, allowed, rng) for other in beside)
+        seen.append(tail_count(*attack).p_value <= 0.025 and all(p <= 0.025 for p in differences))
+    assert 0.7 <= np.mean(seen) <= 0.92
 
 
 def test_the_critical_count_is_the_fewest():

@@ -15,37 +15,58 @@ from leakscope.attack_engine.evaluation.thresholds import false_positives_allowe
 
 _MOST_SAMPLES = 10**9
 _COARSE_AUC = 0.75
+_USUAL_CONTROLS = 2  # an untrained encoder, and the blind baseline
+_LEAST_VARIANCE = 1e-12
+_DEVIATES = np.linspace(-6.0, 6.0, 2401)
+_WEIGHTS = norm.pdf(_DEVIATES) / norm.pdf(_DEVIATES).sum()
 
 
 def assess_power(
-    members: int, non_members: int, target_fprs: Sequence[float], *, power: float = 0.8, level: float = 0.95
+    members: int,
+    non_members: int,
+    target_fprs: Sequence[float],
+    *,
+    controls: int = 0,
+    power: float = 0.8,
+    level: float = 0.95,
 ) -> Power:
-    """The smallest AUC, and share of exposed members, found with probability `power`; what the lowest FPR needs."""
+    """The smallest AUC, and share of exposed members, found with probability `power`; what the lowest FPR needs.
+
+    Found: above chance and above each of `controls` that find nothing on the same samples.
+    """
     lowest = min(target_fprs)
     return Power(
         members=members,
         non_members=non_members,
         power=power,
-        detectable_auc=detectable_auc(members, non_members, power=power, level=level),
+        detectable_auc=detectable_auc(members, non_members, controls=controls, power=power, level=level),
         target_fpr=lowest,
         non_members_to_resolve=non_members_to_resolve(lowest),
-        detectable_share=detectable_share(members, non_members, power=power, error=(1.0 - level) / 2.0),
+        detectable_share=detectable_share(
+            members, non_members, controls=controls, power=power, error=(1.0 - level) / 2.0
+        ),
     )
 
 
-def detectable_auc(members: int, non_members: int, *, power: float = 0.8, level: float = 0.95) -> float:
-    """The true AUC whose interval at `level` lies above 0.5 with probability `power`.
+def detectable_auc(
+    members: int, non_members: int, *, controls: int = 0, power: float = 0.8, level: float = 0.95
+) -> float:
+    """The true AUC that an audit shows with probability `power`.
 
-    Normal approximation with Newcombe's variances at 0.5 and at the AUC itself. 1.0 where so few samples cannot
-    even show perfect separation.
+    Shown: its interval at `level` lies above 0.5, and so does its difference from each of `controls` whose scores tell
+    nothing and have nothing in common with the attack's. Normal approximation with Newcombe's variances at 0.5 and at
+    the AUC itself. 1.0 where so few samples cannot even show perfect separation.
     """
-    critical = float(norm.isf((1.0 - level) / 2.0)) * math.sqrt(newcombe_variance(0.5, members, non_members))
-    reach = float(norm.ppf(power))
+    z, chance = float(norm.isf((1.0 - level) / 2.0)), math.sqrt(newcombe_variance(0.5, members, non_members))
 
-    def shortfall(auc: float) -> float:
-        return auc - 0.5 - critical - reach * math.sqrt(newcombe_variance(auc, members, non_members))
+    def shown(auc: float) -> float:
+        spread = math.sqrt(max(newcombe_variance(auc, members, non_members), _LEAST_VARIANCE))
+        found = auc + spread * _DEVIATES
+        below = norm.cdf((found - 0.5 - z * math.hypot(spread, chance)) / chance) ** controls
+        above_chance = found > 0.5 + z * chance
+        return float((_WEIGHTS * above_chance * (below if controls else 1.0)).sum())
 
-    return float(brentq(shortfall, 0.5, 1.0)) if shortfall(1.0) > 0.0 else 1.0
+    return float(brentq(lambda auc: shown(auc) - power, 0.5, 1.0)) if shown(1.0) > power else 1.0
 
 
 def non_members_to_resolve(target_fpr: float) -> int:
@@ -93,7 +114,7 @@ def power_warnings(members: int, non_members: int, target_fprs: Sequence[float])
         for target in sorted(target_fprs, reverse=True)
         if false_positives_allowed(target, non_members) == 0
     ]
-    auc = detectable_auc(members, non_members)
+    auc = detectable_auc(members, non_members, controls=_USUAL_CONTROLS)
     if auc > _COARSE_AUC:
         found.append(
             f"With {members:,} members and {non_members:,} non-members, only an AUC of {auc:.2f} or more would be "

@@ -13,6 +13,8 @@ from leakscope.attack_engine.evaluation.thresholds import false_positives_allowe
 
 TAIL_FPRS = (0.001, 0.01)
 _STEPS = 40
+_NEGLIGIBLE = 1e-6
+_WIDEST, _DEVIATIONS = 30, 4.0  # how far above a count the search for one that exceeds it goes
 
 
 def tail_count(member_scores: ArrayLike, non_member_scores: ArrayLike) -> TailCount | None:
@@ -81,11 +83,14 @@ def critical_count(members: int, non_members: int, false_positives: int, error: 
     return many
 
 
-def detectable_share(members: int, non_members: int, *, power: float = 0.8, error: float = 0.025) -> float | None:
+def detectable_share(
+    members: int, non_members: int, *, controls: int = 0, power: float = 0.8, error: float = 0.025
+) -> float | None:
     """The smallest share of fully exposed members that the tail look sees with probability `power`.
 
-    Exposed members score above every non-member, the others like non-members. None where the look is off, or where no
-    share would be seen.
+    Exposed members score above every non-member, the others like non-members, and so do all with each of `controls`,
+    whose counts the attack's must exceed as well (reckoned by a sign test between the two counts). None where the look
+    is off, or where no share would be seen.
     """
     target = tail_target(non_members)
     if target is None:
@@ -94,19 +99,44 @@ def detectable_share(members: int, non_members: int, *, power: float = 0.8, erro
     needed = critical_count(members, non_members, allowed, error)
     if needed is None:
         return None
+    at_least, needs = _by_chance(allowed, members, non_members), np.array([needed])
+    weights = np.ones(1)
+    if controls:
+        weights = -np.diff(1.0 - (1.0 - at_least) ** controls, append=0.0)  # of the highest of the controls' counts
+        needs = np.maximum(needed, _more_than(np.arange(weights.size), error))
+    chance = -np.diff(at_least, append=0.0)
+
+    def seen(share: float) -> float:
+        exposed = binom.pmf(np.arange(int(needs.max())), members, share)
+        fewer = np.append(0.0, np.cumsum(np.convolve(exposed, chance)[: exposed.size]))
+        return float(weights @ (1.0 - fewer[needs]))
+
+    if seen(1.0) < power:
+        return None
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2.0
-        seen = _seen(middle, needed, allowed, members, non_members) >= power
-        low, high = (low, middle) if seen else (middle, high)
+        low, high = (low, middle) if seen(middle) >= power else (middle, high)
     return high
 
 
-def _seen(share: float, needed: int, allowed: int, members: int, non_members: int) -> float:
-    """The probability that `needed` or more members stand above the threshold where `share` of them are exposed."""
-    exposed = np.arange(needed)
-    beside = _p_values(needed - exposed, allowed, members - exposed, non_members)
-    return float(binom.sf(needed - 1, members, share) + binom.pmf(exposed, members, share) @ beside)
+def _by_chance(allowed: int, members: int, non_members: int) -> Rates:
+    """P(c or more members above the threshold) where scores tell nothing, for c = 0, 1, ... until it is negligible."""
+    most = 16
+    while most < members and tail_p_value(most, allowed, members, non_members) > _NEGLIGIBLE:
+        most *= 2
+    counts = np.arange(min(most, members) + 1)
+    return _p_values(counts, allowed, np.full(counts.size, members), non_members)
+
+
+def _more_than(counts: Counts, error: float) -> Counts:
+    """The fewest that a sign test at `error` tells from each of `counts` [C], and one more.
+
+    One more, for an exchange moves the thresholds too.
+    """
+    more = counts[:, None] + np.arange(1, _WIDEST + int(_DEVIATIONS * np.sqrt(2.0 * counts.max())))
+    passes = binom.sf(more - 1, more + counts[:, None], 0.5) <= error
+    return np.asarray(more[np.arange(counts.size), passes.argmax(axis=1)] + 1, dtype=np.int64)
 
 
 def _p_values(found: Counts, allowed: int, members: Counts, non_members: int) -> Rates:

@@ -87,7 +87,7 @@ def assess_validity(
         controls_in_report=controls_in_report,
         blind=blind,
         split_test=split_test,
-        power=assess_power(evaluation.members, evaluation.non_members, targets),
+        power=assess_power(evaluation.members, evaluation.non_members, targets, controls=len(differences)),
         differences=tuple(differences),
         absent=tuple(name for name in expected if name not in run),
         split_by=split_by,
