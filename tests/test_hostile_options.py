@@ -1,5 +1,6 @@
-"""Values that make no sense, for every option of audit, run and report: one sentence, and nothing is spent."""
+"""Values that make no sense, for every option of audit, run, report and serve: one sentence, and nothing is spent."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,48 @@ def test_report_refuses_what_holds_no_findings(leakscope: Callable[..., Any], tm
 def test_report_refuses_places_that_are_none(leakscope: Callable[..., Any], tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "[/red]\x1b[2J", tmp_path / LONG):
         refused(leakscope("report", place), 3)
+
+
+SERVE = {
+    "--port": ["-1", "70000"],
+    "--metrics-port": ["-1", "70000"],
+    "--max-batch": ["0", "-1"],
+    "--max-delay-ms": ["nan", "-1", "inf"],
+    "--threads": ["-1"],
+    "--precision": ["[/red]"],
+    "--device": ["[/red]", "cuda:99", ""],
+    "--settle-seconds": ["nan", "-1", "inf"],
+    "--grace-seconds": ["nan", "-1", "inf"],
+    "--max-images-per-request": ["0"],
+    "--max-message-bytes": ["0"],
+    "--max-queued-images": ["0"],
+    "--max-side": ["0"],
+    "--replay-bytes": ["0"],
+    "--outputs": ["[/red]"],
+    "--weights": ["[/red]"],
+    "--seed": ["-1", "99999999999999999999"],
+    "--model-arg": ["x", "img_size=[", "img_size=.nan", "no_such=1"],
+    "--host": ["nowhere.invalid"],
+    "--service": [""],
+    "--name": ["", "a\nb", "a/b", " "],
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [(option, value) for option, values in SERVE.items() for value in values])
+def test_serve_refuses(leakscope: Callable[..., Any], option: str, value: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # nothing that is wrongly let through can serve
+        port = taken.getsockname()[1]
+        ended = leakscope("serve", "timm:resnet18", "--weights=random", f"--port={port}", f"{option}={value}")
+    refused(ended, 2)
+    assert str(port) not in ended.err or option == "--host"
+
+
+@pytest.mark.parametrize(
+    ("source", "code"), [("", 3), ("timm:", 2), ("timm:../x", 2), ("nowhere", 3), ("timm:[/red]", 2)]
+)
+def test_serve_refuses_a_source(leakscope: Callable[..., Any], source: str, code: int) -> None:
+    refused(leakscope("serve", source, "--port=0"), code)
+
+
+def test_serve_refuses_a_key_file_that_is_not_there(leakscope: Callable[..., Any]) -> None:
+    refused(leakscope("serve", "timm:resnet18", "--weights=random", "--port=0", "--api-key-file=nowhere"), 3)

@@ -85,6 +85,8 @@ class Compute:
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
+        if not self.devices:
+            raise UsageError("--device must name at least one torch device, as cpu.")
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
         if self.threads < 0:
