@@ -109,7 +109,8 @@ def test_every_ordered_pair_and_every_setting_is_audited(first: tuple[Path, list
 def test_every_audit_has_its_controls_and_counts_its_queries(first: tuple[Path, list[dict]]) -> None:
     for audit in first[1]:
         names = {control["name"] for control in audit["validity"]["null_controls"]}
-        assert names == {"untrained encoder", "exchanged non-members"}
+        labels = set() if audit["attack"] == "seqmia-encoder" else {"labels alone"}
+        assert names == {"untrained encoder", "exchanged non-members"} | labels
         imitated = 60 if audit["attack"] == "seqmia-encoder" else 150
         asked = (120 if audit["attack"] == "seqmia-encoder" else 300) + (imitated if "seqmia" in audit["attack"] else 0)
         assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked
