@@ -1,5 +1,6 @@
 """Numbers as sentences that a lay reader understands; fractions become percentages here and nowhere else."""
 
+from leakscope.attack_engine.evaluation.looks import TAIL
 from leakscope.attack_engine.evaluation.results import (
     Difference,
     Estimate,
@@ -13,8 +14,8 @@ from leakscope.attack_engine.evaluation.results import (
 
 
 def look_words(evaluation: Evaluation, look: str) -> str:
-    """What the look that spoke saw: "overall" or "tail"."""
-    if look == "tail" and evaluation.tail is not None:
+    """What the look that spoke saw."""
+    if look == TAIL and evaluation.tail is not None:
         return f"in the tail, {tail_words(evaluation.tail)}"
     return pair_words(evaluation.auc)
 

@@ -55,6 +55,7 @@ def audit_parameters(audit: Audit) -> dict[str, Any]:
         "dataset": audit.victim.dataset,
         "seed": audit.seed,
         "split_digest": audit.split_digest,
+        "split_by": audit.validity.split_by,
         "dataset_digest": audit.dataset_digest,
         "weights_digest": audit.victim.card.get("weights_digest", ""),
         "known_members": audit.known_members,
@@ -83,6 +84,11 @@ def audit_metrics(audit: Audit) -> Iterator[tuple[str, float]]:
     yield "split_test_p", audit.validity.split_test.p_value
     for control in audit.validity.null_controls:
         yield f"null_auc_{control.name.replace(' ', '_')}", control.auc.value
+    for difference in audit.validity.differences:
+        yield f"auc_less_{difference.control.replace(' ', '_')}", difference.auc.value
+    if evaluation.tail is not None:
+        yield "tail_members", evaluation.tail.true_positives
+        yield "tail_p_value", evaluation.tail.p_value
     if audit.discoveries is not None:
         yield "members_found", len(audit.discoveries.sample_ids)
     for kind in ("sent", "answered", "cached", "retried"):

@@ -1,0 +1,126 @@
+"""Members and non-members that show different things, and an encoder trained on neither: nothing leaks.
+
+Pixel statistics and an untrained encoder see no difference between circles and squares of one kind; whatever was
+trained on shapes does. Only another such encoder, the placebo, can tell that from membership.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image, ImageDraw
+
+from leakscope.core import architectures
+from leakscope.core.bundles import BundleCard, save_bundle
+from leakscope.core.samples import Images
+
+pytestmark = pytest.mark.slow
+SIDE, FINER = 32, 4
+TRAINED_ON, EPOCHS, BATCH = 1000, 10, 64
+SHOWN = 80
+MEAN, STD = (0.5,) * 3, (0.25,) * 3
+ARCHITECTURE = "resnet18_cifar_narrow"
+
+
+def picture(rng: np.random.Generator, square: bool) -> Images:
+    """A noisy circle or tilted square, lighter or darker than its ground, uint8 [SIDE, SIDE, 3]."""
+    size = SIDE * FINER
+    ground = rng.uniform(60, 196, 3)
+    shape = np.clip(ground + rng.uniform(60, 110, 3) * rng.choice([-1, 1], 3), 0, 255)
+    radius = rng.uniform(7, 10.5) * FINER
+    x, y = size / 2 + rng.uniform(-5, 5, 2) * FINER
+    image = Image.new("RGB", (size, size), tuple(int(value) for value in ground))
+    draw, fill = ImageDraw.Draw(image), tuple(int(value) for value in shape)
+    if square:  # of the circle's area
+        turn, half = rng.uniform(-0.3, 0.3), radius * np.sqrt(np.pi) / 2
+        corners = [complex(a, b) * half * np.exp(1j * turn) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        draw.polygon([(x + corner.real, y + corner.imag) for corner in corners], fill=fill)
+    else:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=float)
+    return np.clip(small + rng.normal(0, 18, small.shape), 0, 255).astype(np.uint8)
+
+
+def tensor(images: Images) -> torch.Tensor:
+    return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - MEAN[0]) / STD[0]
+
+
+def trained(folder: Path, seed: int) -> Path:
+    """The bundle of an encoder that was taught to tell circles from squares, on pictures of its own."""
+    architectures.register()
+    rng = np.random.default_rng(seed)
+    images = tensor(np.stack([picture(rng, square=bool(index % 2)) for index in range(2 * TRAINED_ON)]))
+    labels = torch.arange(2 * TRAINED_ON) % 2
+    torch.manual_seed(seed)
+    model = timm.create_model(ARCHITECTURE, num_classes=2)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(images)).split(BATCH):
+            turned = torch.rot90(images[rows], int(rng.integers(4)), (2, 3))
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(model(turned), labels[rows]).backward()
+            optimiser.step()
+    model.reset_classifier(0)
+    card = BundleCard("shapes", ("embedding",), SIDE, MEAN, STD)
+    save_bundle(model, folder, card, {"num_classes": 0})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("encoders")
+    return trained(root / "audited", 1), trained(root / "placebo", 2)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Circles as members and squares as non-members, of which no encoder saw any."""
+    rng, root = np.random.default_rng(3), tmp_path_factory.mktemp("shapes")
+    for name in ("circles", "squares"):
+        (root / name).mkdir()
+        for index in range(SHOWN):
+            Image.fromarray(picture(rng, square=name == "squares")).save(root / name / f"{index:03}.png")
+    return root / "circles", root / "squares"
+
+
+def audit(
+    leakscope: Callable[..., Any], encoder: Path, folders: tuple[Path, Path], root: Path, *options: object
+) -> Any:
+    named = (
+        "--members",
+        folders[0],
+        "--non-members",
+        folders[1],
+        "--attack",
+        "supervisedmi",
+        "--inference",
+        "logistic",
+    )
+    ended = leakscope("audit", f"local:{encoder}", *named, "--root", root, *options)
+    assert ended.code == 0, ended.err
+    report = Path(ended.out.strip().splitlines()[-1])
+    return json.loads(report.with_name("findings.json").read_text()), ended.err
+
+
+def test_what_a_trained_encoder_sees_is_claimed_with_a_condition_and_refuted_by_a_placebo(
+    leakscope: Callable[..., Any], encoders: tuple[Path, Path], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found, said = audit(leakscope, encoders[0], folders, tmp_path)
+    (alone,) = found["audits"]
+    assert alone["evaluation"]["auc"]["value"] > 0.8
+    assert all(control["holds"] for control in alone["validity"]["null_controls"])
+    assert not alone["validity"]["blind"]["above_chance"]
+    assert found["verdict"]["outcome"] == "leak found, if drawn alike"
+    assert "if members and non-members were drawn alike" in found["verdict"]["sentence"]
+    assert said.index("--reference") < said.index("Plan for")  # said before anything is asked
+
+    found, _ = audit(leakscope, encoders[0], folders, tmp_path, "--reference", f"local:{encoders[1]}")
+    assert found["verdict"]["outcome"] == "not valid"
+    assert "placebo encoder" in found["verdict"]["sentence"]
+    controls = {control["name"]: control["holds"] for control in found["audits"][0]["validity"]["null_controls"]}
+    assert controls == {"untrained encoder": True, "placebo encoder": False, "exchanged non-members": True}
