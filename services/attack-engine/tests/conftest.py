@@ -15,7 +15,7 @@ import pytest
 import timm
 from scipy.stats import binom
 
-from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
 from leakscope.core import architectures
 from leakscope.core.bundles import BundleCard, save_bundle
 

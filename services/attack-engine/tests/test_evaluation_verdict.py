@@ -10,29 +10,15 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
+from leakscope.attack_engine.evaluation.diagnostics import Exposed
+from leakscope.attack_engine.evaluation.estimates import Discoveries, Estimate, Interval, Sweep, SweepPoint
 from leakscope.attack_engine.evaluation.evaluate import evaluate
-from leakscope.attack_engine.evaluation.looks import claim
+from leakscope.attack_engine.evaluation.judgement import BlindBaseline, Outcome, SplitTest, Verdict
+from leakscope.attack_engine.evaluation.looks import leak_evidence
 from leakscope.attack_engine.evaluation.paired import paired_difference
 from leakscope.attack_engine.evaluation.repeated import over_seeds
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
-from leakscope.attack_engine.evaluation.results import (
-    Artefact,
-    Audit,
-    BlindBaseline,
-    Discoveries,
-    Estimate,
-    Exposed,
-    Findings,
-    Interval,
-    Outcome,
-    Published,
-    Queries,
-    SplitTest,
-    Sweep,
-    SweepPoint,
-    Verdict,
-    Victim,
-)
+from leakscope.attack_engine.evaluation.results import Artefact, Audit, Findings, Published, Queries, Victim
 from leakscope.attack_engine.evaluation.serialise import from_json, load_findings, save_findings, to_json
 from leakscope.attack_engine.evaluation.tail import tail_count
 from leakscope.attack_engine.evaluation.validity import (
@@ -277,7 +263,7 @@ def test_a_claim_without_condition_comes_before_one_with():
 def test_what_stands_alone_may_fall_among_many():
     weak = audit(0.45, seed=1, name="weak")
     assert weak.verdict.outcome is Outcome.LEAK
-    assert 0.05 / 20 < claim(weak.evaluation, weak.validity).p_value < 0.05
+    assert 0.05 / 20 < leak_evidence(weak.evaluation, weak.validity).p_value < 0.05
     assert overall_verdict([weak]).outcome is Outcome.LEAK
     verdict = overall_verdict([weak, *(audit(0.0, name=str(i), in_report=20) for i in range(19))])
     assert verdict.outcome is Outcome.NONE

@@ -11,7 +11,7 @@ from leakscope.attack_engine.audits.extracted import Extracted
 from leakscope.attack_engine.audits.scoring import score_partial
 from leakscope.attack_engine.endpoints import EndpointSpec
 from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
 from leakscope.attack_engine.extraction import Signals
 from leakscope.core.datasets import Dataset, DatasetSpec
 from leakscope.core.splits import Split, draw_split

@@ -20,7 +20,7 @@ from leakscope.attack_engine.distillation.asked import Asked
 from leakscope.attack_engine.distillation.student import Student, StudentSpec
 from leakscope.attack_engine.distillation.work import DistillationWork
 from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
 from leakscope.attack_engine.extraction.shards import make_shards
 from leakscope.attack_engine.extraction.store import SignalStore, write_shard
 from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing

@@ -8,38 +8,44 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.attack_engine.evaluation.results import (
-    Artefact,
-    Audit,
-    BlindBaseline,
+from leakscope.attack_engine.evaluation.diagnostics import (
     Correlations,
     Curves,
-    Difference,
+    Exposed,
+    NamedHistogram,
+    SequenceFigures,
+)
+from leakscope.attack_engine.evaluation.estimates import (
     Discoveries,
     EpsilonBound,
     Estimate,
     Evaluation,
-    Exposed,
-    Findings,
     Histogram,
     Interval,
-    LeftOut,
-    NamedHistogram,
-    NullControl,
-    Outcome,
-    Power,
-    Published,
-    Queries,
     Roc,
-    SampleFolder,
-    SequenceFigures,
-    SharedImage,
-    SplitTest,
     Sweep,
     SweepPoint,
     TprAtFpr,
+)
+from leakscope.attack_engine.evaluation.judgement import (
+    BlindBaseline,
+    Difference,
+    NullControl,
+    Outcome,
+    Power,
+    SplitTest,
     Validity,
     Verdict,
+)
+from leakscope.attack_engine.evaluation.results import (
+    Artefact,
+    Audit,
+    Findings,
+    LeftOut,
+    Published,
+    Queries,
+    SampleFolder,
+    SharedImage,
     Victim,
 )
 

@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.results import (
-    Correlations,
-    Curves,
-    Estimate,
-    Findings,
-    Histogram,
-    Interval,
-    Roc,
-)
+from leakscope.attack_engine.evaluation.diagnostics import Correlations, Curves
+from leakscope.attack_engine.evaluation.estimates import Estimate, Histogram, Interval, Roc
+from leakscope.attack_engine.evaluation.results import Findings
 from leakscope.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
 from leakscope.attack_engine.report.charts.curves import curves
 from leakscope.attack_engine.report.charts.histogram import histogram

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.results import Estimate, Findings, Interval, Sweep, SweepPoint
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval, Sweep, SweepPoint
+from leakscope.attack_engine.evaluation.results import Findings
 from leakscope.attack_engine.report.charts.plane import BOX, Spot, plane
 from leakscope.attack_engine.report.charts.sweep import sweep_chart
 from leakscope.attack_engine.report.figures import figures

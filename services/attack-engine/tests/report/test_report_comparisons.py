@@ -5,17 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from leakscope.attack_engine.evaluation.results import (
-    Audit,
-    EpsilonBound,
-    Estimate,
-    Findings,
-    Interval,
-    Outcome,
-    Published,
-    Verdict,
-    Victim,
-)
+from leakscope.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Interval
+from leakscope.attack_engine.evaluation.judgement import Outcome, Verdict
+from leakscope.attack_engine.evaluation.results import Audit, Findings, Published, Victim
 from leakscope.attack_engine.evaluation.serialise import from_json, to_json
 from leakscope.attack_engine.report.claims import Claim, claim, contradicts, judge
 from leakscope.attack_engine.report.page import page

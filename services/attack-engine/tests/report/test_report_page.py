@@ -7,15 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from leakscope.attack_engine.evaluation.results import (
-    Findings,
-    LeftOut,
-    Outcome,
-    SampleFolder,
-    SharedImage,
-    Validity,
-    Verdict,
-)
+from leakscope.attack_engine.evaluation.judgement import Outcome, Validity, Verdict
+from leakscope.attack_engine.evaluation.results import Findings, LeftOut, SampleFolder, SharedImage
 from leakscope.attack_engine.report.render import render
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.results import Interval
+from leakscope.attack_engine.evaluation.estimates import Interval
 from leakscope.attack_engine.report import words
 
 

@@ -21,7 +21,7 @@ from leakscope.attack_engine.audits.scoring import (
 )
 from leakscope.attack_engine.audits.sequence_figures import attention_curves, sequence_curves, sequence_figures
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
-from leakscope.attack_engine.evaluation.results import Curves, SequenceFigures
+from leakscope.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
 from leakscope.attack_engine.evaluation.validity import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from leakscope.core.splits import KNOWN, Split
 

@@ -18,23 +18,12 @@ from leakscope.attack_engine.evaluation.auc import estimate_auc
 from leakscope.attack_engine.evaluation.blind import Blind, blind_baseline
 from leakscope.attack_engine.evaluation.decision import decision_metrics
 from leakscope.attack_engine.evaluation.discoveries import discover
+from leakscope.attack_engine.evaluation.estimates import Discoveries, Evaluation, Sweep, SweepPoint
 from leakscope.attack_engine.evaluation.evaluate import evaluate
+from leakscope.attack_engine.evaluation.judgement import Difference, NullControl, SplitTest
 from leakscope.attack_engine.evaluation.paired import paired_difference
 from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
-from leakscope.attack_engine.evaluation.results import (
-    Artefact,
-    Audit,
-    Difference,
-    Discoveries,
-    Evaluation,
-    Findings,
-    NullControl,
-    Published,
-    SplitTest,
-    Sweep,
-    SweepPoint,
-    Victim,
-)
+from leakscope.attack_engine.evaluation.results import Artefact, Audit, Findings, Published, Victim
 from leakscope.attack_engine.evaluation.split_test import split_test
 from leakscope.attack_engine.evaluation.validity import (
     BLIND,

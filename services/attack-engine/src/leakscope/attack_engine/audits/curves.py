@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.evaluation.results import Curves
+from leakscope.attack_engine.evaluation.diagnostics import Curves
 
 
 def diagnostic_curves(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from leakscope.attack_engine.attacks.inference.base import Scores
 from leakscope.attack_engine.audits.scoring import Scored
-from leakscope.attack_engine.evaluation.results import Exposed
+from leakscope.attack_engine.evaluation.diagnostics import Exposed
 from leakscope.core.datasets import Dataset
 from leakscope.core.samples import Images, is_vector
 

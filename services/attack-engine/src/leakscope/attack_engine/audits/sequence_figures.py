@@ -14,7 +14,7 @@ from leakscope.attack_engine.attacks.posteriors.analyses import (
     metric_correlations,
 )
 from leakscope.attack_engine.audits.curves import diagnostic_curves
-from leakscope.attack_engine.evaluation.results import Correlations, Curves, NamedHistogram, SequenceFigures
+from leakscope.attack_engine.evaluation.diagnostics import Correlations, Curves, NamedHistogram, SequenceFigures
 from leakscope.attack_engine.evaluation.roc import score_histogram
 
 _STEP = "step (the last is the model itself)"

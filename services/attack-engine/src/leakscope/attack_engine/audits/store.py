@@ -12,7 +12,8 @@ import pandas as pd
 from leakscope.attack_engine.audits.cell import Cell
 from leakscope.attack_engine.audits.scoring import Scored
 from leakscope.attack_engine.audits.sweeps import Swept
-from leakscope.attack_engine.evaluation.results import Curves, Queries, SequenceFigures
+from leakscope.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
+from leakscope.attack_engine.evaluation.results import Queries
 from leakscope.core.config import from_mapping
 from leakscope.core.files import write_atomically
 

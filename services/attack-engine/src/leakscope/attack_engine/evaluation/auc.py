@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
 from leakscope.attack_engine.evaluation.exact import exact_p_values, is_small
-from leakscope.attack_engine.evaluation.results import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import Scores, both_sides
 
 DELONG = "DeLong, logit"

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainccinv, betaincinv
 
-from leakscope.attack_engine.evaluation.results import Interval
+from leakscope.attack_engine.evaluation.estimates import Interval
 from leakscope.attack_engine.evaluation.scores import Rates
 
 CLOPPER_PEARSON = "Clopper-Pearson"

@@ -8,8 +8,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
 from leakscope.attack_engine.evaluation.image_features import Features, standardised
-from leakscope.attack_engine.evaluation.results import BlindBaseline, Estimate, Interval
+from leakscope.attack_engine.evaluation.judgement import BlindBaseline
 from leakscope.attack_engine.evaluation.sample_features import described, sample_features
 from leakscope.attack_engine.evaluation.scores import Rates, Scores
 from leakscope.core.errors import DataError

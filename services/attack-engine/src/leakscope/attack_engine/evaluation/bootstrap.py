@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.auc import auc
-from leakscope.attack_engine.evaluation.results import Estimate, Interval
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import Counts, Rates, Scores, both_sides
 
 STRATIFIED = "stratified bootstrap"

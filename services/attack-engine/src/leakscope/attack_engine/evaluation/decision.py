@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.binomial import CLOPPER_PEARSON, clopper_pearson
-from leakscope.attack_engine.evaluation.results import Estimate, Interval
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
 from leakscope.attack_engine.evaluation.scores import both_sides
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leakscope.attack_engine.evaluation.results import Discoveries
+from leakscope.attack_engine.evaluation.estimates import Discoveries
 from leakscope.attack_engine.evaluation.scores import Rates, as_scores
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.binomial import lower_limit, upper_limit
-from leakscope.attack_engine.evaluation.results import EpsilonBound
+from leakscope.attack_engine.evaluation.estimates import EpsilonBound
 from leakscope.attack_engine.evaluation.scores import Counts, Rates, Scores, both_sides
 
 

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
 from leakscope.attack_engine.evaluation.decision import decision_metrics
 from leakscope.attack_engine.evaluation.epsilon import epsilon_clopper_pearson
+from leakscope.attack_engine.evaluation.estimates import Estimate, Evaluation
 from leakscope.attack_engine.evaluation.rates import tpr_at_fprs
-from leakscope.attack_engine.evaluation.results import Estimate, Evaluation
 from leakscope.attack_engine.evaluation.roc import roc_curve, score_histogram
 from leakscope.attack_engine.evaluation.tail import tail_count
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leakscope.attack_engine.evaluation.results import Difference, Evaluation, Outcome, Validity
+from leakscope.attack_engine.evaluation.estimates import Evaluation
+from leakscope.attack_engine.evaluation.judgement import Difference, Outcome, Validity
 from leakscope.attack_engine.evaluation.validity import PLACEBO, UNTRAINED
 from leakscope.core.splits import COIN
 
@@ -14,14 +15,14 @@ OVERALL, TAIL = "overall", "tail"
 
 
 @dataclass(frozen=True)
-class Claim:
+class LeakEvidence:
     """The look that speaks louder for a leak, and the p-value of both looks together (Bonferroni)."""
 
     look: str
     p_value: float
 
 
-def claim(evaluation: Evaluation, validity: Validity) -> Claim:
+def leak_evidence(evaluation: Evaluation, validity: Validity) -> LeakEvidence:
     """What speaks for a leak.
 
     A look's p-value is the largest of its own and of its differences from the controls: there is a leak only if the
@@ -31,7 +32,7 @@ def claim(evaluation: Evaluation, validity: Validity) -> Claim:
     differences = validity.differences
     overall = max([evaluation.p_value, *(one.p_above for one in differences)])
     tail = 1.0 if evaluation.tail is None else max([evaluation.tail.p_value, *_in_tail(differences)])
-    return Claim(TAIL if tail < overall else OVERALL, min(1.0, 2.0 * min(overall, tail)))
+    return LeakEvidence(TAIL if tail < overall else OVERALL, min(1.0, 2.0 * min(overall, tail)))
 
 
 def reversal(evaluation: Evaluation, validity: Validity) -> float:

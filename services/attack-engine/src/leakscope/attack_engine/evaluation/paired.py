@@ -6,8 +6,9 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from leakscope.attack_engine.evaluation.auc import placements
+from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
 from leakscope.attack_engine.evaluation.exact import is_small
-from leakscope.attack_engine.evaluation.results import Difference, Estimate, Interval
+from leakscope.attack_engine.evaluation.judgement import Difference
 from leakscope.attack_engine.evaluation.scores import Scores
 from leakscope.attack_engine.evaluation.tail import members_above
 from leakscope.core.errors import DataError

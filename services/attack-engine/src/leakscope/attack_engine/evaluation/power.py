@@ -9,7 +9,7 @@ from scipy.stats import binom, norm
 
 from leakscope.attack_engine.evaluation.auc import newcombe_variance
 from leakscope.attack_engine.evaluation.binomial import lower_limit, upper_limit
-from leakscope.attack_engine.evaluation.results import Power
+from leakscope.attack_engine.evaluation.judgement import Power
 from leakscope.attack_engine.evaluation.tail import detectable_share
 from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.binomial import clopper_pearson
-from leakscope.attack_engine.evaluation.results import Interval, TprAtFpr
+from leakscope.attack_engine.evaluation.estimates import Interval, TprAtFpr
 from leakscope.attack_engine.evaluation.scores import Scores, both_sides
 from leakscope.attack_engine.evaluation.thresholds import (
     count_called,

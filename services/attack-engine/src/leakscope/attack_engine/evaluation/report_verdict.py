@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from leakscope.attack_engine.evaluation.looks import claim, holm, reversal
-from leakscope.attack_engine.evaluation.results import Audit, NullControl, Outcome, Verdict
+from leakscope.attack_engine.evaluation.judgement import NullControl, Outcome, Verdict
+from leakscope.attack_engine.evaluation.looks import holm, leak_evidence, reversal
+from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.evaluation.validity import FAMILY_ERROR, LOOK_ERROR
 from leakscope.attack_engine.evaluation.verdict import OPENINGS, failed_controls
 from leakscope.attack_engine.evaluation.wording import (
@@ -36,7 +37,7 @@ def overall_verdict(audits: Sequence[Audit]) -> Verdict:
     failed = [(audit, control) for audit in audits for control in failed_controls(audit.validity)]
     if failed:
         return _failed_report(audits, failed)
-    stands = holm([claim(audit.evaluation, audit.validity).p_value for audit in audits], FAMILY_ERROR)
+    stands = holm([leak_evidence(audit.evaluation, audit.validity).p_value for audit in audits], FAMILY_ERROR)
     found = [a for a, passes in zip(audits, stands, strict=True) if passes and a.verdict.outcome.claims_leak]
     if found:
         return _leaking_report(audits, found)
@@ -65,8 +66,8 @@ def _leaking_report(audits: Sequence[Audit], found: Sequence[Audit]) -> Verdict:
     """The strongest kind of claim that some audit allows; the others are reasons."""
     outcome = next(kind for kind in _CLAIMS if any(_is(audit, kind) for audit in found))
     own = [audit for audit in found if _is(audit, outcome)]
-    strongest = min(own, key=lambda audit: claim(audit.evaluation, audit.validity).p_value)
-    what = look_words(strongest.evaluation, claim(strongest.evaluation, strongest.validity).look)
+    strongest = min(own, key=lambda audit: leak_evidence(audit.evaluation, audit.validity).p_value)
+    what = look_words(strongest.evaluation, leak_evidence(strongest.evaluation, strongest.validity).look)
     opening, condition = OPENINGS[outcome]
     sentence = (
         f"{opening} in {len(own)} of {_count(audits)}{condition} ({_OVER_ALL}). Strongest, "

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from leakscope.attack_engine.evaluation.results import Histogram, Roc
+from leakscope.attack_engine.evaluation.estimates import Histogram, Roc
 from leakscope.attack_engine.evaluation.scores import Counts, Scores, both_sides
 from leakscope.attack_engine.evaluation.thresholds import tpr_limits
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from leakscope.attack_engine.evaluation.image_features import Features, standardised
-from leakscope.attack_engine.evaluation.results import SplitTest
+from leakscope.attack_engine.evaluation.judgement import SplitTest
 from leakscope.attack_engine.evaluation.sample_features import sample_features
 from leakscope.core.errors import DataError
 from leakscope.core.samples import Samples, is_vector

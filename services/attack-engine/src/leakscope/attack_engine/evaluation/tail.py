@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, hypergeom
 
-from leakscope.attack_engine.evaluation.results import TailCount
+from leakscope.attack_engine.evaluation.estimates import TailCount
 from leakscope.attack_engine.evaluation.scores import Counts, Rates, Scores, both_sides
 from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed, members_called
 

@@ -5,15 +5,9 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from leakscope.attack_engine.evaluation.auc import estimate_auc
+from leakscope.attack_engine.evaluation.estimates import Evaluation
+from leakscope.attack_engine.evaluation.judgement import BlindBaseline, Difference, NullControl, SplitTest, Validity
 from leakscope.attack_engine.evaluation.power import assess_power
-from leakscope.attack_engine.evaluation.results import (
-    BlindBaseline,
-    Difference,
-    Evaluation,
-    NullControl,
-    SplitTest,
-    Validity,
-)
 from leakscope.attack_engine.evaluation.tail import tail_count
 
 FAMILY_ERROR = 0.05

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from leakscope.attack_engine.evaluation.looks import TAIL, claim, reversal, strongest_claim
-from leakscope.attack_engine.evaluation.results import Evaluation, NullControl, Outcome, Validity, Verdict
+from leakscope.attack_engine.evaluation.estimates import Evaluation
+from leakscope.attack_engine.evaluation.judgement import NullControl, Outcome, Validity, Verdict
+from leakscope.attack_engine.evaluation.looks import TAIL, leak_evidence, reversal, strongest_claim
 from leakscope.attack_engine.evaluation.validity import FAMILY_ERROR, LOOK_ERROR
 from leakscope.attack_engine.evaluation.wording import (
     absent_words,
@@ -42,7 +43,7 @@ def audit_verdict(evaluation: Evaluation, validity: Validity) -> Verdict:
         return Verdict(outcome, f"Not valid: {faults[0]}", (*faults, attack_words(evaluation), *remarks))
     stands = (absent_words(validity), controls_words(validity), *remarks)
     reasons = tuple(reason for reason in stands if reason)
-    found = claim(evaluation, validity)
+    found = leak_evidence(evaluation, validity)
     if found.p_value <= FAMILY_ERROR:
         outcome = strongest_claim(validity)
         what = look_words(evaluation, found.look)
@@ -117,7 +118,7 @@ def _remarks(evaluation: Evaluation, validity: Validity) -> Iterator[str]:
         )
     if evaluation.tail is None:
         yield f"The tail was not looked at: {evaluation.non_members:,} non-members are too few."
-    elif claim(evaluation, validity).look != TAIL:
+    elif leak_evidence(evaluation, validity).look != TAIL:
         yield f"In the tail, {tail_words(evaluation.tail)}."
     if evaluation.epsilon.epsilon > 0.0:
         yield (

@@ -1,16 +1,8 @@
 """Numbers as sentences that a lay reader understands; fractions become percentages here and nowhere else."""
 
+from leakscope.attack_engine.evaluation.estimates import Estimate, Evaluation, Interval, TailCount
+from leakscope.attack_engine.evaluation.judgement import Difference, NullControl, Power, Validity
 from leakscope.attack_engine.evaluation.looks import TAIL
-from leakscope.attack_engine.evaluation.results import (
-    Difference,
-    Estimate,
-    Evaluation,
-    Interval,
-    NullControl,
-    Power,
-    TailCount,
-    Validity,
-)
 
 
 def look_words(evaluation: Evaluation, look: str) -> str:

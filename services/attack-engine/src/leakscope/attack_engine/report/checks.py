@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakscope.attack_engine.evaluation.results import BlindBaseline, NullControl, Power, SplitTest, Validity
+from leakscope.attack_engine.evaluation.judgement import BlindBaseline, NullControl, Power, SplitTest, Validity
 from leakscope.attack_engine.evaluation.validity import BLIND, EXCHANGED, PLACEBO, UNTRAINED
 from leakscope.attack_engine.evaluation.wording import tail_words
 from leakscope.attack_engine.report import words

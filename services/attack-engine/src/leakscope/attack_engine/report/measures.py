@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakscope.attack_engine.evaluation.results import EpsilonBound, Estimate, Evaluation, TprAtFpr
+from leakscope.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Evaluation, TprAtFpr
 from leakscope.attack_engine.report import words
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from leakscope.attack_engine.evaluation.results import Audit, Findings, NullControl, Outcome, Queries, Verdict, Victim
+from leakscope.attack_engine.evaluation.judgement import NullControl, Outcome, Verdict
+from leakscope.attack_engine.evaluation.results import Audit, Findings, Queries, Victim
 from leakscope.attack_engine.report import words
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")

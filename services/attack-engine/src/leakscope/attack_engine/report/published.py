@@ -5,15 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from leakscope.attack_engine.evaluation.results import (
-    Audit,
-    Estimate,
-    Evaluation,
-    Findings,
-    Interval,
-    Published,
-    SweepPoint,
-)
+from leakscope.attack_engine.evaluation.estimates import Estimate, Evaluation, Interval, SweepPoint
+from leakscope.attack_engine.evaluation.results import Audit, Findings, Published
 from leakscope.attack_engine.report import words
 from leakscope.attack_engine.report.training import number
 

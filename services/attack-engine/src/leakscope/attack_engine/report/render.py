@@ -3,7 +3,8 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Findings, Outcome
+from leakscope.attack_engine.evaluation.judgement import Outcome
+from leakscope.attack_engine.evaluation.results import Findings
 from leakscope.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
 from leakscope.attack_engine.report.assets import PACKAGE
 from leakscope.attack_engine.report.charts.correlations import correlation_matrices

@@ -5,7 +5,8 @@ from types import MappingProxyType
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Audit, Sweep
+from leakscope.attack_engine.evaluation.estimates import Sweep
+from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.report.charts.sweep import Axis, sweep_chart
 from leakscope.attack_engine.report.page import Group
 

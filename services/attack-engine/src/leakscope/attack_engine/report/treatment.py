@@ -1,6 +1,7 @@
 """The control experiment on how samples are treated, in words."""
 
-from leakscope.attack_engine.evaluation.results import Artefact, Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
+from leakscope.attack_engine.evaluation.results import Artefact
 
 CHANCE = 0.5
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Correlations
+from leakscope.attack_engine.evaluation.diagnostics import Correlations
 from leakscope.attack_engine.report.charts.frame import Box, drawing
 from leakscope.attack_engine.report.charts.svg import Point, element, group, text
 from leakscope.attack_engine.report.words import decimal, signed

@@ -6,7 +6,7 @@ from itertools import starmap
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Curves
+from leakscope.attack_engine.evaluation.diagnostics import Curves
 from leakscope.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from leakscope.attack_engine.report.charts.scales import Linear, Scale
 from leakscope.attack_engine.report.charts.svg import Point, area, group, line

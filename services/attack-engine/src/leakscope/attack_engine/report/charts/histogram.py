@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Histogram, NamedHistogram
+from leakscope.attack_engine.evaluation.diagnostics import NamedHistogram
+from leakscope.attack_engine.evaluation.estimates import Histogram
 from leakscope.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from leakscope.attack_engine.report.charts.scales import Linear
 from leakscope.attack_engine.report.charts.svg import Point, area, line

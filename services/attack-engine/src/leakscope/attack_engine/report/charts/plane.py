@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
 from leakscope.attack_engine.report.charts.frame import Box, axes, drawing
 from leakscope.attack_engine.report.charts.scales import Linear
 from leakscope.attack_engine.report.charts.svg import Point, element, group, line, text

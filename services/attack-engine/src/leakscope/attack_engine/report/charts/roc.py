@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Evaluation, TprAtFpr
+from leakscope.attack_engine.evaluation.estimates import Evaluation, TprAtFpr
 from leakscope.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from leakscope.attack_engine.report.charts.scales import Logarithmic
 from leakscope.attack_engine.report.charts.svg import Point, area, element, group, line, steps, text, thin

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Audit, Estimate
+from leakscope.attack_engine.evaluation.estimates import Estimate
+from leakscope.attack_engine.evaluation.results import Audit
 from leakscope.attack_engine.report.charts.scales import Linear
 from leakscope.attack_engine.report.charts.svg import element, group
 from leakscope.attack_engine.report.words import decimal, decimal_interval

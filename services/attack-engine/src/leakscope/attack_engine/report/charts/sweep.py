@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from leakscope.attack_engine.evaluation.results import Sweep, SweepPoint
+from leakscope.attack_engine.evaluation.estimates import Sweep, SweepPoint
 from leakscope.attack_engine.report.charts.frame import Box, axes, drawing
 from leakscope.attack_engine.report.charts.scales import Linear, Scale
 from leakscope.attack_engine.report.charts.svg import Point, area, element, group, line, text
