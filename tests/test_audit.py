@@ -106,6 +106,8 @@ def test_every_bad_endpoint_ends_in_one_sentence(
         (["--split", "nowhere.parquet"], 2, "either by --split, or by both"),
         (["--output-name", "embeding=x"], 2, "embeding"),
         (["--api-key-file", "nowhere"], 2, "nowhere"),
+        (["--split-by", "coins"], 2, "Did you mean 'coin'"),
+        (["--reference", "nowhere"], 2, "--reference"),
     ],
 )
 def test_every_bad_argument_ends_in_one_sentence(
@@ -121,6 +123,16 @@ def test_every_bad_argument_ends_in_one_sentence(
     assert ended.code == code, ended.err
     assert words in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("flag", ["--reference", "--untrained"])
+def test_the_audited_encoder_itself_controls_nothing(
+    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path, flag: str
+) -> None:
+    ended = leakscope("audit", endpoint, *named(image_folders), flag, endpoint, "--root", tmp_path)
+    assert ended.code == 2, ended.err
+    assert "is the audited one itself" in ended.err
+    assert not list(tmp_path.rglob("shard-*.parquet"))
 
 
 def test_bad_samples_end_in_one_sentence(

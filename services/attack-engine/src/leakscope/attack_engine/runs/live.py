@@ -96,15 +96,15 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
     name = printable(card.model or card.url)
     layout = replace(layout, part=part_name(name, key))
-    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
     twin, placebo = _controls(audit, card)
+    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
     alike = look_alike(audit.dataset, audit.split, audit.seed)
     for sentence in _foreseen(audit, alike, untrained=twin is not None, placebo=placebo is not None):
         say(console, sentence)
     with (
         tracked(run, console),
-        _opened(twin, audit, "untrained") as untrained,
-        _opened(placebo, audit, "placebo") as trained,
+        _opened(twin, audit, card, "untrained") as untrained,
+        _opened(placebo, audit, card, "placebo") as trained,
     ):
         folder = layout.signals(card.identity)
         subject = Subject(audit.endpoint, untrained, audit.dataset, audit.split, folder, placebo=trained)
@@ -200,12 +200,20 @@ def _foreseen(audit: LiveAudit, alike: Alikeness, *, untrained: bool, placebo: b
 
 
 @contextmanager
-def _opened(control: Control | None, audit: LiveAudit, name: str) -> Iterator[EndpointSpec | None]:
-    """The control's endpoint, where there is one."""
+def _opened(
+    control: Control | None, audit: LiveAudit, victim: EndpointCard, name: str
+) -> Iterator[EndpointSpec | None]:
+    """The control's endpoint, where there is one. Raises `UsageError` where it is the victim's."""
     if control is None:
         yield None
         return
     with opened_control(control, audit.endpoint, name=name) as endpoint:
+        with endpoint.open() as opened:
+            if opened.card.identity == victim.identity:
+                raise UsageError(
+                    f"The {name} encoder at {control.source} is the audited one itself, which controls nothing: name "
+                    "another."
+                )
         yield endpoint
 
 
