@@ -76,7 +76,8 @@ def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(leakscope: C
         whole = audit["evaluation"]["auc"]["value"]
         ends = [s["points"][-1]["auc"]["value"] for s in audit["sweeps"] if s["name"] == "knowledge"]
         assert ends == ([] if key in by_shadow else [pytest.approx(whole)])
-        assert (audit["discoveries"] is None) == (key in by_shadow)
+        claimed = audit["verdict"]["outcome"].startswith("leak")
+        assert (audit["discoveries"] is not None) == (claimed and key not in by_shadow)
         controls = {control["name"] for control in audit["validity"]["null_controls"]}
         placebo = {"placebo encoder"} if key[0] == "mae-other" else set()  # of "one" too few samples are left
         assert controls == {"untrained encoder", "exchanged non-members"} | placebo

@@ -133,6 +133,7 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
         split_by=split.split_by,
         constant=scores.constant,
     )
+    verdict = audit_verdict(evaluation, validity)
     most, least = exposed(scored, alike.dataset)
     return Audit(
         victim=cell.victim,
@@ -141,8 +142,8 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
         attack_source=cell.attack.source,
         evaluation=evaluation,
         validity=validity,
-        verdict=audit_verdict(evaluation, validity),
-        discoveries=_discoveries(scores),
+        verdict=verdict,
+        discoveries=_discoveries(scores) if verdict.outcome.claims_leak else None,
         most_exposed=most,
         least_exposed=least,
         curves=scores.curves,

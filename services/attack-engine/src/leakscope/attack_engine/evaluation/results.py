@@ -49,7 +49,8 @@ class Audit:
     """One cell: a victim under one attack.
 
     `shadow` names the encoder on which the attack was fitted in the shadow setting, and is "" in the partial setting.
-    In the shadow setting no sample of the victim is known, so that nobody can be named at a false discovery rate.
+    Nobody is named at a false discovery rate where the verdict claims no leak, nor in the shadow setting, where no
+    sample of the victim is known to calibrate on.
     """
 
     victim: Victim
