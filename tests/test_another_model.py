@@ -37,9 +37,9 @@ _IDS = np.arange(60)
 class Stranger:
     """Another make of server, on one port, that publishes no digest: what it serves is a matter of `seed`."""
 
-    def __init__(self, seed: int, *, features: int = 0, noise: float = 0.0) -> None:
-        self.seed, self.features, self.noise = seed, features, noise
-        self.answered, self.width = 0, _WIDTH
+    def __init__(self, seed: int, *, features: int = 0, noise: float = 0.0, drift: float = 0.0) -> None:
+        self.seed, self.features, self.noise, self.drift = seed, features, noise, drift
+        self.answered, self.width, self.surplus = 0, _WIDTH, 0
         self.then: tuple[int, Callable[[], None]] | None = None
         self._lock = Lock()
         self._port = 0
@@ -96,11 +96,13 @@ class Stranger:
         (samples,) = from_request(request).values()
         answer = self.embedded(samples)
         with self._lock:
+            answer[:, -1] += self.drift * (self.answered + np.arange(len(samples)))
             self.answered += len(samples)
             due = self.then is not None and self.answered >= self.then[0]
             then, self.then = (self.then, None) if due else (None, self.then)
         if then is not None:
             then[1]()
+        answer = np.resize(answer, (max(0, len(samples) + self.surplus), self.width))
         return to_response("m", {"embedding": answer}, request_id=request.id)
 
 
@@ -228,6 +230,15 @@ def test_what_another_worker_kept_of_the_new_model_is_forgotten_too(stranger: St
     np.testing.assert_allclose(_values(again), stranger.embedded(_DIGITS.open().images(_IDS)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("surplus", [-1, 1])
+def test_another_number_of_answers_than_of_questions_is_a_sentence(
+    stranger: Stranger, tmp_path: Path, surplus: int
+) -> None:
+    stranger.surplus = surplus
+    with pytest.raises(EndpointError, match=f"{4 + surplus} rows of 'embedding' for 4 images"):
+        _extract(_plan(stranger.spec, tmp_path))
+
+
 def test_answers_that_change_their_width_on_the_way_are_a_sentence(stranger: Stranger) -> None:
     stranger.then = (20, lambda: setattr(stranger, "width", 8))
     with replace(stranger.spec, in_flight=1).open() as endpoint, pytest.raises(EndpointError, match="shapes"):
@@ -305,6 +316,21 @@ def test_a_difference_is_relative_and_never_small_where_it_cannot_be_told() -> N
 def _auc(report: Path) -> float:
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
     return float(audit["evaluation"]["auc"]["value"])
+
+
+def test_answers_that_drift_while_they_are_asked_are_no_leak(
+    leakscope: Callable[..., Any], image_folders: tuple[Path, Path], tmp_path: Path, cluster: None
+) -> None:
+    stranger = Stranger(1, drift=1e-4)
+    command = ["audit", stranger.spec.url, "--members", image_folders[0], "--non-members", image_folders[1]]
+    command += ["--side", _SIDE, "--attack", "supervisedmi", "--inference", "logistic", "--root", tmp_path]
+    ended = leakscope(*command, "--untrained", "none", "--workers", 1)
+    stranger.stop()
+    assert ended.code == 0, ended.err
+    report = Path(ended.out.strip().splitlines()[-1])
+    (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
+    assert audit["evaluation"]["auc"]["interval"]["low"] < 0.5
+    assert not audit["verdict"]["outcome"].startswith("leak")
 
 
 def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(

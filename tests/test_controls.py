@@ -10,7 +10,14 @@ import pytest
 import timm
 
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
-from leakscope.attack_engine.runs.controls import Control, named_control, opened_control, untrained_control
+from leakscope.attack_engine.evaluation.validity import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
+from leakscope.attack_engine.runs.controls import (
+    Control,
+    described_controls,
+    named_control,
+    opened_control,
+    untrained_control,
+)
 from leakscope.core import architectures
 from leakscope.core.bundles import BundleCard, save_bundle
 from leakscope.core.errors import EndpointError, UsageError
@@ -135,3 +142,23 @@ def test_a_timm_model_by_name_is_made_for_the_audited_images() -> None:
 def test_a_text_that_names_no_encoder_is_one_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="grpc://HOST:PORT"):
         named_control(text, "--reference", weights="hub")
+
+
+def test_a_bundle_that_was_trained_is_no_untrained_encoder(tmp_path: Path) -> None:
+    architectures.register()
+    model_args = {"num_classes": 0}
+    card = BundleCard("moco", ("embedding",), 32, (0.5,) * 3, (0.25,) * 3)
+    save_bundle(timm.create_model("resnet18_cifar_narrow", **model_args), tmp_path, card, model_args)
+    for text in (str(tmp_path), f"local:{tmp_path}"):
+        with pytest.raises(UsageError, match=r"was trained \(moco\)"):
+            untrained_control(text, described("", {}), side=32)
+    assert named_control(str(tmp_path), "--reference", weights="hub").source == str(tmp_path)
+
+
+def test_a_control_is_described_by_what_is_known_of_it() -> None:
+    assert described_controls("auto", "") == CONTROLS
+    named = described_controls("grpc://127.0.0.1:1/m", "victims/other")
+    for name, text in ((UNTRAINED, "grpc://127.0.0.1:1/m"), (PLACEBO, "victims/other")):
+        assert text in named[name]
+        assert "was not checked" in named[name]
+    assert named[EXCHANGED] == CONTROLS[EXCHANGED]

@@ -109,9 +109,11 @@ def test_an_empty_a_missing_and_a_mixed_folder(tmp_path: Path) -> None:
         open_folder(tmp_path)
     with pytest.raises(DataError, match="No such folder"):
         open_folder(tmp_path / "nowhere")
-    fill(tmp_path, ["cat/a.png", "loose.png"])
-    with pytest.raises(DataError, match=r"both in subfolders and beside them \(such as loose\.png\)"):
-        open_folder(tmp_path)
+    fill(tmp_path, ["cat/a.png", "dog/b.png", "loose.png"])
+    mixed = open_folder(tmp_path)
+    assert mixed.files is not None
+    assert mixed.files.classes == ((),)  # an image in no subfolder has no class, so none has
+    assert mixed.labels["class"].tolist() == [0, 0, 0]
 
 
 def test_paired_folders(tmp_path: Path) -> None:

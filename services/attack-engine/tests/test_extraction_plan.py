@@ -40,11 +40,21 @@ def _run(plan: ExtractionPlan, tasks: slice = slice(None)) -> None:
 @given(st.sets(st.integers(0, 500)), st.integers(1, 20), st.data())
 def test_shards_hold_each_sample_once_and_stay_as_they_are(ids: set[int], size: int, data: st.DataObject) -> None:
     shards = make_shards(ids, size)
-    assert [i for shard in shards for i in shard.ids] == sorted(ids)
+    assert sorted(i for shard in shards for i in shard.ids) == sorted(ids)
     finished = set(data.draw(st.lists(st.sampled_from(shards)))) if shards else set()
     left = ids - {i for shard in finished for i in shard.ids}
     assert make_shards(left, size) == tuple(shard for shard in shards if shard not in finished)
     assert len({shard.name for shard in shards}) == len(shards)
+
+
+def test_members_and_non_members_are_asked_side_by_side() -> None:
+    asked = np.array([i for shard in make_shards(range(400), 64) for i in shard.ids])
+    member = asked < 200
+    assert abs(np.corrcoef(np.arange(400), member)[0, 1]) < 0.15
+    runs = 1 + np.count_nonzero(np.diff(member.astype(int)))
+    assert 150 < runs < 250  # 201 on average of a coin
+    for request in np.split(member, 10):
+        assert 8 < request.sum() < 32
 
 
 @pytest.mark.parametrize(

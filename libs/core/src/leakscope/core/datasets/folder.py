@@ -12,12 +12,9 @@ from leakscope.core.config import from_mapping
 from leakscope.core.datasets.arrays import ArrayDataset
 from leakscope.core.datasets.base import DATASETS, Dataset, Labels
 from leakscope.core.datasets.checks import check_side
-from leakscope.core.datasets.found_files import FoundFiles
 from leakscope.core.datasets.image_files import ImageFiles, decode_all, list_images
 from leakscope.core.datasets.sample_files import SampleFiles, sample_files
 from leakscope.core.digests import digest_json
-from leakscope.core.errors import DataError
-from leakscope.core.text import printable
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class FolderOptions:
     """Options of `folder`.
 
     Attributes:
-        path: the folder; its subfolders, where it has any, are the classes. Links are followed.
+        path: the folder; its subfolders are the classes where every image lies in one. Links are followed.
         side: height and width that every image is brought to, pixels.
     """
 
@@ -49,7 +46,6 @@ def folder(options: Mapping[str, Any]) -> Dataset:
     given = from_mapping(FolderOptions, options, "data set 'folder'")
     side = check_side(given.side, "folder")
     found = list_images(given.path)
-    check_classes(found)
     files = sample_files([found])
     decoded = decode_all(found.files, side)
     return folder_dataset("folder", decoded, {"class": classes_of(files)}, files)
@@ -61,17 +57,6 @@ def folder_dataset(
     """A data set of decoded files, its digest made of each image's, so that no second copy is held."""
     content = {"images": decoded.digests, "labels": {key: values.tolist() for key, values in labels.items()}}
     return ArrayDataset(name, decoded.pixels, Labels(labels), digest_json(content), files)
-
-
-def check_classes(found: FoundFiles) -> None:
-    """Raise `DataError` for a root with images both in subfolders and beside them."""
-    loose = [parts for parts in found.parts if len(parts) == 1]
-    if loose and len(loose) < len(found.parts):
-        raise DataError(
-            f"{printable(found.root)} holds images both in subfolders and beside them (such as "
-            f"{printable(loose[0][0])}): subfolders are classes, so move every image into one, or all into the "
-            "folder itself."
-        )
 
 
 def classes_of(files: SampleFiles) -> NDArray[np.int64]:

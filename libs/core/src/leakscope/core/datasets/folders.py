@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leakscope.core.config import from_mapping
 from leakscope.core.datasets.base import DATASETS, Dataset, DatasetSpec
 from leakscope.core.datasets.checks import check_side
-from leakscope.core.datasets.folder import check_classes, classes_of, folder_dataset
+from leakscope.core.datasets.folder import classes_of, folder_dataset
 from leakscope.core.datasets.found_files import FoundFiles, Identity
 from leakscope.core.datasets.image_files import ImageFiles, decode_all, list_images
 from leakscope.core.datasets.sample_files import SampleFiles, sample_files
@@ -54,8 +54,6 @@ def folders(options: Mapping[str, Any]) -> Dataset:
         raise UsageError("data set 'folders': paths must name at least one folder.")
     found = [list_images(root) for root in given.paths]
     _refuse_shared_folders(found)
-    for one in found:
-        check_classes(one)
     files = sample_files(found)
     decoded = decode_all([path for one in found for path in one.files], side)
     _refuse_shared(decoded, files.root)

@@ -20,7 +20,7 @@ class SampleFiles:
         root: int64 [N], which of them each sample lies in; 0 where there are none.
         names: N paths, relative to their root, as the file system has them.
         passed_over: of each root, what was left out of it.
-        classes: of each root, the names of its class folders; none where its files lie in the root itself.
+        classes: of each root, the names of its class folders; none where some of its files lie in the root itself.
     """
 
     roots: tuple[Path, ...]
@@ -41,5 +41,12 @@ def sample_files(found: Sequence[FoundFiles]) -> SampleFiles:
         root=np.repeat(np.arange(len(found)), [len(one.files) for one in found]),
         names=tuple(str(Path(*parts)) for one in found for parts in one.parts),
         passed_over=tuple(one.passed_over for one in found),
-        classes=tuple(tuple(sorted({parts[0] for parts in one.parts if len(parts) > 1})) for one in found),
+        classes=tuple(_class_folders(one.parts) for one in found),
     )
+
+
+def _class_folders(files: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Names of the folders that the files lie in; none where some lie in no folder, for those would have no class."""
+    if any(len(parts) == 1 for parts in files):
+        return ()
+    return tuple(sorted({parts[0] for parts in files}))

@@ -1,7 +1,7 @@
 """From cells to findings: every cell evaluated, all null controls judged as one family, one verdict over the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -48,7 +48,8 @@ _LIBRARIES = ("leakscope-attack-engine", "leakscope-core", "leakscope-trainer", 
 class AuditedCell:
     """A cell with what the report says of its victim, attack and samples.
 
-    `shadow` names the encoder that the attack was fitted on in the shadow setting, "" in the partial setting.
+    `shadow` names the encoder that the attack was fitted on in the shadow setting, "" in the partial setting;
+    `described` says of every null control, by name, what it is.
     """
 
     victim: Victim
@@ -58,6 +59,7 @@ class AuditedCell:
     split: Split
     seed: int
     shadow: str = ""
+    described: Mapping[str, str] = field(default_factory=lambda: CONTROLS)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
     evaluation = evaluate(*scored.sides, called=scored.called_sides, rng=evaluation_rng)
     validity = assess_validity(
         evaluation,
-        list(_null_controls(scores, controls)),
+        list(_null_controls(cell, controls)),
         controls_in_report=controls,
         blind=alike.blind.baseline,
         split_test=alike.test,
@@ -196,9 +198,9 @@ def _artefacts(cell: AuditedCell, audit: Audit) -> Iterator[Artefact]:
             )
 
 
-def _null_controls(scores: Cell, controls: int) -> Iterator[NullControl]:
-    for name, scored in scores.controls.items():
-        yield null_control(name, CONTROLS[name], *scored.sides, controls_in_report=controls)
+def _null_controls(cell: AuditedCell, controls: int) -> Iterator[NullControl]:
+    for name, scored in cell.stored.cell.controls.items():
+        yield null_control(name, cell.described[name], *scored.sides, controls_in_report=controls)
 
 
 def _differences(

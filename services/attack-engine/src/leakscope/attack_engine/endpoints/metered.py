@@ -227,6 +227,8 @@ def _place(url: str, answers: Answers, request: Request, found: Answers, total: 
     for name, rows in found.items():
         if name not in answers:
             answers[name] = np.empty((total, *rows.shape[1:]), dtype=np.float32)
+        if len(rows) != len(request.images):
+            raise _other_number(url, name, len(rows), len(request.images))
         if answers[name].shape[1:] != rows.shape[1:]:
             shapes = f"{list(answers[name].shape[1:])} and {list(rows.shape[1:])}"
             raise EndpointError(
@@ -236,11 +238,14 @@ def _place(url: str, answers: Answers, request: Request, found: Answers, total: 
         answers[name][request.start : request.stop] = rows
 
 
+def _other_number(url: str, name: str, rows: int, count: int) -> EndpointError:
+    return EndpointError(f"{url} answered {rows} rows of {name!r} for {count} images: it is not usable as it is.")
+
+
 def _check_vectors(url: str, name: str, answers: Answers, count: int) -> None:
     """Raise `EndpointError` unless output `name` holds `count` finite vectors, none of them all zeros."""
     if name not in answers or len(answers[name]) != count:
-        rows = len(answers[name]) if name in answers else 0
-        raise EndpointError(f"{url} answered {rows} rows of {name!r} for {count} images: it is not usable as it is.")
+        raise _other_number(url, name, len(answers[name]) if name in answers else 0, count)
     rows2 = answers[name].reshape(count, -1)
     finite = np.isfinite(rows2).all(axis=1)
     bad, empty = int((~finite).sum()), int((~rows2.any(axis=1)).sum())

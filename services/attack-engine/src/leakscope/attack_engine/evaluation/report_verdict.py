@@ -97,8 +97,8 @@ def _quiet_report(audits: Sequence[Audit]) -> Verdict:
         reasons = tuple(f"{_name(audit)}: {audit.verdict.sentence}" for audit in audits)
         return Verdict(Outcome.UNREADABLE if constant else Outcome.INVALID, sentence, reasons)
     sentence = (
-        f"None found at this power in {_count(valid)}: no attack told members from non-members better than guessing "
-        f"and every control would, at {_OVER_ALL}; {_power(valid)}."
+        f"None found at this power in {_count(valid)}: no attack told members from non-members beyond guessing and "
+        f"beyond every control, at {_OVER_ALL}; {_power(valid)}."
     )
     return Verdict(Outcome.NONE, sentence, tuple(_others(audits, [])))
 

@@ -75,7 +75,7 @@ def _quiet_sentence(evaluation: Evaluation, validity: Validity) -> str:
     elif evaluation.auc.interval.high < 0.5:
         reading = "less often than guessing, but not shown to be less than with every control"
     else:
-        reading = "which guessing explains"
+        reading = "which guessing may explain"
     return f"None found at this power: {pair_words(evaluation.auc)}, {reading}; {power_words(validity.power)}."
 
 

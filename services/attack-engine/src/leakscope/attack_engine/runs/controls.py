@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Literal
 import timm
 
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
+from leakscope.attack_engine.evaluation.validity import CONTROLS, PLACEBO, UNTRAINED
 from leakscope.attack_engine.runs.serving import served
 from leakscope.core import architectures
+from leakscope.core.bundles import read_card
 from leakscope.core.errors import EndpointError, UsageError
 from leakscope.core.oip import names
 from leakscope.core.text import printable
+from leakscope.trainer import RECIPES
 
 AUTO, NONE = "auto", "none"
 _TIMM, _LOCAL = "timm:", "local:"
@@ -69,6 +72,35 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
     return Control(text)
 
 
+def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
+    """What each null control of a live audit is, for the report: no more than is known of what the user named."""
+    named = {}
+    if untrained not in (AUTO, NONE):
+        named[UNTRAINED] = (
+            f"the same attack on the same samples against {printable(untrained)}, which was named as an untrained "
+            "encoder; whether it is one, and of the victim's architecture, was not checked"
+        )
+    if reference:
+        named[PLACEBO] = (
+            f"the same attack on the same samples against {printable(reference)}, which was named as a trained encoder "
+            "that saw neither members nor non-members; that was not checked"
+        )
+    return {**CONTROLS, **named}
+
+
+def _require_untrained(text: str, flag: str) -> None:
+    """Raise `UsageError` for a bundle whose card says that it was trained."""
+    folder = Path(text.removeprefix(_LOCAL))
+    if "://" in text or text.startswith(_TIMM) or not folder.is_dir():
+        return
+    recipe = read_card(folder).recipe
+    if recipe in RECIPES.names():
+        raise UsageError(
+            f"{flag} {printable(text)}: this bundle was trained ({recipe}), so that it is no untrained encoder. Name "
+            "one, or give this as --reference if it saw none of the samples."
+        )
+
+
 def untrained_control(text: str, card: EndpointCard, *, flag: str = "--untrained", side: int | None) -> Control | None:
     """The untrained twin of the victim with this card, from what a user says of it.
 
@@ -88,6 +120,7 @@ def untrained_control(text: str, card: EndpointCard, *, flag: str = "--untrained
     if text == NONE:
         return None
     if text != AUTO:
+        _require_untrained(text, flag)
         return named_control(text, flag, weights="random", side=side)
     architectures.register()
     if not timm.is_model(card.architecture):

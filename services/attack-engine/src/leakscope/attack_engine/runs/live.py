@@ -16,6 +16,7 @@ from leakscope.attack_engine.audits.evidence import EvidenceFiles
 from leakscope.attack_engine.audits.forecast import forecast, forecast_of_samples
 from leakscope.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
 from leakscope.attack_engine.audits.samples import inspect_samples
+from leakscope.attack_engine.audits.scoring import require_samples
 from leakscope.attack_engine.audits.store import read_cell
 from leakscope.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
@@ -23,7 +24,13 @@ from leakscope.attack_engine.evaluation.results import Victim
 from leakscope.attack_engine.extraction import ray_session
 from leakscope.attack_engine.extraction.fitness import check_sizes
 from leakscope.attack_engine.runs.attack_code import ATTACK_CODE
-from leakscope.attack_engine.runs.controls import Control, named_control, opened_control, untrained_control
+from leakscope.attack_engine.runs.controls import (
+    Control,
+    described_controls,
+    named_control,
+    opened_control,
+    untrained_control,
+)
 from leakscope.attack_engine.runs.finish import FinishedCell, finish
 from leakscope.attack_engine.runs.fitting import CellWork, fit_cells
 from leakscope.attack_engine.runs.layout import RESERVED, Layout, part_name
@@ -83,6 +90,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     require_cluster()
     with audit.endpoint.open() as opened:
         card = opened.card
+    require_samples(audit.split, known_too=not all(attack.unfitted for attack in audit.attacks))
     sample_shape = audit.dataset.open().sample_shape
     for attack in audit.attacks:
         _check_unprepared(attack)
@@ -146,12 +154,14 @@ def _cells(
             for attack, cell in zip(audit.attacks, keys, strict=True)
         ]
         fit_cells(work, console)
+    described = described_controls(audit.untrained, audit.reference)
     for attack, cell in zip(audit.attacks, keys, strict=True):
         stored = read_cell(layout.cell(cell))
         if stored is None:
             raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
         asked = attack.on(stored.outputs, victim.url)
-        yield FinishedCell(cell, AuditedCell(victim, asked, stored, audit.dataset, audit.split, audit.seed))
+        facts = victim, asked, stored, audit.dataset, audit.split, audit.seed
+        yield FinishedCell(cell, AuditedCell(*facts, described=described))
 
 
 def _kept_since(folder: Path, *, forget: bool) -> str:
@@ -194,7 +204,9 @@ def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Con
 
 def _foreseen(audit: LiveAudit, alike: Alikeness, *, untrained: bool, placebo: bool) -> Iterator[str]:
     """What is known of the verdict before the first query."""
-    yield from forecast_of_samples(alike.blind)
+    if alike.blind.baseline.above_chance:
+        yield from forecast_of_samples(alike.blind)
+        return
     fitted = not all(attack.unfitted for attack in audit.attacks)
     yield from forecast(audit.split, untrained=untrained, placebo=placebo, fitted=fitted)
 
