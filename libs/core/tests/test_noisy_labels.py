@@ -83,7 +83,7 @@ def test_noise_upon_noise() -> None:
     [
         ({"fraction": 1.5}, r"fraction must lie in 0 \.\. 1, not 1\.5"),
         ({"fraction": -0.1}, r"fraction must lie in 0 \.\. 1"),
-        ({"fraction": float("nan")}, r"fraction must lie in 0 \.\. 1"),
+        ({"fraction": float("nan")}, r"fraction: nan is no number to work with"),
         ({"seed": -1}, "A seed must lie in"),
         ({"of": {"name": "baskets", "options": {"count": 5, "classes": 1}}}, "'baskets' has a single class"),
         ({"of": {"name": "baskit"}}, "Did you mean 'baskets'"),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -88,6 +88,7 @@ def test_calls_come_from_the_descriptor():
     assert infer.path("org.other.Service") == "/org.other.Service/ModelInfer"
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(tensors)
 def test_a_request_carries_arrays_there_unchanged(arrays):
     request = pb.ModelInferRequest.FromString(to_request("m", arrays, ["a"], request_id="7").SerializeToString())
@@ -95,6 +96,7 @@ def test_a_request_carries_arrays_there_unchanged(arrays):
     same(from_request(request), arrays)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(tensors)
 def test_a_response_carries_arrays_back_unchanged(arrays):
     response = to_response("m", arrays, request_id="7", version="1")

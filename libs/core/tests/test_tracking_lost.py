@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -44,7 +45,8 @@ class Server:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
+                    answer.read()
             except OSError:
                 time.sleep(0.1)
             else:

@@ -127,7 +127,7 @@ def ingress(served: Any) -> Iterator[_Ingress]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("status", "seconds"), [(503, 3.0), (502, 0.3), (504, 0.3), (429, 0.3), (_BREAK_OFF, 0.3)])
+@pytest.mark.parametrize(("status", "seconds"), [(503, 3.0), (502, 1.0), (504, 1.0), (429, 1.0), (_BREAK_OFF, 1.0)])
 def test_an_ingress_that_answers_http_for_a_while_is_waited_for(
     served: Any, ingress: _Ingress, status: int, seconds: float
 ) -> None:

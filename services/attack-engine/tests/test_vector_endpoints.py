@@ -118,5 +118,5 @@ def test_another_servers_table_model_is_taken(datatype):
 def test_other_inputs_are_refused(datatype, shape):
     metadata = pb.ModelMetadataResponse(name="table")
     metadata.inputs.add(name="x", datatype=datatype, shape=shape)
-    with pytest.raises(EndpointError, match=r"and vectors as FP32 or FP16 of \[B, F\]"):
+    with pytest.raises(EndpointError, match=r"and vectors as FP32, FP16, FP64 of \[B, F\]"):
         read_input("u", metadata)

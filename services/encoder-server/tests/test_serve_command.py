@@ -132,7 +132,7 @@ def test_a_missing_key_file_says_so(bundle, tmp_path):
         (["--device", "gpu"], "The device 'gpu' cannot be used here"),
         (["--port", "70000"], "Port 70000 does not exist"),
         (["--max-batch", "0"], "--max-batch must be at least 1"),
-        (["--max-delay-ms", "-1"], "--max-delay-ms must not be negative"),
+        (["--max-delay-ms", "-1"], "--max-delay-ms must be finite and not negative"),
         (["--max-queued-images", "10"], "a full request could never be taken"),
         (["--max-message-bytes", "0"], "--max-message-bytes must be at least 1"),
         (["--model-arg", "img_size=32"], "--mean and --std belong to timm models"),

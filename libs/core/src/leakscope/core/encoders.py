@@ -108,7 +108,7 @@ class Encoder(nn.Module):
         Raises:
             UsageError: the backbone ends in several maps, or in class tokens alone (timm's coat, crossvit, pit).
         """
-        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
+        if isinstance(features, Sequence) or features.ndim < 3:
             raise UsageError(f"{type(self.model).__name__} ends in no single feature map: make public {_OTHERS}.")
         if features.ndim == 3:  # [B, P + N, D]
             tokens = features[:, prefix_tokens(self.model) :]

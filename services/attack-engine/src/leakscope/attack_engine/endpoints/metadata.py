@@ -67,7 +67,7 @@ def read_input(url: str, metadata: Any) -> InputTensor:
     if tensor.datatype not in _DTYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise EndpointError(
             f"{url}: {metadata.name!r} takes {tensor.datatype} {shape}; leakscope sends RGB images as "
-            f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W], and vectors as {' or '.join(_FLOATING)} of [B, F]."
+            f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W], and vectors as {', '.join(_FLOATING)} of [B, F]."
         )
     channels_first = shape[3] != 3
     sides = {int(side) for side in (shape[2:] if channels_first else shape[1:3]) if side > 0}

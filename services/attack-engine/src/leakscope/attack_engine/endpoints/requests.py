@@ -49,7 +49,7 @@ def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequ
     least = card.batch or 1
     if by_bytes < least:
         raise EndpointError(
-            f"{_described(least, shape[1:])} need messages of {least * one + _OVERHEAD} bytes with their answers, but "
+            f"{_described(least, shape[1:])} messages of {least * one + _OVERHEAD} bytes, but "
             f"{card.url} takes {card.max_message_bytes}: ask it for smaller ones, or raise its message limit."
         )
     return max(1, min(wanted, card.max_images, by_bytes))
@@ -62,7 +62,8 @@ def answer_bytes(card: EndpointCard, outputs: Sequence[str]) -> int:
 
 def _described(count: int, sample_shape: tuple[int, ...]) -> str:
     size = f"{sample_shape[0]}" if is_vector(sample_shape) else "{}x{}".format(*sample_shape)
-    return f"{count} {'vectors' if is_vector(sample_shape) else 'images'} of {size}"
+    kind = "vector" if is_vector(sample_shape) else "image"
+    return f"One {kind} of {size} and its answer need" if count == 1 else f"{count} {kind}s of {size} and answers need"
 
 
 def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[Request]:
