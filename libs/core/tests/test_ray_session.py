@@ -1,11 +1,14 @@
-"""The Ray session's own decisions; the packages that use it test it with Ray."""
+"""The Ray session's own decisions, and one real start; the packages that use it test it with Ray."""
 
 import logging
 import os
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
@@ -142,3 +145,25 @@ def test_the_console_handler_of_ray_data_is_quiet(ray):
             assert handler.level == logging.CRITICAL
     finally:
         logging.getLogger("ray.data").removeHandler(handler)
+
+
+@pytest.mark.slow
+def test_what_an_earlier_cluster_left_on_this_machine_is_not_joined() -> None:
+    with tempfile.TemporaryDirectory(prefix="r") as folder:  # short: sockets lie below it
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        script = (
+            "import ray; from leakscope.core.ray_session import session\n"
+            "with session(ray, 1): print('joined', ray.get_runtime_context().gcs_address)"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment | {"RAY_TMPDIR": folder},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert "joined" in ended.stdout
+    assert "joined 127.0.0.1:1\n" not in ended.stdout
