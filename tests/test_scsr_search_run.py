@@ -62,7 +62,7 @@ def test_a_search_tries_audits_and_records_its_candidates_and_makes_nothing_agai
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     report, said = run(tmp_path)
-    assert capfd.readouterr().out == ""  # the report's path is the command's only output
+    assert capfd.readouterr().out == f"{report}\n"  # its path is the only output
     findings = json.loads(report.with_name("findings.json").read_text())
     rows = list(csv.DictReader(report.with_name("searches.csv").open()))
     assert [(float(row["lower"]), row["stage"]) for row in rows] == [(0.3, "1"), (0.4, "1"), (0.36, "2")]
