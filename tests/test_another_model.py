@@ -103,7 +103,7 @@ class Stranger:
             then, self.then = (self.then, None) if due else (None, self.then)
         if then is not None:
             then[1]()
-        answer = np.resize(answer, (max(0, len(samples) + self.surplus), self.width))
+        answer = np.resize(answer, (max(0, len(samples) + self.surplus), answer.shape[1]))
         return to_response("m", {"embedding": answer}, request_id=request.id)
 
 
