@@ -1,4 +1,4 @@
-# leakscope: `make demo` shows what it does, `make test` shows that it works. Both set up what they need first.
+# latentprint: `make demo` shows what it does, `make test` shows that it works. Both set up what they need first.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -27,13 +27,13 @@ export HF_HUB_OFFLINE ?= 1
 .PHONY: help setup demo test lint format proto proto-check bench ui lock chromium clean distclean
 
 help: ## list these targets
-	@echo "leakscope: make TARGET"
+	@echo "latentprint: make TARGET"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 setup: .venv/.packages .venv/.dev $(APART:%=.venv-%/.ready) ## make the environments from the locks; costs nothing when current
 
 demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart.yaml
-	$(BIN)/leakscope run experiments/quickstart.yaml
+	$(BIN)/latentprint run experiments/quickstart.yaml
 
 test: setup chromium ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
@@ -95,13 +95,13 @@ distclean: clean ## remove the environments and runs/ too
 
 define new_venv
 @test -x $(1)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-  echo "leakscope needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+  echo "latentprint needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }
 @test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 endef
 
 .venv/.runtime: requirements/lock.txt
 	$(call new_venv,.venv)
-	@echo "Installing the packages that leakscope runs on into .venv (6.5 GB, a few minutes)"
+	@echo "Installing the packages that latentprint runs on into .venv (6.5 GB, a few minutes)"
 	$(BIN)/python $(INSTALL) -r $<
 	@touch $@
 

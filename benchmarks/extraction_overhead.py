@@ -15,14 +15,14 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.extraction.plan import plan_extraction
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, open_bundle, save_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.trainer.recipes.vit import VIT, vit_arguments
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.extraction.plan import plan_extraction
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.trainer.recipes.vit import VIT, vit_arguments
 
 _TARGET = 1.25
 _HALF = (0.5, 0.5, 0.5)

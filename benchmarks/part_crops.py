@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torchvision.transforms import Compose, InterpolationMode, RandomHorizontalFlip, RandomResizedCrop
 
-from leakscope.core.views.part_crops import SCALE, draw_part_crops, part_crops
+from latentprint.core.views.part_crops import SCALE, draw_part_crops, part_crops
 
 IMAGES, CROPS, ROUNDS, TARGET = 64, 128, 5, 5
 

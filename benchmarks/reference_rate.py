@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from leakscope.attack_engine.extraction import ray_session
-from leakscope.attack_engine.references.work import Samples, TrainedReference, Upbringing
-from leakscope.attack_engine.runs.making import make_missing
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.references.work import Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.runs.making import make_missing
+from latentprint.core.datasets import DatasetSpec
 
 _COUNT, _CORES, _TARGET = 64, 2, 1.6
 _BASKETS = DatasetSpec("baskets", {"count": 2000})

@@ -21,8 +21,8 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from leakscope.core.encoders import EMBEDDING, Encoder
-from leakscope.core.oip import METHODS, to_request
+from latentprint.core.encoders import EMBEDDING, Encoder
+from latentprint.core.oip import METHODS, to_request
 
 MODEL = "resnet18"
 SIDE = 32
@@ -82,7 +82,7 @@ def _server() -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         options = ["--weights", "random", "--outputs", EMBEDDING, "--threads", str(THREADS)]
-        command = [str(Path(sys.executable).with_name("leakscope")), "serve", f"timm:{MODEL}", *options]
+        command = [str(Path(sys.executable).with_name("latentprint")), "serve", f"timm:{MODEL}", *options]
         environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
         process = subprocess.Popen([*command, "--port", "0", "--port-file", str(port_file)], env=environment)
         try:

@@ -11,19 +11,19 @@ from functools import partial
 import numpy as np
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
-from leakscope.attack_engine.evaluation.epsilon import epsilon_clopper_pearson
-from leakscope.attack_engine.evaluation.estimates import Estimate, Interval
-from leakscope.attack_engine.evaluation.evaluate import evaluate
-from leakscope.attack_engine.evaluation.judgement import BlindBaseline, NullControl, Outcome, SplitTest
-from leakscope.attack_engine.evaluation.looks import holm
-from leakscope.attack_engine.evaluation.paired import paired_difference
-from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
-from leakscope.attack_engine.evaluation.results import Audit, Queries, Victim
-from leakscope.attack_engine.evaluation.tail import tail_count
-from leakscope.attack_engine.evaluation.validity import LOOK_ERROR, UNTRAINED, assess_validity, null_control
-from leakscope.attack_engine.evaluation.verdict import audit_verdict
-from leakscope.core.splits import COIN
+from latentprint.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
+from latentprint.attack_engine.evaluation.epsilon import epsilon_clopper_pearson
+from latentprint.attack_engine.evaluation.estimates import Estimate, Interval
+from latentprint.attack_engine.evaluation.evaluate import evaluate
+from latentprint.attack_engine.evaluation.judgement import BlindBaseline, NullControl, Outcome, SplitTest
+from latentprint.attack_engine.evaluation.looks import holm
+from latentprint.attack_engine.evaluation.paired import paired_difference
+from latentprint.attack_engine.evaluation.report_verdict import overall_verdict
+from latentprint.attack_engine.evaluation.results import Audit, Queries, Victim
+from latentprint.attack_engine.evaluation.tail import tail_count
+from latentprint.attack_engine.evaluation.validity import LOOK_ERROR, UNTRAINED, assess_validity, null_control
+from latentprint.attack_engine.evaluation.verdict import audit_verdict
+from latentprint.core.splits import COIN
 
 DRAWS = int(os.environ.get("DRAWS", "2000"))
 FAR_ABOVE = 9.0

@@ -11,8 +11,8 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
 TARGET = ROOT.parent / "libs" / "core" / "src"
-PROTO = "leakscope/core/oip/inference.proto"
-GENERATED = ("leakscope/core/oip/inference_pb2.py", "leakscope/core/oip/inference_pb2.pyi")
+PROTO = "latentprint/core/oip/inference.proto"
+GENERATED = ("latentprint/core/oip/inference_pb2.py", "latentprint/core/oip/inference_pb2.pyi")
 
 
 def generate(folder: Path) -> None:

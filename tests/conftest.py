@@ -10,11 +10,11 @@ import pytest
 import timm
 from PIL import Image
 
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.cli import main
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.cli import main
+from latentprint.core.datasets import DatasetSpec
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Outcome:
 
 
 @pytest.fixture
-def leakscope(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def latentprint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run the command line in this process."""
 
     def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["leakscope", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["latentprint", *map(str, arguments)])
         capfd.readouterr()
         code: object = 0
         try:

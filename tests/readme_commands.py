@@ -20,15 +20,15 @@ import timm
 import torch
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec
+from latentprint.core.datasets import DatasetSpec
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 NOT_RUN: Mapping[str, str] = {
     "make demo": "makes an environment of its own and runs for minutes; tests/test_first_light.py runs its like",
     "make test": "runs this",
-    "leakscope run experiments/partcrop/table-4-energies.yaml": "runs for half an hour",
-    "leakscope run experiments/partcrop/table-4-energies.yaml --scale paper": "needs CIFAR-100's archive and GPUs",
-    "leakscope serve timm:vit_small_patch14_dinov2.lvd142m --port 8501": "needs weights from the Hugging Face hub",
+    "latentprint run experiments/partcrop/table-4-energies.yaml": "runs for half an hour",
+    "latentprint run experiments/partcrop/table-4-energies.yaml --scale paper": "needs CIFAR-100's archive and GPUs",
+    "latentprint serve timm:vit_small_patch14_dinov2.lvd142m --port 8501": "needs weights from the Hugging Face hub",
 }
 """Commands that need what is not here, and what that is."""
 

@@ -17,16 +17,16 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from rich.console import Console
 
-from leakscope.attack_engine.attacks.answers import PlainAnswer
-from leakscope.attack_engine.attacks.views import VarianceSignal
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.endpoints.same_model import EVERY, ModelCheck, difference
-from leakscope.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
-from leakscope.attack_engine.extraction.store import SignalStore
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import EndpointError
-from leakscope.core.oip import METHODS, SERVICE, from_request, to_response
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.views import VarianceSignal
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.endpoints.same_model import EVERY, ModelCheck, difference
+from latentprint.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
+from latentprint.attack_engine.extraction.store import SignalStore
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import EndpointError
+from latentprint.core.oip import METHODS, SERVICE, from_request, to_response
 
 pytestmark = pytest.mark.slow
 _SIDE, _WIDTH = 32, 16
@@ -320,12 +320,12 @@ def _auc(report: Path) -> float:
 
 
 def test_answers_that_drift_while_they_are_asked_are_no_leak(
-    leakscope: Callable[..., Any], image_folders: tuple[Path, Path], tmp_path: Path, cluster: None
+    latentprint: Callable[..., Any], image_folders: tuple[Path, Path], tmp_path: Path, cluster: None
 ) -> None:
     stranger = Stranger(1, drift=1e-4)
     command = ["audit", stranger.spec.url, "--members", image_folders[0], "--non-members", image_folders[1]]
     command += ["--side", _SIDE, "--attack", "supervisedmi", "--inference", "logistic", "--root", tmp_path]
-    ended = leakscope(*command, "--untrained", "none", "--workers", 1)
+    ended = latentprint(*command, "--untrained", "none", "--workers", 1)
     stranger.stop()
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
@@ -335,7 +335,7 @@ def test_answers_that_drift_while_they_are_asked_are_no_leak(
 
 
 def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
-    leakscope: Callable[..., Any],
+    latentprint: Callable[..., Any],
     stranger: Stranger,
     image_folders: tuple[Path, Path],
     tmp_path: Path,
@@ -344,7 +344,7 @@ def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
     members, non_members = image_folders
     command = ["audit", stranger.spec.url, "--members", members, "--non-members", non_members, "--side", _SIDE]
     command += ["--attack", "supervisedmi", "--root", tmp_path, "--untrained", "none"]
-    first = leakscope(*command)
+    first = latentprint(*command)
     assert first.code == 0, first.err
     assert "90 images to ask, and 12 canaries" in first.err
     report = Path(first.out.strip().splitlines()[-1])
@@ -353,13 +353,13 @@ def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
 
     stranger.restart(seed=5)
     asked = stranger.answered
-    second = leakscope(*command)
+    second = latentprint(*command)
     assert second.code == 4
     assert "serves another model" in second.err
     assert "--fresh" in second.err
     assert stranger.answered - asked == 8
 
-    fresh = leakscope(*command, "--fresh")
+    fresh = latentprint(*command, "--fresh")
     assert fresh.code == 0, fresh.err
     old, report = report, Path(fresh.out.strip().splitlines()[-1])
     assert _auc(old) == before
@@ -369,10 +369,10 @@ def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
     assert (audit["queries"]["answered"], audit["queries"]["cached"], audit["queries"]["canaries"]) == (90, 0, 12)
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("audit")
-    runs = client.search_runs([experiment.experiment_id], "tags.`leakscope.kind` = 'audit'")
+    runs = client.search_runs([experiment.experiment_id], "tags.`latentprint.kind` = 'audit'")
     assert {run.data.metrics["auc"] for run in runs} == {before, _auc(report)}
 
-    again = leakscope(*command)
+    again = latentprint(*command)
     assert again.code == 0, again.err
     assert "0 images to ask, and 4 canaries" in again.err
     assert stranger.answered - asked == 8 + 90 + 12 + 4

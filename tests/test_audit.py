@@ -1,4 +1,4 @@
-"""`leakscope audit` on a live endpoint and a user's own folders."""
+"""`latentprint audit` on a live endpoint and a user's own folders."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from threading import Thread
 import pytest
 from mlflow import MlflowClient
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import draw_split, write_split
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import draw_split, write_split
 
 pytestmark = pytest.mark.slow
 FOLDERS = tuple[Path, Path]
@@ -24,10 +24,10 @@ def named(folders: FOLDERS) -> tuple[str, str, str, str]:
 
 
 def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
     command = ("audit", endpoint, *named(image_folders), "--attack", "supervisedmi,partcrop", *CROPS)
-    first = leakscope(*command, "--root", tmp_path)
+    first = latentprint(*command, "--root", tmp_path)
     assert first.code == 0, first.err
     plan, extracted = first.err.index("images to ask"), first.err.index("extract", first.err.index("images to ask"))
     assert plan < extracted
@@ -40,7 +40,7 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     assert controls == {"untrained encoder", "exchanged non-members"}
     assert findings["audits"][1]["queries"]["answered"] == 630
 
-    again = leakscope(*command, "--root", tmp_path)
+    again = latentprint(*command, "--root", tmp_path)
     assert again.code == 0
     assert "0 images to ask" in again.err
     assert again.out == first.out  # the same audit's report is written again
@@ -51,23 +51,23 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 3
     assert {run.info.status for run in runs} == {"FINISHED"}
-    audits = [run for run in runs if run.data.tags.get("leakscope.kind") == "audit"]
+    audits = [run for run in runs if run.data.tags.get("latentprint.kind") == "audit"]
     assert all({"auc", "auc_low", "null_auc_untrained_encoder"} <= set(run.data.metrics) for run in audits)
     artifacts = {item.path for item in client.list_artifacts(audits[0].info.run_id)}
     assert {"figures", "scores", "verdict.txt"} <= artifacts
 
 
 def test_a_budget_that_does_not_cover_the_audit_is_refused_before_the_first_query(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
-    ended = leakscope("audit", endpoint, *named(image_folders), *CROPS, "--budget", 100, "--root", tmp_path)
+    ended = latentprint("audit", endpoint, *named(image_folders), *CROPS, "--budget", 100, "--root", tmp_path)
     assert ended.code == 5
     assert re.search(r"error: .*100", ended.err)
     assert not list(tmp_path.rglob("shard-*.parquet"))
 
 
 def test_every_bad_endpoint_ends_in_one_sentence(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
     class Plain(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -88,7 +88,7 @@ def test_every_bad_endpoint_ends_in_one_sentence(
         "http://127.0.0.1:1": (2, "grpc://HOST:PORT"),
     }
     for url, (code, words) in cases.items():
-        ended = leakscope("audit", url, *named(image_folders), "--side", 32, "--root", tmp_path)
+        ended = latentprint("audit", url, *named(image_folders), "--side", 32, "--root", tmp_path)
         assert (ended.code, url) == (code, url)
         assert ended.err.strip().splitlines()[-1].startswith("error: ")
         assert words in ended.err
@@ -111,7 +111,7 @@ def test_every_bad_endpoint_ends_in_one_sentence(
     ],
 )
 def test_every_bad_argument_ends_in_one_sentence(
-    leakscope: Callable[..., object],
+    latentprint: Callable[..., object],
     endpoint: str,
     image_folders: FOLDERS,
     tmp_path: Path,
@@ -119,7 +119,7 @@ def test_every_bad_argument_ends_in_one_sentence(
     code: int,
     words: str,
 ) -> None:
-    ended = leakscope("audit", endpoint, *named(image_folders), *arguments, "--root", tmp_path)
+    ended = latentprint("audit", endpoint, *named(image_folders), *arguments, "--root", tmp_path)
     assert ended.code == code, ended.err
     assert words in ended.err
     assert "Traceback" not in ended.err
@@ -127,16 +127,16 @@ def test_every_bad_argument_ends_in_one_sentence(
 
 @pytest.mark.parametrize("flag", ["--reference", "--untrained"])
 def test_the_audited_encoder_itself_controls_nothing(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path, flag: str
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path, flag: str
 ) -> None:
-    ended = leakscope("audit", endpoint, *named(image_folders), flag, endpoint, "--root", tmp_path)
+    ended = latentprint("audit", endpoint, *named(image_folders), flag, endpoint, "--root", tmp_path)
     assert ended.code == 2, ended.err
     assert "is the audited one itself" in ended.err
     assert not list(tmp_path.rglob("shard-*.parquet"))
 
 
 def test_bad_samples_end_in_one_sentence(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
     few, text, broken = tmp_path / "few", tmp_path / "text", tmp_path / "broken"
     for folder in (few, text, broken):
@@ -146,7 +146,7 @@ def test_bad_samples_end_in_one_sentence(
     (text / "notes.txt").write_text("hello")
     (broken / "zzz.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image")
     for folder, words in ((few, "needs at least"), (text, "notes.txt"), (broken, "zzz.jpg")):
-        ended = leakscope(
+        ended = latentprint(
             "audit", endpoint, "--members", folder, "--non-members", image_folders[1], "--root", tmp_path / "runs"
         )
         assert ended.code == 3, ended.err
@@ -154,7 +154,7 @@ def test_bad_samples_end_in_one_sentence(
 
 
 def test_a_split_of_a_data_set_that_changed_is_refused(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
@@ -163,16 +163,16 @@ def test_a_split_of_a_data_set_that_changed_is_refused(
     spec = DatasetSpec("folder", {"path": str(folder), "side": 32})
     write_split(draw_split(spec.open(), members=20, non_members=20, source=spec), tmp_path / "split.parquet")
     next(folder.iterdir()).unlink()
-    ended = leakscope("audit", endpoint, "--split", tmp_path / "split.parquet", "--root", tmp_path / "runs")
+    ended = latentprint("audit", endpoint, "--split", tmp_path / "split.parquet", "--root", tmp_path / "runs")
     assert ended.code == 3
     assert "drawn from a data set with digest" in ended.err
 
 
 def test_a_root_that_cannot_be_written_is_named(
-    leakscope: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    ended = leakscope("audit", endpoint, *named(image_folders), *CROPS, "--root", tmp_path / "file")
+    ended = latentprint("audit", endpoint, *named(image_folders), *CROPS, "--root", tmp_path / "file")
     assert ended.code == 3
     assert "error: " in ended.err
     assert "Traceback" not in ended.err

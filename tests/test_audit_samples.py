@@ -15,10 +15,10 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.datasets import DatasetSpec
 
 pytestmark = pytest.mark.slow
 FOLDERS = tuple[Path, Path]
@@ -48,11 +48,11 @@ def kept_folders(image_folders: FOLDERS, tmp_path: Path) -> FOLDERS:
 
 
 def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
-    leakscope: Callable[..., object], endpoint: str, kept_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, kept_folders: FOLDERS, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
     command = ["audit", endpoint, *on(kept_folders), "--untrained", "none", "--root", root]
-    done = leakscope(*command, "--attack", "supervisedmi,encodermi-t", "--attack-option", "encodermi-t.views=2")
+    done = latentprint(*command, "--attack", "supervisedmi,encodermi-t", "--attack-option", "encodermi-t.views=2")
     assert done.code == 0, done.err
     report = Path(done.out.strip().splitlines()[-1])
     assert report.parent.parent == root / "audit"
@@ -68,13 +68,13 @@ def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
     assert "\x1b" not in page
 
     first = report.read_bytes()
-    other = Path(leakscope(*command, "--attack", "encodermi-t", "--attack-option", "encodermi-t.views=2").out.strip())
+    other = Path(latentprint(*command, "--attack", "encodermi-t", "--attack-option", "encodermi-t.views=2").out.strip())
     assert other.parent.parent == report.parent.parent
     assert other != report
     assert report.read_bytes() == first
     client = MlflowClient(f"sqlite:///{root / 'mlflow' / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("audit").experiment_id])
-    whole = [run for run in runs if run.data.tags.get("leakscope.kind") == "experiment"]
+    whole = [run for run in runs if run.data.tags.get("latentprint.kind") == "experiment"]
     assert len(whole) == 2
     for run in whole:
         assert [item.path for item in client.list_artifacts(run.info.run_id, "samples")] == ["samples/samples.csv"]
@@ -130,7 +130,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, np.
 
 
 def test_class_folders_on_one_side_are_no_leak(
-    leakscope: Callable[..., object], colours: tuple[str, np.ndarray, np.ndarray], tmp_path: Path
+    latentprint: Callable[..., object], colours: tuple[str, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     """With a class made up for the flat side, mba-m-entropy tells these sides apart at an AUC of .84."""
     url, images, kinds = colours
@@ -142,7 +142,7 @@ def test_class_folders_on_one_side_are_no_leak(
             Image.fromarray(image).save(path / f"{row:03}.png")
     audit = ["audit", url, "--untrained", "none", "--root", tmp_path / "runs"]
     mixed = on((tmp_path / "classed-in", tmp_path / "flat-out"))
-    refused = leakscope(*audit, *mixed, "--attack", "st,mba-m-entropy")
+    refused = latentprint(*audit, *mixed, "--attack", "st,mba-m-entropy")
     assert refused.code == 3
     assert "mba-m-entropy reads each image's class" in refused.err
     assert "has the class folders blue, green, red and" in refused.err
@@ -150,10 +150,10 @@ def test_class_folders_on_one_side_are_no_leak(
     assert not list((tmp_path / "runs").rglob("shard-*.parquet"))
 
     alike = on((tmp_path / "classed-in", tmp_path / "classed-out"))
-    sound = leakscope(*audit, *alike, "--attack", "mba-m-entropy")
+    sound = latentprint(*audit, *alike, "--attack", "mba-m-entropy")
     assert sound.code == 0, sound.err
     assert interval(sound.out)[0] < 0.5 < interval(sound.out)[1]
-    unread = leakscope(*audit, *mixed, "--attack", "st")
+    unread = latentprint(*audit, *mixed, "--attack", "st")
     assert unread.code == 0, unread.err
     assert "Class folders are not used" in unread.err
     assert interval(unread.out)[0] < 0.5 < interval(unread.out)[1]

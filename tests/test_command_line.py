@@ -9,17 +9,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from leakscope.core.cli import COMMANDS, build_app
-from leakscope.core.commands.doctor.services import SERVER_PORT
-from leakscope.encoder_server.settings import Listening
+from latentprint.core.cli import COMMANDS, build_app
+from latentprint.core.commands.doctor.services import SERVER_PORT
+from latentprint.encoder_server.settings import Listening
 
 SUBCOMMANDS = ["audit", "bundle", "doctor", "list", "report", "run", "serve", "track", "train"]
 KINDS = ["attacks", "datasets", "defences", "recipes"]
-LEAKSCOPE = shutil.which("leakscope", path=Path(sys.executable).parent)
+LATENTPRINT = shutil.which("latentprint", path=Path(sys.executable).parent)
 
 
-def leakscope(*arguments):
-    return subprocess.run([LEAKSCOPE, *arguments], capture_output=True, text=True, timeout=300)
+def latentprint(*arguments):
+    return subprocess.run([LATENTPRINT, *arguments], capture_output=True, text=True, timeout=300)
 
 
 def entries(kind):
@@ -39,14 +39,14 @@ def test_every_entry_point_adds_the_subcommand_it_is_named_after():
 
 
 def test_help_shows_every_subcommand():
-    result = leakscope("--help")
+    result = latentprint("--help")
     assert result.returncode == 0, result.stderr
     for name in SUBCOMMANDS:
         assert f" {name} " in result.stdout
 
 
 def test_an_unknown_subcommand_is_refused_on_stderr():
-    result = leakscope("audi")
+    result = latentprint("audi")
     assert (result.returncode, result.stdout) == (2, "")
     assert "'audi'" in result.stderr
     assert "Traceback" not in result.stderr
@@ -70,7 +70,7 @@ def test_every_attack_states_its_outputs_its_shadows_and_its_price():
 
 
 def test_an_unknown_kind_is_one_sentence_and_exit_2():
-    result = leakscope("list", "defenses")
+    result = latentprint("list", "defenses")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("error: Unknown kind 'defenses'. Did you mean 'defences'")
     assert result.stderr.endswith("Known: attacks, datasets, defences, recipes.\n")
@@ -78,11 +78,11 @@ def test_an_unknown_kind_is_one_sentence_and_exit_2():
 
 
 def test_doctor_finds_this_environment_complete():
-    result = leakscope("doctor", "--json")
+    result = latentprint("doctor", "--json")
     report = json.loads(result.stdout)
     assert result.returncode == 0, report
     found = {check["name"]: check for check in report["checks"]}
-    for name in ("leakscope-core", "leakscope-trainer", "leakscope-encoder-server", "leakscope-attack-engine"):
+    for name in ("latentprint-core", "latentprint-trainer", "latentprint-encoder-server", "latentprint-attack-engine"):
         assert found[name]["status"] == "ok"
     assert found["dependencies"]["status"] == "ok"
 

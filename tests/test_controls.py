@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import timm
 
-from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
-from leakscope.attack_engine.evaluation.validity import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
-from leakscope.attack_engine.runs.controls import (
+from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.evaluation.validity import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.runs.controls import (
     Control,
     described_controls,
     named_control,
     opened_control,
     untrained_control,
 )
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.errors import EndpointError, UsageError
-from leakscope.core.oip import names
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.errors import EndpointError, UsageError
+from latentprint.core.oip import names
 
 VIT = "vit_tiny_patch16_224"
 SMALL = {"patch_size": 8, "embed_dim": 48, "depth": 1, "num_heads": 3, "num_classes": 0}
@@ -120,7 +120,7 @@ def test_a_control_on_somebodys_server_is_asked_as_the_victim_is() -> None:
         assert vars(spec) == expected
 
 
-def test_what_leakscope_serves_itself_gets_nothing_of_the_victims_server(bundle: Path) -> None:
+def test_what_latentprint_serves_itself_gets_nothing_of_the_victims_server(bundle: Path) -> None:
     for text in (str(bundle), f"local:{bundle}"):
         control = named_control(text, "--reference", weights="hub", side=32)
         with opened_control(control, THEIRS, name="reference") as spec:

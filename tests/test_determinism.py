@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.audits.cell import Encoders, make_cell
-from leakscope.attack_engine.audits.gather import read_extracted
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.extraction import extract, plan_extraction, ray_session
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import draw_split
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.audits.cell import Encoders, make_cell
+from latentprint.attack_engine.audits.gather import read_extracted
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.extraction import extract, plan_extraction, ray_session
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import draw_split
 
 pytestmark = pytest.mark.slow
 

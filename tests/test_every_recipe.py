@@ -11,12 +11,12 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from leakscope.attack_engine.extraction import ray_session
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import VALIDATION, Split, draw_split, write_split
-from leakscope.trainer import RECIPES, train
-from leakscope.trainer.foreign import Architecture, import_encoder
+from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import VALIDATION, Split, draw_split, write_split
+from latentprint.trainer import RECIPES, train
+from latentprint.trainer.foreign import Architecture, import_encoder
 
 DIGITS, BASKETS = DatasetSpec("digits"), DatasetSpec("baskets", {"count": 100, "features": 50, "classes": 4})
 SMALL: dict[str, Any] = {"embed_dim": 32, "depth": 2, "heads": 2, "decoder_dim": 16, "decoder_heads": 2}
@@ -71,9 +71,9 @@ def endpoints(folder: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*TRAINED, IMPORTED])
 def test_a_bundle_is_audited_with_the_defaults(
-    name: str, endpoints: dict[str, str], folder: Path, leakscope: Callable[..., Any]
+    name: str, endpoints: dict[str, str], folder: Path, latentprint: Callable[..., Any]
 ) -> None:
-    ended = leakscope(
+    ended = latentprint(
         "audit", endpoints[name], "--split", folder / f"{name}.parquet", "--attack", "supervisedmi",
         "--workers", 1, "--root", folder / "runs", "--name", name,
     )  # fmt: skip

@@ -25,7 +25,7 @@ EXPERIMENT = {
     "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
 }
 CONTROLS = ["untrained encoder", "placebo encoder", "exchanged non-members"]
-COMMAND = Path(sys.executable).with_name("leakscope")
+COMMAND = Path(sys.executable).with_name("latentprint")
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -87,11 +87,11 @@ def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tupl
 def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     client = MlflowClient(f"sqlite:///{undisturbed[0] / 'runs' / 'mlflow' / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
-    kinds = sorted(run.data.tags["leakscope.kind"] for run in runs)
+    kinds = sorted(run.data.tags["latentprint.kind"] for run in runs)
     assert kinds == ["audit"] * 4 + ["experiment"] + ["placebo"] * 2 + ["victim"] * 2
-    parent = next(run for run in runs if run.data.tags["leakscope.kind"] == "experiment")
+    parent = next(run for run in runs if run.data.tags["latentprint.kind"] == "experiment")
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} >= {"report", "findings", "experiment"}
-    assert "leakscope.version.torch" in parent.data.tags
+    assert "latentprint.version.torch" in parent.data.tags
     for run in runs:
         assert run.info.status == "FINISHED"
         assert run is parent or run.data.tags["mlflow.parentRunId"] == parent.info.run_id

@@ -64,23 +64,27 @@ def samples(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("arguments", AUDIT.values(), ids=AUDIT)
-def test_audit_refuses(leakscope: Callable[..., Any], tmp_path: Path, samples: list[str], arguments: list[str]) -> None:
-    refused(leakscope("audit", NOBODY, *samples, "--root", tmp_path / "runs", *arguments), 2)
+def test_audit_refuses(
+    latentprint: Callable[..., Any], tmp_path: Path, samples: list[str], arguments: list[str]
+) -> None:
+    refused(latentprint("audit", NOBODY, *samples, "--root", tmp_path / "runs", *arguments), 2)
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("url", ["", "grpc://[", "grpc://h:0", "grpc://h:99999", "[/red]", "\x1b[2J", "http://h:1"])
-def test_audit_refuses_an_address(leakscope: Callable[..., Any], tmp_path: Path, samples: list[str], url: str) -> None:
-    refused(leakscope("audit", url, *samples, "--root", tmp_path / "runs"), 2)
+def test_audit_refuses_an_address(
+    latentprint: Callable[..., Any], tmp_path: Path, samples: list[str], url: str
+) -> None:
+    refused(latentprint("audit", url, *samples, "--root", tmp_path / "runs"), 2)
 
 
 @pytest.mark.parametrize("root", ["file", "file/below", LONG])
 def test_a_root_that_is_no_folder_is_refused_before_the_endpoint_is_asked(
-    leakscope: Callable[..., Any], tmp_path: Path, image_folders: tuple[Path, Path], root: str
+    latentprint: Callable[..., Any], tmp_path: Path, image_folders: tuple[Path, Path], root: str
 ) -> None:
     (tmp_path / "file").write_text("")
     folders = ["--members", image_folders[0], "--non-members", image_folders[1], "--side", 32]
-    ended = leakscope("audit", NOBODY, *folders, "--root", tmp_path / root)
+    ended = latentprint("audit", NOBODY, *folders, "--root", tmp_path / root)
     refused(ended, 3)
     assert "--root" in ended.err
 
@@ -128,7 +132,7 @@ RUN: dict[str, tuple[tuple[str | int, ...], Any]] = {
 
 
 @pytest.mark.parametrize(("place", "value"), RUN.values(), ids=RUN)
-def test_run_refuses(leakscope: Callable[..., Any], tmp_path: Path, place: tuple[str | int, ...], value: Any) -> None:
+def test_run_refuses(latentprint: Callable[..., Any], tmp_path: Path, place: tuple[str | int, ...], value: Any) -> None:
     content = yaml.safe_load(yaml.safe_dump(GOOD))
     *path, last = place
     inner = content
@@ -136,7 +140,7 @@ def test_run_refuses(leakscope: Callable[..., Any], tmp_path: Path, place: tuple
         inner = inner[key]
     inner[last] = value
     (tmp_path / "trial.yaml").write_text(yaml.safe_dump(content))
-    refused(leakscope("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 2)
+    refused(latentprint("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 2)
     assert not (tmp_path / "runs").exists()
 
 
@@ -155,22 +159,22 @@ BROKEN = {
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_run_refuses_a_file_that_is_no_experiment(
-    leakscope: Callable[..., Any], tmp_path: Path, content: bytes
+    latentprint: Callable[..., Any], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "trial.yaml").write_bytes(content)
-    refused(leakscope("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 3)
-    refused(leakscope("run", tmp_path, "--root", tmp_path / "runs"), 3)
+    refused(latentprint("run", tmp_path / "trial.yaml", "--root", tmp_path / "runs"), 3)
+    refused(latentprint("run", tmp_path, "--root", tmp_path / "runs"), 3)
 
 
 @pytest.mark.parametrize("content", [*BROKEN.values(), b"{}", b"NaN", b'{"audits": [NaN]}', b'"[/red]"'])
-def test_report_refuses_what_holds_no_findings(leakscope: Callable[..., Any], tmp_path: Path, content: bytes) -> None:
+def test_report_refuses_what_holds_no_findings(latentprint: Callable[..., Any], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "findings.json").write_bytes(content)
-    refused(leakscope("report", tmp_path / "findings.json"), 3)
+    refused(latentprint("report", tmp_path / "findings.json"), 3)
 
 
-def test_report_refuses_places_that_are_none(leakscope: Callable[..., Any], tmp_path: Path) -> None:
+def test_report_refuses_places_that_are_none(latentprint: Callable[..., Any], tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "[/red]\x1b[2J", tmp_path / LONG):
-        refused(leakscope("report", place), 3)
+        refused(latentprint("report", place), 3)
 
 
 SERVE = {
@@ -199,10 +203,10 @@ SERVE = {
 
 
 @pytest.mark.parametrize(("option", "value"), [(option, value) for option, values in SERVE.items() for value in values])
-def test_serve_refuses(leakscope: Callable[..., Any], option: str, value: str) -> None:
+def test_serve_refuses(latentprint: Callable[..., Any], option: str, value: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:  # nothing that is wrongly let through can serve
         port = taken.getsockname()[1]
-        ended = leakscope("serve", "timm:resnet18", "--weights=random", f"--port={port}", f"{option}={value}")
+        ended = latentprint("serve", "timm:resnet18", "--weights=random", f"--port={port}", f"{option}={value}")
     refused(ended, 2)
     assert str(port) not in ended.err or option == "--host"
 
@@ -210,9 +214,9 @@ def test_serve_refuses(leakscope: Callable[..., Any], option: str, value: str) -
 @pytest.mark.parametrize(
     ("source", "code"), [("", 3), ("timm:", 2), ("timm:../x", 2), ("nowhere", 3), ("timm:[/red]", 2)]
 )
-def test_serve_refuses_a_source(leakscope: Callable[..., Any], source: str, code: int) -> None:
-    refused(leakscope("serve", source, "--port=0"), code)
+def test_serve_refuses_a_source(latentprint: Callable[..., Any], source: str, code: int) -> None:
+    refused(latentprint("serve", source, "--port=0"), code)
 
 
-def test_serve_refuses_a_key_file_that_is_not_there(leakscope: Callable[..., Any]) -> None:
-    refused(leakscope("serve", "timm:resnet18", "--weights=random", "--port=0", "--api-key-file=nowhere"), 3)
+def test_serve_refuses_a_key_file_that_is_not_there(latentprint: Callable[..., Any]) -> None:
+    refused(latentprint("serve", "timm:resnet18", "--weights=random", "--port=0", "--api-key-file=nowhere"), 3)

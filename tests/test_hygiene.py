@@ -36,7 +36,9 @@ INDEX_ADDRESS = re.compile(r"(?<!-no-emit-)\b(?:extra-index-url|index-url|find-l
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|ruff:|mypy:|pyright:|pragma:\s*no)")
 
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "shelve"}
-RESTRICTED_UNPICKLER = "libs/core/src/leakscope/core/datasets/cifar_archive.py"  # CIFAR's official archives are pickles
+RESTRICTED_UNPICKLER = (
+    "libs/core/src/latentprint/core/datasets/cifar_archive.py"  # CIFAR's official archives are pickles
+)
 
 
 def repository_files():
@@ -169,8 +171,8 @@ def test_an_offence_is_noticed(pattern, line):
     assert pattern.search(line)
 
 
-def test_leakscope_is_an_implicit_namespace_package():
-    assert [relative(file) for file in FILES if relative(file).endswith("src/leakscope/__init__.py")] == []
+def test_latentprint_is_an_implicit_namespace_package():
+    assert [relative(file) for file in FILES if relative(file).endswith("src/latentprint/__init__.py")] == []
 
 
 def test_test_files_have_unique_names_and_no_package():

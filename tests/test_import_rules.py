@@ -15,32 +15,32 @@ LINT_IMPORTS = shutil.which("lint-imports", path=Path(sys.executable).parent)
 CLEAN = {
     "core/__init__.py": "",
     "core/bundles.py": "import torch",
-    "core/tracking/__init__.py": "from leakscope.core.tracking import store",
+    "core/tracking/__init__.py": "from latentprint.core.tracking import store",
     "core/tracking/store.py": "import mlflow",
     "core/datasets.py": "import sklearn",
-    "trainer/__init__.py": "from leakscope.trainer import loop",
-    "trainer/loop.py": "from leakscope.core import datasets, tracking",
+    "trainer/__init__.py": "from latentprint.trainer import loop",
+    "trainer/loop.py": "from latentprint.core import datasets, tracking",
     "encoder_server/__init__.py": "",
-    "encoder_server/server.py": "from leakscope.core import bundles",
+    "encoder_server/server.py": "from latentprint.core import bundles",
     "attack_engine/__init__.py": "",
-    "attack_engine/run.py": "import ray\nfrom leakscope import trainer\nfrom leakscope.core import tracking",
+    "attack_engine/run.py": "import ray\nfrom latentprint import trainer\nfrom latentprint.core import tracking",
 }
 
 BREAKS = [
-    ("core/bundles.py", "import leakscope.trainer", "core imports no service"),
-    ("core/bundles.py", "from leakscope.encoder_server import server", "core imports no service"),
+    ("core/bundles.py", "import latentprint.trainer", "core imports no service"),
+    ("core/bundles.py", "from latentprint.encoder_server import server", "core imports no service"),
     ("core/bundles.py", "def later():\n    import ray", "core imports no service"),
-    ("trainer/loop.py", "import leakscope.attack_engine.run", "trainer imports core alone"),
-    ("trainer/loop.py", "from leakscope.encoder_server.server import x", "trainer imports core alone"),
-    ("encoder_server/server.py", "import leakscope.trainer", "encoder_server imports core alone"),
-    ("encoder_server/server.py", "import leakscope.attack_engine", "encoder_server imports core alone"),
+    ("trainer/loop.py", "import latentprint.attack_engine.run", "trainer imports core alone"),
+    ("trainer/loop.py", "from latentprint.encoder_server.server import x", "trainer imports core alone"),
+    ("encoder_server/server.py", "import latentprint.trainer", "encoder_server imports core alone"),
+    ("encoder_server/server.py", "import latentprint.attack_engine", "encoder_server imports core alone"),
     ("encoder_server/server.py", "import ray", "encoder_server carries no Ray"),
     ("encoder_server/server.py", "from sklearn.metrics import auc", "encoder_server carries no Ray"),
-    ("encoder_server/server.py", "from leakscope.core import tracking", "encoder_server carries no Ray"),
-    ("encoder_server/server.py", "from leakscope.core.datasets import x", "encoder_server carries no Ray"),
-    ("attack_engine/run.py", "from leakscope.encoder_server import server", "attack_engine meets the encoder server"),
-    ("attack_engine/run.py", "from leakscope.trainer import loop", "attack_engine imports nothing below"),
-    ("attack_engine/run.py", "from leakscope.trainer.loop import x", "attack_engine imports nothing below"),
+    ("encoder_server/server.py", "from latentprint.core import tracking", "encoder_server carries no Ray"),
+    ("encoder_server/server.py", "from latentprint.core.datasets import x", "encoder_server carries no Ray"),
+    ("attack_engine/run.py", "from latentprint.encoder_server import server", "attack_engine meets the encoder server"),
+    ("attack_engine/run.py", "from latentprint.trainer import loop", "attack_engine imports nothing below"),
+    ("attack_engine/run.py", "from latentprint.trainer.loop import x", "attack_engine imports nothing below"),
     ("attack_engine/run.py", "from mlflow import MlflowClient", "MLflow is imported in core.tracking.store alone"),
     ("trainer/loop.py", "import mlflow", "MLflow is imported in core.tracking.store alone"),
     ("core/datasets.py", "import mlflow.entities", "MLflow is imported in core.tracking.store alone"),
@@ -59,7 +59,7 @@ def lint_imports(folder, **environment):
 
 def write(root, files):
     for name, text in files.items():
-        file = root / "leakscope" / name
+        file = root / "latentprint" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n")
 

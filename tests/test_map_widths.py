@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.extraction import plan_extraction, read_signals
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.attack_engine.runs.serving import served
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.extraction import plan_extraction, read_signals
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core.datasets import DatasetSpec
 
 pytestmark = pytest.mark.slow
 _NAMES = ("mobilenetv3_small_050", "ghostnet_050", "efficientvit_b0", "hgnetv2_b0")
@@ -41,12 +41,12 @@ def test_partcrop_reads_it_from_end_to_end(name: str, endpoints: dict[str, str],
 
 
 def test_an_audit_with_defaults_says_what_stood_for_a_part(
-    leakscope: Callable[..., object], endpoints: dict[str, str], image_folders: tuple[Path, Path], tmp_path: Path
+    latentprint: Callable[..., object], endpoints: dict[str, str], image_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     members, others = image_folders
     command = ["audit", endpoints[_NAMES[0]], "--members", members, "--non-members", others, "--side", 64]
     command += ["--attack-option", "partcrop.crops=4", "--attack", "partcrop", "--root", tmp_path]
-    ended = leakscope(*command, "--untrained", "none")
+    ended = latentprint(*command, "--untrained", "none")
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]

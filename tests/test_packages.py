@@ -55,7 +55,7 @@ def test_the_lock_holds_what_a_package_declares(package):
     locked = pins("lock.txt")
     for requirement in declared(package):
         name = canonicalize_name(requirement.name)
-        if not name.startswith("leakscope-"):
+        if not name.startswith("latentprint-"):
             assert name in locked, f"{name} is not locked: run make lock"
             assert requirement.specifier.contains(locked[name], prereleases=True), f"{requirement}: {locked[name]}"
 
@@ -64,7 +64,7 @@ def test_the_lock_holds_what_a_package_declares(package):
 def test_ranges_have_both_ends(package):
     for requirement in declared(package):
         operators = {specifier.operator for specifier in requirement.specifier}
-        assert requirement.name.startswith("leakscope-") or operators == {">=", "<"}, str(requirement)
+        assert requirement.name.startswith("latentprint-") or operators == {">=", "<"}, str(requirement)
 
 
 @pytest.mark.parametrize("name", ["dev", *APART])
@@ -87,7 +87,7 @@ def test_a_package_declares_what_it_imports(package):
     missing = {
         module: file.relative_to(ROOT).as_posix()
         for file in (ROOT / package / "src").rglob("*.py")
-        for module in set(imported(file)) - sys.stdlib_module_names - {"leakscope"}
+        for module in set(imported(file)) - sys.stdlib_module_names - {"latentprint"}
         if not allowed & {canonicalize_name(name) for name in distributions.get(module, [])}
     }
     assert missing == {}
@@ -114,11 +114,11 @@ def test_a_wheel_carries_every_file_of_its_package(package, tmp_path):
     files = {name for name in files if ".egg-info/" not in name}
     with zipfile.ZipFile(wheel) as archive:
         assert files - set(archive.namelist()) == set()
-        assert "leakscope/__init__.py" not in archive.namelist()
+        assert "latentprint/__init__.py" not in archive.namelist()
 
 
 def test_entry_points_of_the_manifests_are_the_installed_ones():
-    for group in ("leakscope.commands", "leakscope.registries"):
+    for group in ("latentprint.commands", "latentprint.registries"):
         stated = {}
         for package in PACKAGES:
             stated |= manifest(package)["project"].get("entry-points", {}).get(group, {})

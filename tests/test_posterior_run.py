@@ -64,7 +64,7 @@ EXPERIMENT = {
     "pairs": True,
 }
 FITTED = ("seqmia", "lira", "mba-m-entropy")
-COMMAND = Path(sys.executable).with_name("leakscope")
+COMMAND = Path(sys.executable).with_name("latentprint")
 
 
 def run(folder: Path, experiment: dict) -> list[dict]:

@@ -14,16 +14,16 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.progress import Progress
 
-from leakscope.attack_engine.extraction import ray_session
-from leakscope.attack_engine.extraction.store import SignalStore
-from leakscope.attack_engine.runs.candidates import Candidate
-from leakscope.attack_engine.runs.config import load_experiment
-from leakscope.attack_engine.runs.experiment import plan_victims, run_experiment
-from leakscope.attack_engine.runs.layout import Layout
-from leakscope.attack_engine.runs.tuning import measure_side_by_side
-from leakscope.core.bundles import read_card
-from leakscope.core.errors import DataError
-from leakscope.core.splits import KNOWN, read_split
+from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.extraction.store import SignalStore
+from latentprint.attack_engine.runs.candidates import Candidate
+from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.experiment import plan_victims, run_experiment
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.tuning import measure_side_by_side
+from latentprint.core.bundles import read_card
+from latentprint.core.errors import DataError
+from latentprint.core.splits import KNOWN, read_split
 
 pytestmark = pytest.mark.slow
 EXPERIMENT = {
@@ -84,8 +84,8 @@ def test_a_search_tries_audits_and_records_its_candidates_and_makes_nothing_agai
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow' / 'mlflow.db'}")
     logged = client.search_runs([client.get_experiment_by_name("searched").experiment_id])
     assert {one.info.status for one in logged} == {"FINISHED"}
-    assert sum(one.data.tags["leakscope.kind"] == "victim" for one in logged) == 4
-    (parent,) = (one for one in logged if one.data.tags["leakscope.kind"] == "experiment")
+    assert sum(one.data.tags["latentprint.kind"] == "victim" for one in logged) == 4
+    (parent,) = (one for one in logged if one.data.tags["latentprint.kind"] == "experiment")
     assert [item.path for item in client.list_artifacts(parent.info.run_id, "searches")] == ["searches/searches.csv"]
 
     before = made(tmp_path)
@@ -98,7 +98,7 @@ def test_a_search_tries_audits_and_records_its_candidates_and_makes_nothing_agai
 
 def check_the_store(runs: Path, bounds: set[str]) -> None:
     """All bounds have their bundles, and every search asked for the known samples alone."""
-    cards = [read_card(path.parent) for path in (runs / "store" / "victims").glob("*/leakscope.json")]
+    cards = [read_card(path.parent) for path in (runs / "store" / "victims").glob("*/latentprint.json")]
     trained = [card.training["defences"] for card in cards if card.recipe == "mae"]
     assert {str(one["options"]["lower"]) for defences in trained for one in defences} == bounds
     assert len(trained) == len(bounds) + 1

@@ -15,9 +15,9 @@ import timm
 import torch
 from PIL import Image
 
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.samples import Images
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.samples import Images
 
 pytestmark = pytest.mark.slow
 SIDE = 32
@@ -83,7 +83,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def audit(
-    leakscope: Callable[..., Any], encoder: Path, folders: tuple[Path, Path], root: Path, *options: object
+    latentprint: Callable[..., Any], encoder: Path, folders: tuple[Path, Path], root: Path, *options: object
 ) -> Any:
     named = (
         "--members",
@@ -95,16 +95,16 @@ def audit(
         "--inference",
         "logistic",
     )
-    ended = leakscope("audit", f"local:{encoder}", *named, "--root", root, *options)
+    ended = latentprint("audit", f"local:{encoder}", *named, "--root", root, *options)
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     return json.loads(report.with_name("findings.json").read_text()), ended.err
 
 
 def test_what_a_trained_encoder_sees_is_claimed_with_a_condition_and_refuted_by_a_placebo(
-    leakscope: Callable[..., Any], encoders: tuple[Path, Path], folders: tuple[Path, Path], tmp_path: Path
+    latentprint: Callable[..., Any], encoders: tuple[Path, Path], folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    found, said = audit(leakscope, encoders[0], folders, tmp_path)
+    found, said = audit(latentprint, encoders[0], folders, tmp_path)
     (alone,) = found["audits"]
     assert alone["evaluation"]["auc"]["value"] > 0.8
     assert all(control["holds"] for control in alone["validity"]["null_controls"])
@@ -113,7 +113,7 @@ def test_what_a_trained_encoder_sees_is_claimed_with_a_condition_and_refuted_by_
     assert "if members and non-members were drawn alike" in found["verdict"]["sentence"]
     assert said.index("--reference") < said.index("Plan for")  # said before anything is asked
 
-    found, _ = audit(leakscope, encoders[0], folders, tmp_path, "--reference", f"local:{encoders[1]}")
+    found, _ = audit(latentprint, encoders[0], folders, tmp_path, "--reference", f"local:{encoders[1]}")
     assert found["verdict"]["outcome"] == "not valid"
     assert "placebo encoder" in found["verdict"]["sentence"]
     controls = {control["name"]: control["holds"] for control in found["audits"][0]["validity"]["null_controls"]}

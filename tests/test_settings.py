@@ -47,10 +47,10 @@ EXPERIMENT: dict[str, Any] = {
 Command = Callable[..., Any]
 
 
-def run(leakscope: Command, folder: Path) -> dict[str, Any]:
+def run(latentprint: Command, folder: Path) -> dict[str, Any]:
     path = folder / "settings.yaml"
     path.write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
-    outcome = leakscope("run", path, "--root", folder / "runs")
+    outcome = latentprint("run", path, "--root", folder / "runs")
     assert outcome.code == 0, outcome.err
     report = Path(outcome.out.strip().splitlines()[-1])
     assert report.parent.name == "settings-small"
@@ -58,8 +58,8 @@ def run(leakscope: Command, folder: Path) -> dict[str, Any]:
     return findings | {"page": report.read_text()}
 
 
-def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(leakscope: Command, tmp_path: Path) -> None:
-    first = run(leakscope, tmp_path)
+def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(latentprint: Command, tmp_path: Path) -> None:
+    first = run(latentprint, tmp_path)
     audits = {(a["victim"]["name"], a["attack"], a["shadow"]): a for a in first["audits"]}
     attacks = ("partcrop", "pooled only", "known")
     partial = {(victim, attack, "") for victim in ("mae-one", "mae-other", "supervised") for attack in attacks}
@@ -87,12 +87,12 @@ def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(leakscope: C
     for text in ("Shadow setting", "a paper", "mae-other", "as published"):
         assert text.lower() in first["page"].lower()
 
-    assert run(leakscope, tmp_path)["audits"] == first["audits"]
+    assert run(latentprint, tmp_path)["audits"] == first["audits"]
 
 
-def test_a_scale_that_the_file_lacks_is_named_with_the_nearest(leakscope: Command, tmp_path: Path) -> None:
+def test_a_scale_that_the_file_lacks_is_named_with_the_nearest(latentprint: Command, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
-    outcome = leakscope("run", path, "--scale", "smal", "--root", tmp_path / "runs")
+    outcome = latentprint("run", path, "--scale", "smal", "--root", tmp_path / "runs")
     assert outcome.code == 2
     assert "Did you mean 'small'" in outcome.err

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.endpoints import Counts, EndpointSpec
-from leakscope.core.bundles import open_bundle
+from latentprint.attack_engine.endpoints import Counts, EndpointSpec
+from latentprint.core.bundles import open_bundle
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 
@@ -107,13 +107,13 @@ def test_kserves_answers_are_the_encoders(kserve):
 
 
 @pytest.fixture
-def audited(leakscope, image_folders, tmp_path):
+def audited(latentprint, image_folders, tmp_path):
     """Run an audit of an endpoint with these options on few images."""
     members, others = (str(folder) for folder in image_folders)
 
     def run(url, *options):
         samples = ("--members", members, "--non-members", others, "--workers", "1")
-        return leakscope("audit", url, *samples, *options, "--root", tmp_path)
+        return latentprint("audit", url, *samples, *options, "--root", tmp_path)
 
     return run
 

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 import timm
 
-from leakscope.core.bundles import BundleCard, open_bundle, save_bundle
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
+from latentprint.core.oip import inference_pb2 as pb
 
 pytestmark = pytest.mark.conformance
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-conformance" / "bin" / "python"
 DRIVER = Path(__file__).with_name("drive_triton.py")
-LEAKSCOPE = Path(sys.executable).with_name("leakscope")
+LATENTPRINT = Path(sys.executable).with_name("latentprint")
 # The first is KServe's and has another meaning in MLServer's copy of the protocol; the second is ours.
 NOT_IN_TRITON = {
     "properties",
     "PropertiesEntry.key",
     "PropertiesEntry.value",
-    "leakscope_properties",
-    "LeakscopePropertiesEntry.key",
-    "LeakscopePropertiesEntry.value",
+    "latentprint_properties",
+    "LatentprintPropertiesEntry.key",
+    "LatentprintPropertiesEntry.value",
 }
 
 
@@ -44,7 +44,7 @@ def bundle(tmp_path_factory):
 @pytest.fixture(scope="module")
 def port(bundle, tmp_path_factory):
     port_file = tmp_path_factory.mktemp("run") / "port"
-    command = [LEAKSCOPE, "serve", bundle, "--port", "0", "--port-file", port_file, "--threads", "1"]
+    command = [LATENTPRINT, "serve", bundle, "--port", "0", "--port-file", port_file, "--threads", "1"]
     process = subprocess.Popen([*map(str, command)], env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
     while not port_file.exists():
@@ -82,7 +82,7 @@ def test_server_and_model_say_that_they_are_ready(report):
     sync = report["sync"]
     assert (sync["live"], sync["ready"], sync["model_ready"], sync["other_ready"]) == (True, True, True, False)
     assert (report["aio"]["live"], report["aio"]["model_ready"]) == (True, True)
-    assert sync["server"]["name"] == "leakscope"
+    assert sync["server"]["name"] == "latentprint"
 
 
 def test_metadata_reads_as_the_standards(report):

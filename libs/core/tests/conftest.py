@@ -14,7 +14,7 @@ from PIL import Image
 @pytest.fixture(autouse=True)
 def decoded_images_stay_in_the_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("LEAKSCOPE_CACHE", str(folder))
+    monkeypatch.setenv("LATENTPRINT_CACHE", str(folder))
     return folder
 
 

@@ -8,9 +8,9 @@ import timm
 import torch
 from timm.models import save_for_hf
 
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, open_bundle, save_bundle
-from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
+from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
 
 NARROW = {"resnet18_cifar": 8, "resnet56_cifar": 8, "vgg16_cifar": 8, "wrn32_4_cifar": 8, "mobilenetv2_cifar": 8}
 PLACES = {

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
 
 OF = {"name": "composites", "options": {"count": 40}}
 

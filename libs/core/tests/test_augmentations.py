@@ -14,9 +14,9 @@ from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as oracle
 
-from leakscope.core.errors import UsageError
-from leakscope.core.views import augmentations, part_crops
-from leakscope.core.views.augmentations import (
+from latentprint.core.errors import UsageError
+from latentprint.core.views import augmentations, part_crops
+from latentprint.core.views.augmentations import (
     DINO,
     GENERIC,
     MAE,
@@ -29,8 +29,8 @@ from leakscope.core.views.augmentations import (
     augment,
     views_for_samples,
 )
-from leakscope.core.views.blur import gaussian_blur
-from leakscope.core.views.color import (
+from latentprint.core.views.blur import gaussian_blur
+from latentprint.core.views.color import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -39,8 +39,8 @@ from leakscope.core.views.color import (
     grayscale,
     solarize,
 )
-from leakscope.core.views.draws import DRAWS, ViewDraws
-from leakscope.core.views.rigid import rotate_translate
+from latentprint.core.views.draws import DRAWS, ViewDraws
+from latentprint.core.views.rigid import rotate_translate
 
 
 def planes(count: int = 8, height: int = 20, width: int = 20, seed: int = 0) -> Tensor:

@@ -6,10 +6,10 @@ import pytest
 import timm
 import torch
 
-from leakscope.core import architectures
-from leakscope.core.bundles import CARD, WEIGHTS, BundleCard, open_bundle, read_card, save_bundle
-from leakscope.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
-from leakscope.core.errors import DataError, UsageError
+from latentprint.core import architectures
+from latentprint.core.bundles import CARD, WEIGHTS, BundleCard, open_bundle, read_card, save_bundle
+from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
+from latentprint.core.errors import DataError, UsageError
 
 VIT = {
     "img_size": 32,

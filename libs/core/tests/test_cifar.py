@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError
 
 FOLDER_10, FOLDER_100 = "cifar-10-batches-py", "cifar-100-python"
 BATCHES_10 = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]

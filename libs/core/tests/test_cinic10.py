@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, UsageError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, UsageError
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SUBSETS = ["train", "valid", "test"]

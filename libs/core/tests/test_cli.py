@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from leakscope.core import cli
-from leakscope.core.errors import BudgetError, DataError, EndpointError, Interrupted, LeakscopeError, UsageError
+from latentprint.core import cli
+from latentprint.core.errors import BudgetError, DataError, EndpointError, Interrupted, LatentprintError, UsageError
 
 
 def install(monkeypatch, command):
@@ -16,27 +16,27 @@ def install(monkeypatch, command):
     point = EntryPoint("probe", "nowhere:nothing", cli.COMMANDS)
     monkeypatch.setattr(cli, "entry_points", lambda group: [point])
     monkeypatch.setattr(EntryPoint, "load", lambda self: lambda app: app.command("probe")(command))
-    monkeypatch.setattr(sys, "argv", ["leakscope", "probe"])
+    monkeypatch.setattr(sys, "argv", ["latentprint", "probe"])
 
 
 def test_the_script_is_installed_and_names_its_version():
-    [script] = [point for point in entry_points(group="console_scripts") if point.name == "leakscope"]
+    [script] = [point for point in entry_points(group="console_scripts") if point.name == "latentprint"]
     assert script.load() is cli.main
 
 
 def test_version_imports_no_subcommand(monkeypatch, capsys):
     install(monkeypatch, lambda: pytest.fail("ran"))
     monkeypatch.setattr(EntryPoint, "load", lambda self: pytest.fail("imported"))
-    monkeypatch.setattr(sys, "argv", ["leakscope", "--version"])
+    monkeypatch.setattr(sys, "argv", ["latentprint", "--version"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
-    assert capsys.readouterr().out == "leakscope 0.1.0\n"
+    assert capsys.readouterr().out == "latentprint 0.1.0\n"
 
 
 def test_no_arguments_shows_the_subcommands(monkeypatch, capsys):
     install(monkeypatch, lambda: None)
-    monkeypatch.setattr(sys, "argv", ["leakscope"])
+    monkeypatch.setattr(sys, "argv", ["latentprint"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     shown = capsys.readouterr()
@@ -47,7 +47,7 @@ def test_no_arguments_shows_the_subcommands(monkeypatch, capsys):
 
 def test_an_unknown_subcommand_is_refused(monkeypatch, capsys):
     install(monkeypatch, lambda: None)
-    monkeypatch.setattr(sys, "argv", ["leakscope", "prob"])
+    monkeypatch.setattr(sys, "argv", ["latentprint", "prob"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 2
@@ -57,7 +57,7 @@ def test_an_unknown_subcommand_is_refused(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (LeakscopeError, 1),
+        (LatentprintError, 1),
         (UsageError, 2),
         (DataError, 3),
         (EndpointError, 4),
@@ -105,7 +105,7 @@ def test_a_real_sigint_leaves_no_traceback(tmp_path):
     program = (
         "import pathlib, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background ignores it
-        "from leakscope.core import cli\n"
+        "from latentprint.core import cli\n"
         "from importlib.metadata import EntryPoint\n"
         f"flag = pathlib.Path({str(tmp_path / 'up')!r})\n"
         "def command():\n"
@@ -113,7 +113,7 @@ def test_a_real_sigint_leaves_no_traceback(tmp_path):
         "    time.sleep(60)\n"
         "cli.entry_points = lambda group: [EntryPoint('probe', 'a:b', group)]\n"
         "EntryPoint.load = lambda self: lambda app: app.command('probe')(command)\n"
-        "sys.argv = ['leakscope', 'probe']\n"
+        "sys.argv = ['latentprint', 'probe']\n"
         "cli.main()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
@@ -145,7 +145,7 @@ def test_only_the_named_subcommand_is_imported(monkeypatch):
 def test_doctor_needs_no_other_package_to_start():
     program = (
         "import sys\n"
-        "from leakscope.core import cli\n"
+        "from latentprint.core import cli\n"
         "cli.build_app(['doctor'])\n"
         "heavy = {'torch', 'ray', 'mlflow', 'timm', 'grpc', 'lightly'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}]
 

@@ -10,10 +10,10 @@ import pytest
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from leakscope.core import cli
-from leakscope.core.commands import doctor as command
-from leakscope.core.commands.doctor import machine, packages, services
-from leakscope.core.commands.doctor.check import Check
+from latentprint.core import cli
+from latentprint.core.commands import doctor as command
+from latentprint.core.commands.doctor import machine, packages, services
+from latentprint.core.commands.doctor.check import Check
 
 
 def run(*arguments):
@@ -145,22 +145,22 @@ def test_versions_outside_their_range_and_missing_packages_are_named():
     numpy = version("numpy")
     assert packages.mismatch(Requirement("numpy>=1")) == ""
     assert packages.mismatch(Requirement("numpy<1")) == f"numpy {numpy} is outside <1"
-    assert packages.mismatch(Requirement("leakscope-nothing")) == "leakscope-nothing is not installed"
+    assert packages.mismatch(Requirement("latentprint-nothing")) == "latentprint-nothing is not installed"
 
 
 def test_dependencies_of_extras_that_are_asked_for_count(monkeypatch):
     stated = {
-        "leakscope-core": ["numpy>=1", 'no-such-package>1; extra == "tracking"', 'nor-this; extra == "other"'],
-        "leakscope-trainer": ["leakscope-core[tracking]", 'nor-that; python_version < "3"'],
+        "latentprint-core": ["numpy>=1", 'no-such-package>1; extra == "tracking"', 'nor-this; extra == "other"'],
+        "latentprint-trainer": ["latentprint-core[tracking]", 'nor-that; python_version < "3"'],
     }
     monkeypatch.setattr(packages, "requires", stated.get)
     check = packages.dependencies()
     assert (check.status, check.found) == ("fail", "no-such-package is not installed")
 
 
-def test_a_missing_leakscope_package_is_a_warning_that_names_its_commands(monkeypatch):
+def test_a_missing_latentprint_package_is_a_warning_that_names_its_commands(monkeypatch):
     monkeypatch.setattr(packages, "installed", lambda name: None)
-    check = packages.own_package("leakscope-encoder-server")
+    check = packages.own_package("latentprint-encoder-server")
     assert check.status == "warn"
     assert "serve" in check.advice
 

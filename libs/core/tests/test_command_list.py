@@ -4,10 +4,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from leakscope.core import cli
-from leakscope.core.commands import list as list_command
-from leakscope.core.errors import UsageError
-from leakscope.core.registry import Registry
+from latentprint.core import cli
+from latentprint.core.commands import list as list_command
+from latentprint.core.errors import UsageError
+from latentprint.core.registry import Registry
 
 
 def run(*arguments):

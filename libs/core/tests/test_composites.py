@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
-from leakscope.core.datasets import Dataset, DatasetSpec
+from latentprint.core.datasets import Dataset, DatasetSpec
 
 
 @pytest.fixture(scope="module")

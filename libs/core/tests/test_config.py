@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leakscope.core.config import from_mapping, load_yaml
-from leakscope.core.errors import DataError, UsageError
+from latentprint.core.config import from_mapping, load_yaml
+from latentprint.core.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)

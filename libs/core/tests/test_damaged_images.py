@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets.image_files import decode_image
-from leakscope.core.errors import DataError
+from latentprint.core.datasets.image_files import decode_image
+from latentprint.core.errors import DataError
 
 SIDE = 16
 pytestmark = [

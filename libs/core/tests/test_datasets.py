@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DATASETS, DatasetSpec
-from leakscope.core.errors import UsageError
+from latentprint.core.datasets import DATASETS, DatasetSpec
+from latentprint.core.errors import UsageError
 
 GENERATED = [DatasetSpec("digits"), DatasetSpec("composites", {"count": 40}), DatasetSpec("digits", {"side": 16})]
 

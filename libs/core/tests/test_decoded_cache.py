@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec, decoding
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec, decoding
+from latentprint.core.errors import DataError
 
 COUNT = 12
 
@@ -145,7 +145,7 @@ def test_a_draft_s_damaged_end_is_made_again(place: Path, monkeypatch, decoded_i
 def test_a_killed_build_goes_on(official, tmp_path: Path, decoded_images_stay_in_the_test) -> None:
     place = write(official, tmp_path / "ham", 1500)
     code = (
-        "import sys; from leakscope.core.datasets import DatasetSpec, decoding; decoding._CHUNK = 1 << 16\n"
+        "import sys; from latentprint.core.datasets import DatasetSpec, decoding; decoding._CHUNK = 1 << 16\n"
         f"print('ready', flush=True); DatasetSpec('ham10000', {{'path': {str(place)!r}, 'side': 200}}).open()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -220,7 +220,7 @@ def test_too_little_space_is_said_before_anything_is_decoded(place: Path, monkey
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 5000, 5000))
     decoded = counting_decodes(monkeypatch)
-    with pytest.raises(DataError, match=r"has 0\.0 GB free, and the decoded images need .* LEAKSCOPE_CACHE"):
+    with pytest.raises(DataError, match=r"has 0\.0 GB free, and the decoded images need .* LATENTPRINT_CACHE"):
         spec(place).open()
     assert decoded == []
 
@@ -232,10 +232,10 @@ def test_a_cache_that_cannot_be_written_is_named(place: Path, tmp_path: Path) ->
 
 
 def test_the_default_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, place: Path, tmp_path: Path) -> None:
-    monkeypatch.delenv("LEAKSCOPE_CACHE")
+    monkeypatch.delenv("LATENTPRINT_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     spec(place).open()
-    assert len(whole(tmp_path / ".cache" / "leakscope")) == 1
+    assert len(whole(tmp_path / ".cache" / "latentprint")) == 1
 
 
 def peak(place: Path) -> int:

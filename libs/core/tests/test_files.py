@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.digests import digest_arrays, digest_code, digest_imports, digest_json
-from leakscope.core.errors import DataError
-from leakscope.core.files import write_atomically, writing
+from latentprint.core.digests import digest_arrays, digest_code, digest_imports, digest_json
+from latentprint.core.errors import DataError
+from latentprint.core.files import write_atomically, writing
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

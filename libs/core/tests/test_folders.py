@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec, folders_spec, image_files, paired_folders
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec, folders_spec, image_files, paired_folders
+from latentprint.core.errors import DataError
 
 
 def picture(seed: int, size: tuple[int, int] = (20, 12)) -> Image.Image:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec, paired_folders
-from leakscope.core.datasets.found_files import AGAIN, CIRCLE, HIDDEN, LITTER, NO_FILE, NOWHERE, find_files
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec, paired_folders
+from latentprint.core.datasets.found_files import AGAIN, CIRCLE, HIDDEN, LITTER, NO_FILE, NOWHERE, find_files
+from latentprint.core.errors import DataError
 
 
 def image(path: Path | str, seed: int) -> None:

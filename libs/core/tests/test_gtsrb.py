@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError
 
 HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 TRAINING, TEST = "GTSRB/Final_Training/Images", "GTSRB/Final_Test/Images"

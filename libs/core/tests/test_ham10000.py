@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError
 
 HEADER = "lesion_id,image_id,dx,dx_type,age,sex,localization"
 ROWS = [

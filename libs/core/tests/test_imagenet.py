@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError
 
 WNIDS = ["n03", "n01", "n02"]  # in order of number, 1 to 3; the fourth synset has children
 TRUTH = [3, 1, 2, 3]

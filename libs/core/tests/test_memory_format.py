@@ -7,13 +7,13 @@ import pytest
 import timm
 import torch
 
-from leakscope.core import architectures
-from leakscope.core.memory_format import channels_last
+from latentprint.core import architectures
+from latentprint.core.memory_format import channels_last
 
 STEPS = """
 import sys, timm, torch
-from leakscope.core import architectures
-from leakscope.core.memory_format import channels_last
+from latentprint.core import architectures
+from latentprint.core.memory_format import channels_last
 architectures.register()
 torch.set_num_threads(1)
 model = channels_last(timm.create_model("resnet56_cifar", num_classes=5, width=int(sys.argv[1]))).train()

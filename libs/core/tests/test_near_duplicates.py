@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.datasets.arrays import array_dataset
-from leakscope.core.datasets.near_duplicates import NearDuplicate, near_duplicates
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.datasets.arrays import array_dataset
+from latentprint.core.datasets.near_duplicates import NearDuplicate, near_duplicates
 
 REENCODINGS = {"JPEG, quality 95": ("JPEG", 95), "JPEG, quality 75": ("JPEG", 75), "WebP, quality 75": ("WEBP", 75)}
 

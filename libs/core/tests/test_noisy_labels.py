@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
 
 IMAGES = {"name": "composites", "options": {"count": 101, "users": 5}}
 VECTORS = {"name": "baskets", "options": {"count": 6000, "features": 4, "classes": 5}}

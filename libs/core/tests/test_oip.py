@@ -4,9 +4,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from leakscope.core.oip import METHODS, SERVICE, TensorError, from_request, from_response, to_request, to_response
-from leakscope.core.oip import inference_pb2 as pb
-from leakscope.core.oip.names import DATATYPE
+from latentprint.core.oip import METHODS, SERVICE, TensorError, from_request, from_response, to_request, to_response
+from latentprint.core.oip import inference_pb2 as pb
+from latentprint.core.oip.names import DATATYPE
 
 TENSOR = {"name": 1, "datatype": 2, "shape": 3, "parameters": 4, "contents": 5}
 # Field numbers of the public standard.
@@ -27,7 +27,7 @@ STANDARD = {
         "inputs": 4,
         "outputs": 5,
         "properties": 6,
-        "leakscope_properties": 1000,
+        "latentprint_properties": 1000,
     },
     "InferParameter": {"bool_param": 1, "int64_param": 2, "string_param": 3, "double_param": 4, "uint64_param": 5},
     "ModelInferRequest": {

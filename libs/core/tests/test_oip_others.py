@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from leakscope.core.oip import TensorError, from_request, from_response, properties_of, to_response
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import TensorError, from_request, from_response, properties_of, to_response
+from latentprint.core.oip import inference_pb2 as pb
 
 TYPED = {
     "BOOL": ("bool_contents", np.bool_),
@@ -139,7 +139,7 @@ def test_properties_are_read_whichever_copy_of_the_protocol_a_server_keeps_to():
     metadata.properties["flag"] = pb.InferParameter(bool_param=True).SerializeToString()
     metadata.properties["empty"] = b""
     metadata.properties["odd"] = b"\x1a\xff"
-    metadata.leakscope_properties["image_size"] = "64"
+    metadata.latentprint_properties["image_size"] = "64"
     assert properties_of(pb.ModelMetadataResponse.FromString(metadata.SerializeToString())) == {
         "text": "32",
         "parameter": "x" * 200,

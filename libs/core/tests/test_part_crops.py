@@ -11,8 +11,8 @@ from scipy import stats
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as oracle
 
-from leakscope.core.errors import UsageError
-from leakscope.core.views.part_crops import PartCropParameters, draw_part_crops, part_crops, part_crops_float
+from latentprint.core.errors import UsageError
+from latentprint.core.views.part_crops import PartCropParameters, draw_part_crops, part_crops, part_crops_float
 
 
 def random_images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
-from leakscope.core.partitions import Sizes, draw_partition, stratified_order
-from leakscope.core.splits import EVALUATION, KNOWN, read_split, write_split
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.partitions import Sizes, draw_partition, stratified_order
+from latentprint.core.splits import EVALUATION, KNOWN, read_split, write_split
 
 SPEC = DatasetSpec("digits", {"side": 8})
 SIZES = Sizes(100, 300, 100, 200, distillation=400, validation=50)

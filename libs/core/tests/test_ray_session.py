@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from leakscope.core.errors import LeakscopeError, UsageError
-from leakscope.core.ray_session import require_cluster, session
+from latentprint.core.errors import LatentprintError, UsageError
+from latentprint.core.ray_session import require_cluster, session
 
 TIMED_OUT = RuntimeError("The current node timed out during startup. This could happen because of busy resources.")
 
@@ -99,7 +99,7 @@ def test_a_cluster_that_the_environment_names_gets_no_local_sizes(ray, monkeypat
 def test_an_address_where_nothing_answers_is_refused_in_seconds(ray, monkeypatch, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
     started = time.monotonic()
-    with pytest.raises(LeakscopeError, match="No Ray cluster answers at RAY_ADDRESS="):
+    with pytest.raises(LatentprintError, match="No Ray cluster answers at RAY_ADDRESS="):
         require_cluster()
     assert time.monotonic() - started < 15
     assert ray.started == []
@@ -109,7 +109,7 @@ def test_an_address_that_takes_connections_and_never_answers_is_refused_in_secon
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
-        with pytest.raises(LeakscopeError, match="No Ray cluster answers"), session(ray, 2):
+        with pytest.raises(LatentprintError, match="No Ray cluster answers"), session(ray, 2):
             pass
     assert time.monotonic() - started < 15
     assert ray.started == []
@@ -126,13 +126,13 @@ def test_a_busy_machine_gets_three_tries(ray):
     with session(ray, 2):
         assert len(ray.started) == 3
     ray.failures = [TIMED_OUT] * 3
-    with pytest.raises(LeakscopeError, match="in 3 tries of half a minute"), session(ray, 2):
+    with pytest.raises(LatentprintError, match="in 3 tries of half a minute"), session(ray, 2):
         pass
 
 
 def test_another_failure_is_told_at_once_in_one_line(ray):
     ray.failures = [ConnectionError("no such\nhead node")]
-    with pytest.raises(LeakscopeError, match=r"did not start \(no such head node\)"), session(ray, 2):
+    with pytest.raises(LatentprintError, match=r"did not start \(no such head node\)"), session(ray, 2):
         pass
     assert (len(ray.started), ray.stops) == (1, 1)
 
@@ -154,7 +154,7 @@ def test_what_an_earlier_cluster_left_on_this_machine_is_not_joined() -> None:
         (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
         environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         script = (
-            "import ray; from leakscope.core.ray_session import session\n"
+            "import ray; from latentprint.core.ray_session import session\n"
             "with session(ray, 1): print('joined', ray.get_runtime_context().gcs_address)"
         )
         ended = subprocess.run(

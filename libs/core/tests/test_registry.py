@@ -1,7 +1,7 @@
 import pytest
 
-from leakscope.core.errors import UsageError
-from leakscope.core.registry import Registry
+from latentprint.core.errors import UsageError
+from latentprint.core.registry import Registry
 
 
 @pytest.fixture

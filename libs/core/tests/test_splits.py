@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from leakscope.core.datasets import Dataset, DatasetSpec
-from leakscope.core.errors import DataError, UsageError
-from leakscope.core.splits import EVALUATION, KNOWN, draw_split, read_split, split_by_membership, write_split
+from latentprint.core.datasets import Dataset, DatasetSpec
+from latentprint.core.errors import DataError, UsageError
+from latentprint.core.splits import EVALUATION, KNOWN, draw_split, read_split, split_by_membership, write_split
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,15 @@ def test_a_split_survives_the_disk(digits: Dataset, tmp_path: Path) -> None:
     assert again.digest == split.digest
     assert again.seed == 5
     assert again.open_dataset().digest == digits.digest
+
+
+def test_a_split_of_the_projects_former_name_still_opens(digits: Dataset, tmp_path: Path) -> None:
+    split = draw_split(digits, members=30, non_members=30, seed=7)
+    path = tmp_path / "split.parquet"
+    write_split(split, path)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"leakscope": table.schema.metadata[b"latentprint"]}), path)
+    assert read_split(path).digest == split.digest
 
 
 def test_a_given_membership_is_kept(digits: Dataset) -> None:

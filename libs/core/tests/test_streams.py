@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from leakscope.core.errors import UsageError
-from leakscope.core.views.streams import uniforms
+from latentprint.core.errors import UsageError
+from latentprint.core.views.streams import uniforms
 
 
 @given(

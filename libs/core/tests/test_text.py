@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from leakscope.core.text import NAME_LENGTH, printable, say, spreadsheet_cell, visible
+from latentprint.core.text import NAME_LENGTH, printable, say, spreadsheet_cell, visible
 
 HOSTILE = {
     "escape sequence": ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),

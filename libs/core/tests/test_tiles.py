@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leakscope.core.errors import UsageError
-from leakscope.core.views.tiles import tile_boxes, tiles
+from latentprint.core.errors import UsageError
+from latentprint.core.views.tiles import tile_boxes, tiles
 
 
 @given(st.integers(8, 70), st.integers(8, 70), st.integers(1, 6), st.floats(0, 0.8))

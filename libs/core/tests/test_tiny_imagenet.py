@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, UsageError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, UsageError
 
 ROOT = "tiny-imagenet-200"
 WNIDS = ["n02", "n01", "n03"]  # the official list is not sorted either

@@ -7,8 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
-from leakscope.core.errors import Interrupted
-from leakscope.core.tracking import KEY_TAG, Run, default_uri, finishing, open_run
+from latentprint.core.errors import Interrupted
+from latentprint.core.tracking import KEY_TAG, Run, default_uri, finishing, open_run
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 from rich.console import Console
 
-from leakscope.core.tracking import Run, default_uri, deliver_all, finishing, open_run, tracked
+from latentprint.core.tracking import Run, default_uri, deliver_all, finishing, open_run, tracked
 
 pytestmark = pytest.mark.slow
 QUICK = 10.0  # seconds that a store which does not answer may cost a run
@@ -161,7 +161,7 @@ def test_the_user_is_told_what_is_kept_and_how_it_is_sent(tmp_path: Path, capsys
         run.log_metrics({"loss": 1.0})
     said = capsys.readouterr().err
     assert said.count("warning: ") == 2
-    assert f"leakscope track --root {tmp_path}" in said
+    assert f"latentprint track --root {tmp_path}" in said
     assert "Traceback" not in said
     assert "secret" not in said
 
@@ -198,7 +198,7 @@ def test_a_database_that_cannot_be_written_costs_seconds_and_nothing_is_lost(tmp
 FIRST = """
 import sys
 from pathlib import Path
-from leakscope.core.tracking import default_uri, open_run
+from latentprint.core.tracking import default_uri, open_run
 root = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

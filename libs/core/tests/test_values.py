@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from leakscope.core.config import from_mapping, load_yaml
-from leakscope.core.errors import UsageError
-from leakscope.core.values import load, parse_value
+from latentprint.core.config import from_mapping, load_yaml
+from latentprint.core.errors import UsageError
+from latentprint.core.values import load, parse_value
 
 VALUES: list[tuple[str, Any]] = [
     ("no", "no"),

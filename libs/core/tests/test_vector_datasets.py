@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.datasets.arrays import array_dataset, vector_dataset
-from leakscope.core.errors import DataError, UsageError
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.datasets.arrays import array_dataset, vector_dataset
+from latentprint.core.errors import DataError, UsageError
 
 PREPARED = {"purchase": (600, 100, "dataset_purchase"), "location": (446, 30, "bangkok")}
 
@@ -151,7 +151,7 @@ def test_purchases_of_transactions_are_the_commonest_categories_in_seeded_cluste
     expected = [[float(category in bought[customer]) for category in wanted] for customer in sorted(bought)]
     np.testing.assert_array_equal(dataset.images(np.arange(len(dataset))), expected)
     assert len(np.unique(dataset.labels["class"])) > 50
-    monkeypatch.setattr("leakscope.core.datasets.purchase_transactions.clustered_customers", None)  # it is kept
+    monkeypatch.setattr("latentprint.core.datasets.purchase_transactions.clustered_customers", None)  # it is kept
     assert spec.open().digest == dataset.digest
 
 
@@ -159,8 +159,8 @@ def test_transactions_in_blocks_are_those_of_one_block(tmp_path, monkeypatch):
     path = tmp_path / "transactions.csv"
     path.write_bytes(transactions()[0])
     whole = DatasetSpec("purchase", {"path": path, "cache": tmp_path / "one"}).open()
-    monkeypatch.setattr("leakscope.core.datasets.purchase_transactions._BLOCK", 1 << 12)
-    monkeypatch.setattr("leakscope.core.datasets.purchase_transactions._COMPACT", 100)
+    monkeypatch.setattr("latentprint.core.datasets.purchase_transactions._BLOCK", 1 << 12)
+    monkeypatch.setattr("latentprint.core.datasets.purchase_transactions._COMPACT", 100)
     assert DatasetSpec("purchase", {"path": path, "cache": tmp_path / "two"}).open().digest == whole.digest
 
 

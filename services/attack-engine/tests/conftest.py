@@ -15,9 +15,9 @@ import pytest
 import timm
 from scipy.stats import binom
 
-from leakscope.attack_engine.evaluation.estimates import Estimate
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
+from latentprint.attack_engine.evaluation.estimates import Estimate
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
 
 _ARGS = {
     "img_size": 32,
@@ -43,7 +43,7 @@ def make_bundle(folder: Path) -> Path:
 
 @dataclass
 class Served:
-    """An encoder server that runs as `leakscope serve` in a process of its own."""
+    """An encoder server that runs as `latentprint serve` in a process of its own."""
 
     bundle: Path
     folder: Path
@@ -62,7 +62,7 @@ class Served:
         out = self.folder / "server.log"
         command = ["serve", str(self.bundle), "--port", str(self.port), "--port-file", str(port_file)]
         command += ["--metrics-port", "0", "--threads", "1", "--settle-seconds", "0", *self.options]
-        code = "from leakscope.core.cli import main; main()"
+        code = "from latentprint.core.cli import main; main()"
         with out.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code, *command],
@@ -83,7 +83,9 @@ class Served:
         """The Prometheus counter of "answered" or "replayed" images, over all labels."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics") as page:
             lines = page.read().decode().splitlines()
-        return int(sum(float(line.split()[-1]) for line in lines if line.startswith(f"leakscope_{kind}_images_total")))
+        return int(
+            sum(float(line.split()[-1]) for line in lines if line.startswith(f"latentprint_{kind}_images_total"))
+        )
 
     def kill(self) -> None:
         assert self.process is not None

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks.parts import draw_adaptive_parts
-from leakscope.attack_engine.attacks.saliency import gradient_saliency, object_boxes, spectral_residual
-from leakscope.core.views.part_crops import draw_object_parts
+from latentprint.attack_engine.attacks.parts import draw_adaptive_parts
+from latentprint.attack_engine.attacks.saliency import gradient_saliency, object_boxes, spectral_residual
+from latentprint.core.views.part_crops import draw_object_parts
 
 
 def one_object(places: list[tuple[int, int]], side: int = 32, size: int = 8) -> np.ndarray:

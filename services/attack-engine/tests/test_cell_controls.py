@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks import Attack, AttackChoice
-from leakscope.attack_engine.audits.cell import Cell, Encoders, is_constant, make_cell
-from leakscope.attack_engine.audits.extracted import Extracted
-from leakscope.attack_engine.audits.scoring import Scored
-from leakscope.attack_engine.audits.store import StoredCell, read_cell, write_cell
-from leakscope.attack_engine.evaluation.results import Queries
-from leakscope.attack_engine.evaluation.validity import EXCHANGED, PLACEBO, UNTRAINED
-from leakscope.attack_engine.extraction import Signals
-from leakscope.core.splits import EVALUATION, KNOWN, Split
+from latentprint.attack_engine.attacks import Attack, AttackChoice
+from latentprint.attack_engine.audits.cell import Cell, Encoders, is_constant, make_cell
+from latentprint.attack_engine.audits.extracted import Extracted
+from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
+from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.attack_engine.evaluation.validity import EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.extraction import Signals
+from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 SAMPLES = 160
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from leakscope.attack_engine.attacks.inference.class_threshold import ClassThreshold
-from leakscope.attack_engine.attacks.inference.fixed import Fixed
-from leakscope.attack_engine.attacks.inference.over_draws import OverDraws
-from leakscope.attack_engine.attacks.inference.threshold import MeanThreshold, best_threshold
+from latentprint.attack_engine.attacks.inference.class_threshold import ClassThreshold
+from latentprint.attack_engine.attacks.inference.fixed import Fixed
+from latentprint.attack_engine.attacks.inference.over_draws import OverDraws
+from latentprint.attack_engine.attacks.inference.threshold import MeanThreshold, best_threshold
 
 CLASSES = 4
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from leakscope.attack_engine.distillation.asked import Asked
-from leakscope.attack_engine.distillation.distil import Lesson, distil, distillation_loss
-from leakscope.attack_engine.distillation.options import Distillation
-from leakscope.attack_engine.distillation.snapshots import SnapshotStore
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, UsageError
+from latentprint.attack_engine.distillation.asked import Asked
+from latentprint.attack_engine.distillation.distil import Lesson, distil, distillation_loss
+from latentprint.attack_engine.distillation.options import Distillation
+from latentprint.attack_engine.distillation.snapshots import SnapshotStore
+from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, UsageError
 
 VECTOR, IMAGE, CLASSES = (24,), (8, 8, 3), 5
 MLP = StudentSpec("mlp", {"in_features": 24, "hidden": 32})

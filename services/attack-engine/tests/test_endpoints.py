@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.endpoints import Counts, EndpointSpec, KeptAnswers, LedgerSpec
-from leakscope.attack_engine.endpoints.base import Answers, EndpointCard
-from leakscope.attack_engine.endpoints.metered import MeteredEndpoint
-from leakscope.attack_engine.endpoints.requests import images_per_request, split
-from leakscope.attack_engine.endpoints.spec import Address, parse
-from leakscope.core.bundles import open_bundle
-from leakscope.core.errors import BudgetError, DataError, EndpointError, UsageError
-from leakscope.core.oip import SERVICE
+from latentprint.attack_engine.endpoints import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from latentprint.attack_engine.endpoints.base import Answers, EndpointCard
+from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
+from latentprint.attack_engine.endpoints.requests import images_per_request, split
+from latentprint.attack_engine.endpoints.spec import Address, parse
+from latentprint.core.bundles import open_bundle
+from latentprint.core.errors import BudgetError, DataError, EndpointError, UsageError
+from latentprint.core.oip import SERVICE
 
 
 def _images(count: int, side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
@@ -180,8 +180,8 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from leakscope.attack_engine.endpoints import KeptAnswers
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.endpoints import KeptAnswers
+from latentprint.core.errors import DataError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 kept = KeptAnswers(Path(sys.argv[1]))
 kept.write("aa" * 32, {"embedding": np.ones((1, 2), dtype=np.float32)})

@@ -7,11 +7,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from leakscope.attack_engine.runs.config import Experiment, load_experiment
-from leakscope.attack_engine.runs.enough import require_enough_references
-from leakscope.attack_engine.runs.experiment import plan_victims, run_experiment
-from leakscope.attack_engine.runs.layout import Layout
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.runs.config import Experiment, load_experiment
+from latentprint.attack_engine.runs.enough import require_enough_references
+from latentprint.attack_engine.runs.experiment import plan_victims, run_experiment
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.core.errors import UsageError
 
 MLP = {"architecture": "mlp"}
 SHADOWED = {"shadow_members": 40, "shadow_non_members": 40, "distillation": "rest", "known_fraction": 0.0}

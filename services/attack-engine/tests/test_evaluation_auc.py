@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.auc import auc, auc_moments, estimate_auc, p_values
-from leakscope.attack_engine.evaluation.bootstrap import bootstrap_auc
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.evaluation.auc import auc, auc_moments, estimate_auc, p_values
+from latentprint.attack_engine.evaluation.bootstrap import bootstrap_auc
+from latentprint.core.errors import DataError
 
 FEW_VALUES = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.discoveries import benjamini_hochberg, conformal_p_values, discover
-from leakscope.attack_engine.evaluation.report_verdict import holm
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.evaluation.discoveries import benjamini_hochberg, conformal_p_values, discover
+from latentprint.attack_engine.evaluation.report_verdict import holm
+from latentprint.core.errors import DataError
 
 
 def naive_benjamini_hochberg(p_values, fdr):

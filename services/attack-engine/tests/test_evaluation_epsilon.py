@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from leakscope.attack_engine.evaluation.epsilon import epsilon_clopper_pearson, error_grid
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.evaluation.epsilon import epsilon_clopper_pearson, error_grid
+from latentprint.core.errors import DataError
 
 
 @pytest.mark.parametrize(("members", "non_members"), [(20, 20), (200, 200), (1000, 100)])

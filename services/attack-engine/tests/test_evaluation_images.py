@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from leakscope.attack_engine.evaluation import blind as blind_module
-from leakscope.attack_engine.evaluation.blind import blind_baseline
-from leakscope.attack_engine.evaluation.image_features import image_features, standardised
-from leakscope.attack_engine.evaluation.split_test import split_test
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.evaluation import blind as blind_module
+from latentprint.attack_engine.evaluation.blind import blind_baseline
+from latentprint.attack_engine.evaluation.image_features import image_features, standardised
+from latentprint.attack_engine.evaluation.split_test import split_test
+from latentprint.core.errors import DataError
 
 
 def scenes(rng, count, side=16):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.paired import exchange_p_value, paired_difference
-from leakscope.attack_engine.evaluation.tail import tail_target
-from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.evaluation.paired import exchange_p_value, paired_difference
+from latentprint.attack_engine.evaluation.tail import tail_target
+from latentprint.attack_engine.evaluation.thresholds import false_positives_allowed
+from latentprint.core.errors import DataError
 
 Sides = tuple[np.ndarray, np.ndarray]
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.binomial import lower_limit, upper_limit
-from leakscope.attack_engine.evaluation.paired import paired_difference
-from leakscope.attack_engine.evaluation.power import (
+from latentprint.attack_engine.evaluation.auc import estimate_auc
+from latentprint.attack_engine.evaluation.binomial import lower_limit, upper_limit
+from latentprint.attack_engine.evaluation.paired import paired_difference
+from latentprint.attack_engine.evaluation.power import (
     assess_power,
     detectable_auc,
     non_members_to_resolve,
     power_warnings,
     samples_to_show,
 )
-from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed
+from latentprint.attack_engine.evaluation.thresholds import false_positives_allowed
 
 
 @pytest.mark.parametrize(("members", "non_members"), [(30, 30), (100, 100), (200, 50), (1000, 1000)])

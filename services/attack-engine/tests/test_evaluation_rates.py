@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from leakscope.attack_engine.evaluation.binomial import clopper_pearson
-from leakscope.attack_engine.evaluation.bootstrap import bootstrap_tpr
-from leakscope.attack_engine.evaluation.decision import balanced_accuracy, decision_metrics
-from leakscope.attack_engine.evaluation.rates import tpr_at_fpr, tpr_at_fprs
-from leakscope.attack_engine.evaluation.roc import roc_curve, score_histogram
-from leakscope.attack_engine.evaluation.thresholds import false_positives_allowed, threshold_at
+from latentprint.attack_engine.evaluation.binomial import clopper_pearson
+from latentprint.attack_engine.evaluation.bootstrap import bootstrap_tpr
+from latentprint.attack_engine.evaluation.decision import balanced_accuracy, decision_metrics
+from latentprint.attack_engine.evaluation.rates import tpr_at_fpr, tpr_at_fprs
+from latentprint.attack_engine.evaluation.roc import roc_curve, score_histogram
+from latentprint.attack_engine.evaluation.thresholds import false_positives_allowed, threshold_at
 
 SCORES = st.lists(st.integers(-4, 4), min_size=1, max_size=15)
 TARGETS = st.sampled_from([0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 1 / 3, 0.5, 0.7, 0.9])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.paired import exchange_p_value
-from leakscope.attack_engine.evaluation.tail import (
+from latentprint.attack_engine.evaluation.paired import exchange_p_value
+from latentprint.attack_engine.evaluation.tail import (
     critical_count,
     detectable_share,
     expected_by_guessing,
@@ -17,7 +17,7 @@ from leakscope.attack_engine.evaluation.tail import (
     tail_p_value,
     tail_target,
 )
-from leakscope.attack_engine.evaluation.thresholds import members_called
+from latentprint.attack_engine.evaluation.thresholds import members_called
 
 
 def every_count(members: int, non_members: int, allowed: int) -> np.ndarray:

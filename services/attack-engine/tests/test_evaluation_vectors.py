@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.audits.exposure import exposed
-from leakscope.attack_engine.audits.scoring import Scored
-from leakscope.attack_engine.evaluation.blind import blind_baseline
-from leakscope.attack_engine.evaluation.sample_features import sample_features
-from leakscope.attack_engine.evaluation.split_test import split_test
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.audits.exposure import exposed
+from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.evaluation.blind import blind_baseline
+from latentprint.attack_engine.evaluation.sample_features import sample_features
+from latentprint.attack_engine.evaluation.split_test import split_test
+from latentprint.core.datasets import DatasetSpec
 
 
 def bits(count, seed, features=60, chance=0.2):

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from leakscope.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
-from leakscope.attack_engine.evaluation.diagnostics import Exposed
-from leakscope.attack_engine.evaluation.estimates import Discoveries, Estimate, Interval, Sweep, SweepPoint
-from leakscope.attack_engine.evaluation.evaluate import evaluate
-from leakscope.attack_engine.evaluation.judgement import BlindBaseline, Outcome, SplitTest, Verdict
-from leakscope.attack_engine.evaluation.looks import leak_evidence
-from leakscope.attack_engine.evaluation.paired import paired_difference
-from leakscope.attack_engine.evaluation.repeated import over_seeds
-from leakscope.attack_engine.evaluation.report_verdict import overall_verdict
-from leakscope.attack_engine.evaluation.results import Artefact, Audit, Findings, Published, Queries, Victim
-from leakscope.attack_engine.evaluation.serialise import from_json, load_findings, save_findings, to_json
-from leakscope.attack_engine.evaluation.tail import tail_count
-from leakscope.attack_engine.evaluation.validity import (
+from latentprint.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
+from latentprint.attack_engine.evaluation.diagnostics import Exposed
+from latentprint.attack_engine.evaluation.estimates import Discoveries, Estimate, Interval, Sweep, SweepPoint
+from latentprint.attack_engine.evaluation.evaluate import evaluate
+from latentprint.attack_engine.evaluation.judgement import BlindBaseline, Outcome, SplitTest, Verdict
+from latentprint.attack_engine.evaluation.looks import leak_evidence
+from latentprint.attack_engine.evaluation.paired import paired_difference
+from latentprint.attack_engine.evaluation.repeated import over_seeds
+from latentprint.attack_engine.evaluation.report_verdict import overall_verdict
+from latentprint.attack_engine.evaluation.results import Artefact, Audit, Findings, Published, Queries, Victim
+from latentprint.attack_engine.evaluation.serialise import from_json, load_findings, save_findings, to_json
+from latentprint.attack_engine.evaluation.tail import tail_count
+from latentprint.attack_engine.evaluation.validity import (
     EXCHANGED,
     LOOK_ERROR,
     PLACEBO,
@@ -29,10 +29,10 @@ from leakscope.attack_engine.evaluation.validity import (
     assess_validity,
     null_control,
 )
-from leakscope.attack_engine.evaluation.verdict import audit_verdict
-from leakscope.attack_engine.evaluation.wording import failure_words
-from leakscope.core.errors import DataError
-from leakscope.core.splits import COIN
+from latentprint.attack_engine.evaluation.verdict import audit_verdict
+from latentprint.attack_engine.evaluation.wording import failure_words
+from latentprint.core.errors import DataError
+from latentprint.core.splits import COIN
 
 QUIET = BlindBaseline(Estimate(0.52, Interval(0.44, 0.6, 0.95, "permutation")), above_chance=False, features="pixels")
 LOUD = BlindBaseline(Estimate(0.8, Interval(0.72, 0.88, 0.95, "permutation")), above_chance=True, features="pixels")

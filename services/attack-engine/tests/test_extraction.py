@@ -15,13 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.endpoints import Counts, EndpointSpec
-from leakscope.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import BudgetError, EndpointError
+from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.endpoints import Counts, EndpointSpec
+from latentprint.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import BudgetError, EndpointError
 
 pytestmark = pytest.mark.slow
 
@@ -130,11 +130,11 @@ _PROGRAM = """
 import signal, sys
 from pathlib import Path
 import numpy as np
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.extraction import extract, plan_extraction
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import LeakscopeError
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.extraction import extract, plan_extraction
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import LatentprintError
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in a shell's background inherits it as ignored
 spec = EndpointSpec(
     sys.argv[1], images_per_request=16, in_flight=2, connect_seconds=30.0, images_per_second=float(sys.argv[4])
@@ -145,7 +145,7 @@ plan = plan_extraction(
 )
 try:
     extract([plan])
-except LeakscopeError as error:
+except LatentprintError as error:
     print(error, flush=True)
     sys.exit(error.exit_code)
 """

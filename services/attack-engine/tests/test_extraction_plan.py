@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from leakscope.attack_engine.attacks.answers import PlainAnswer
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.attacks.signal import SignalBatch
-from leakscope.attack_engine.endpoints import Endpoint, EndpointSpec
-from leakscope.attack_engine.extraction import ExtractionPlan, plan_extraction, plan_table, read_signals
-from leakscope.attack_engine.extraction.plan import signal_key
-from leakscope.attack_engine.extraction.shards import make_shards, samples_per_shard
-from leakscope.attack_engine.extraction.store import SignalStore, write_shard
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.core.datasets import DatasetSpec, Ids, Images
-from leakscope.core.errors import BudgetError, DataError, UsageError
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.attacks.signal import SignalBatch
+from latentprint.attack_engine.endpoints import Endpoint, EndpointSpec
+from latentprint.attack_engine.extraction import ExtractionPlan, plan_extraction, plan_table, read_signals
+from latentprint.attack_engine.extraction.plan import signal_key
+from latentprint.attack_engine.extraction.shards import make_shards, samples_per_shard
+from latentprint.attack_engine.extraction.store import SignalStore, write_shard
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.core.datasets import DatasetSpec, Ids, Images
+from latentprint.core.errors import BudgetError, DataError, UsageError
 
 _DIGITS = DatasetSpec("digits", {"side": 32})
 _SIGNAL = PartCropSignal(crops=6)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.audits.forecast import forecast, forecast_of_samples
-from leakscope.attack_engine.evaluation.blind import blind_baseline
-from leakscope.core.splits import COIN, EVALUATION, KNOWN, Split
+from latentprint.attack_engine.audits.forecast import forecast, forecast_of_samples
+from latentprint.attack_engine.evaluation.blind import blind_baseline
+from latentprint.core.splits import COIN, EVALUATION, KNOWN, Split
 
 
 def split(non_members: int, split_by: str = "") -> Split:

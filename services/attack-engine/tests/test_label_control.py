@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from leakscope.attack_engine.audits.labels import label_scores
-from leakscope.attack_engine.evaluation.auc import auc, estimate_auc
-from leakscope.core.splits import EVALUATION, KNOWN, Split
+from latentprint.attack_engine.audits.labels import label_scores
+from latentprint.attack_engine.evaluation.auc import auc, estimate_auc
+from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 
 def drawn(rng: np.random.Generator, *, known: bool, skew: float, samples: int = 200) -> tuple[Split, np.ndarray]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.endpoints import Counts, Ledger, LedgerSpec
-from leakscope.core.errors import BudgetError, DataError
+from latentprint.attack_engine.endpoints import Counts, Ledger, LedgerSpec
+from latentprint.core.errors import BudgetError, DataError
 
 
 def test_a_lease_beyond_the_budget_is_refused_whole() -> None:
@@ -97,8 +97,8 @@ def test_spending_never_passes_the_budget(steps: list[tuple[int, bool, bool]], b
 _SPEND = """
 import sys
 from pathlib import Path
-from leakscope.attack_engine.endpoints import LedgerSpec
-from leakscope.core.errors import BudgetError
+from latentprint.attack_engine.endpoints import LedgerSpec
+from latentprint.core.errors import BudgetError
 with LedgerSpec(Path(sys.argv[1]), budget=100).open() as ledger:
     for step in range(40):
         name = sys.argv[2] + "-" + str(step)

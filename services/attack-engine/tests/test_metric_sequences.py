@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.attacks.posteriors.analyses import (
+from latentprint.attack_engine.attacks.posteriors.analyses import (
     cumulative_fluctuation,
     decline_rate,
     metric_correlations,
 )
-from leakscope.attack_engine.attacks.posteriors.metrics import METRICS
-from leakscope.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.attacks.posteriors.metrics import METRICS
+from latentprint.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
+from latentprint.core.errors import UsageError
 
 
 def sequences(seed: int = 0, samples: int = 4, steps: int = 7) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.endpoints import EndpointSpec, LedgerSpec
-from leakscope.attack_engine.endpoints.spec import parse
-from leakscope.core.bundles import open_bundle
-from leakscope.core.errors import EndpointError
+from latentprint.attack_engine.endpoints import EndpointSpec, LedgerSpec
+from latentprint.attack_engine.endpoints.spec import parse
+from latentprint.core.bundles import open_bundle
+from latentprint.core.errors import EndpointError
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING = 0, 1, 3, 4, 6

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks import ATTACKS, AttackChoice
-from leakscope.attack_engine.audits.extracted import Extracted
-from leakscope.attack_engine.audits.scoring import score_partial
-from leakscope.attack_engine.endpoints import EndpointSpec
-from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.estimates import Estimate
-from leakscope.attack_engine.extraction import Signals
-from leakscope.core.datasets import Dataset, DatasetSpec
-from leakscope.core.splits import Split, draw_split
-from leakscope.core.views.augmentations import MOCO_WEAK
-from leakscope.trainer import untrained
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.audits.extracted import Extracted
+from latentprint.attack_engine.audits.scoring import score_partial
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.evaluation.auc import estimate_auc
+from latentprint.attack_engine.evaluation.estimates import Estimate
+from latentprint.attack_engine.extraction import Signals
+from latentprint.core.datasets import Dataset, DatasetSpec
+from latentprint.core.splits import Split, draw_split
+from latentprint.core.views.augmentations import MOCO_WEAK
+from latentprint.trainer import untrained
 
 SEEDS = 20
 CROPS = {"crops": 24}

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.endpoints import Counts, EndpointSpec, LedgerSpec
-from leakscope.attack_engine.extraction.plan import plan_extraction
-from leakscope.attack_engine.extraction.worker import ShardWorker, tasks_of
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import EndpointError, UsageError
-from leakscope.core.oip import METHODS, SERVICE, from_request
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.endpoints import Counts, EndpointSpec, LedgerSpec
+from latentprint.attack_engine.extraction.plan import plan_extraction
+from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import EndpointError, UsageError
+from latentprint.core.oip import METHODS, SERVICE, from_request
+from latentprint.core.oip import inference_pb2 as pb
 
 Answer = Callable[[pb.ModelInferResponse, NDArray[Any]], None]
 

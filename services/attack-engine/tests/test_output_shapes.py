@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import timm
 
-from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.attacks.answers import PlainAnswer
-from leakscope.attack_engine.attacks.feature_maps import as_locations, channels_of
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.attacks.signal import Signal, suited
-from leakscope.attack_engine.attacks.views import EncoderMISignal
-from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
-from leakscope.attack_engine.extraction import plan_extraction
-from leakscope.attack_engine.extraction.plan import signal_key
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.encoders import Encoder
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.feature_maps import as_locations, channels_of
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.attacks.signal import Signal, suited
+from latentprint.attack_engine.attacks.views import EncoderMISignal
+from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.extraction import plan_extraction
+from latentprint.attack_engine.extraction.plan import signal_key
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.encoders import Encoder
+from latentprint.core.errors import UsageError
 
 _URL = "grpc://127.0.0.1:9/m"
 _DIGITS = DatasetSpec("digits", {"side": 32})

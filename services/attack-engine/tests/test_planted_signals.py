@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from leakscope.attack_engine.attacks import ATTACKS, Attack, AttackChoice
-from leakscope.attack_engine.audits.extracted import Extracted
-from leakscope.attack_engine.audits.scoring import score_partial
-from leakscope.attack_engine.endpoints.base import Answers, Counts, EndpointCard
-from leakscope.attack_engine.evaluation.auc import estimate_auc, newcombe_variance
-from leakscope.attack_engine.extraction import Signals
-from leakscope.core.splits import EVALUATION, KNOWN, Split
+from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
+from latentprint.attack_engine.audits.extracted import Extracted
+from latentprint.attack_engine.audits.scoring import score_partial
+from latentprint.attack_engine.endpoints.base import Answers, Counts, EndpointCard
+from latentprint.attack_engine.evaluation.auc import estimate_auc, newcombe_variance
+from latentprint.attack_engine.extraction import Signals
+from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 SAMPLES, DIM, LOCATIONS = 200, 16, 16
 TRIALS = 20

@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks import ATTACKS, Attack, AttackChoice
-from leakscope.attack_engine.attacks.answers import PlainAnswer
-from leakscope.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
-from leakscope.attack_engine.attacks.inference.attention_lstm import AttentionLstm
-from leakscope.attack_engine.attacks.inference.fixed import Fixed
-from leakscope.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
-from leakscope.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
-from leakscope.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
-from leakscope.attack_engine.attacks.posteriors.metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
-from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
-from leakscope.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
-from leakscope.attack_engine.distillation.options import Distillation
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
+from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm
+from latentprint.attack_engine.attacks.inference.fixed import Fixed
+from latentprint.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
+from latentprint.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
+from latentprint.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
+from latentprint.attack_engine.attacks.posteriors.metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
+from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
+from latentprint.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
+from latentprint.attack_engine.distillation.options import Distillation
+from latentprint.core.errors import UsageError
 
 SAMPLES, CLASSES, STEPS, MODELS = 30, 5, 6, 12
 RNG = np.random.default_rng(0)

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from leakscope.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
-from leakscope.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
-from leakscope.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
-from leakscope.attack_engine.attacks.posteriors.metrics import loss_of_phi
-from leakscope.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
+from latentprint.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
+from latentprint.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
+from latentprint.attack_engine.attacks.posteriors.metrics import loss_of_phi
+from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
+from latentprint.core.errors import DataError
 
 Attack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks.posteriors.metrics import scaled_logit
-from leakscope.attack_engine.attacks.signal import SignalBatch
-from leakscope.attack_engine.distillation.asked import Asked
-from leakscope.attack_engine.distillation.options import Distillation
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
-from leakscope.attack_engine.extraction.shards import make_shards
-from leakscope.attack_engine.extraction.store import SignalStore, write_shard
-from leakscope.attack_engine.references.folds import reference_members
-from leakscope.attack_engine.references.needs import Needs
-from leakscope.attack_engine.references.options import References
-from leakscope.attack_engine.references.score import scaled_logits
-from leakscope.attack_engine.references.store import ReferenceStore, SaidOf
-from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, UsageError
+from latentprint.attack_engine.attacks.posteriors.metrics import scaled_logit
+from latentprint.attack_engine.attacks.signal import SignalBatch
+from latentprint.attack_engine.distillation.asked import Asked
+from latentprint.attack_engine.distillation.options import Distillation
+from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.attack_engine.extraction.shards import make_shards
+from latentprint.attack_engine.extraction.store import SignalStore, write_shard
+from latentprint.attack_engine.references.folds import reference_members
+from latentprint.attack_engine.references.needs import Needs
+from latentprint.attack_engine.references.options import References
+from latentprint.attack_engine.references.score import scaled_logits
+from latentprint.attack_engine.references.store import ReferenceStore, SaidOf
+from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, UsageError
 
 BASKETS = DatasetSpec("baskets", {"count": 400, "features": 60, "classes": 4, "noise": 0.6})
 DATASET = BASKETS.open()

@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 import yaml
 
-from leakscope.attack_engine.report.published import METRICS
-from leakscope.attack_engine.runs.config import load_experiment
-from leakscope.attack_engine.runs.enough import require_enough_references
-from leakscope.attack_engine.runs.experiment import plan_victims
-from leakscope.attack_engine.runs.layout import Layout
-from leakscope.attack_engine.runs.victims import SHADOW
-from leakscope.core.config import load_yaml
-from leakscope.core.errors import DataError, LeakscopeError
+from latentprint.attack_engine.report.published import METRICS
+from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.enough import require_enough_references
+from latentprint.attack_engine.runs.experiment import plan_victims
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.victims import SHADOW
+from latentprint.core.config import load_yaml
+from latentprint.core.errors import DataError, LatentprintError
 
 VALID: dict[str, Any] = {
     "name": "trial",
@@ -59,7 +59,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 def test_every_bad_name_or_key_is_found_before_anything_runs(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(LeakscopeError) as error:
+    with pytest.raises(LatentprintError) as error:
         load_experiment(written(tmp_path, {**VALID, **change}))
     assert message in str(error.value)
 

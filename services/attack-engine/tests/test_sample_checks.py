@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from leakscope.attack_engine.attacks import ATTACKS, AttackChoice
-from leakscope.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
-from leakscope.attack_engine.audits.evidence import EvidenceFiles
-from leakscope.attack_engine.audits.samples import inspect_samples, sample_folders
-from leakscope.attack_engine.evaluation.results import LeftOut, SampleFolder, SharedImage
-from leakscope.core.datasets import DatasetSpec, folders_spec
-from leakscope.core.errors import DataError
-from leakscope.core.splits import Split, draw_split, split_by_membership
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
+from latentprint.attack_engine.audits.evidence import EvidenceFiles
+from latentprint.attack_engine.audits.samples import inspect_samples, sample_folders
+from latentprint.attack_engine.evaluation.results import LeftOut, SampleFolder, SharedImage
+from latentprint.core.datasets import DatasetSpec, folders_spec
+from latentprint.core.errors import DataError
+from latentprint.core.splits import Split, draw_split, split_by_membership
 
 READS, READS_NONE = "mba-m-entropy", "st"
 

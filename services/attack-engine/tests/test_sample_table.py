@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leakscope.attack_engine.attacks import AttackChoice
-from leakscope.attack_engine.audits.cell import Cell
-from leakscope.attack_engine.audits.conclude import AuditedCell
-from leakscope.attack_engine.audits.exposure import exposed
-from leakscope.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
-from leakscope.attack_engine.audits.scoring import Scored
-from leakscope.attack_engine.audits.store import StoredCell
-from leakscope.attack_engine.evaluation.results import Queries, Victim
-from leakscope.attack_engine.runs.layout import part_name
-from leakscope.core.datasets import Dataset, DatasetSpec, folders_spec
-from leakscope.core.splits import KNOWN, Split, draw_split, split_by_membership
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.audits.cell import Cell
+from latentprint.attack_engine.audits.conclude import AuditedCell
+from latentprint.attack_engine.audits.exposure import exposed
+from latentprint.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
+from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.audits.store import StoredCell
+from latentprint.attack_engine.evaluation.results import Queries, Victim
+from latentprint.attack_engine.runs.layout import part_name
+from latentprint.core.datasets import Dataset, DatasetSpec, folders_spec
+from latentprint.core.splits import KNOWN, Split, draw_split, split_by_membership
 
 HOSTILE = [
     "=HYPERLINK(A1)",

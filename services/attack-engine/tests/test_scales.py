@@ -1,7 +1,7 @@
 import pytest
 
-from leakscope.attack_engine.runs.scales import at_scale
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.runs.scales import at_scale
+from latentprint.core.errors import UsageError
 
 FILE = {
     "name": "trial",

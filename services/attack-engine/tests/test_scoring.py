@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals
-from leakscope.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
-from leakscope.attack_engine.attacks.inference.mlp import Mlp
-from leakscope.attack_engine.attacks.inference.over_draws import Draws, OverDraws
-from leakscope.attack_engine.audits.scoring import (
+from latentprint.attack_engine.attacks.inference.base import Membership, Signals
+from latentprint.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
+from latentprint.attack_engine.attacks.inference.mlp import Mlp
+from latentprint.attack_engine.attacks.inference.over_draws import Draws, OverDraws
+from latentprint.attack_engine.audits.scoring import (
     conformal_p_values,
     exchanged,
     require_samples,
     score_partial,
     with_less_known,
 )
-from leakscope.core.errors import DataError
-from leakscope.core.splits import EVALUATION, KNOWN, Split
+from latentprint.core.errors import DataError
+from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 
 def make_split(members: int, others: int, known: float = 0.5) -> Split:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from leakscope.attack_engine.attacks.inference.base import Membership, Signals
-from leakscope.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
-from leakscope.attack_engine.attacks.inference.over_draws import OverDraws
-from leakscope.attack_engine.audits.scoring import cross_validated_auc
-from leakscope.attack_engine.runs.config import load_experiment
-from leakscope.attack_engine.runs.search import Tried, ranked, second_stage
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.attacks.inference.base import Membership, Signals
+from latentprint.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
+from latentprint.attack_engine.attacks.inference.over_draws import OverDraws
+from latentprint.attack_engine.audits.scoring import cross_validated_auc
+from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.search import Tried, ranked, second_stage
+from latentprint.core.errors import UsageError
 
 MAE: dict[str, Any] = {"name": "mae", "recipe": "mae", "split": "s", "epochs": 1, "options": {"crop_scale_from": 0.2}}
 SEARCH: dict[str, Any] = {"victim": "mae", "attack": "partcrop"}

@@ -6,11 +6,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from leakscope.attack_engine.attacks.inference.attention_lstm import AttentionLstm, AttentionNetwork
-from leakscope.attack_engine.attacks.inference.base import InferenceModel
-from leakscope.attack_engine.attacks.inference.deep_sets import DeepSets
-from leakscope.attack_engine.attacks.inference.transformer import SequenceTransformer, sinusoids
-from leakscope.core.errors import UsageError
+from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm, AttentionNetwork
+from latentprint.attack_engine.attacks.inference.base import InferenceModel
+from latentprint.attack_engine.attacks.inference.deep_sets import DeepSets
+from latentprint.attack_engine.attacks.inference.transformer import SequenceTransformer, sinusoids
+from latentprint.core.errors import UsageError
 
 STEPS, CHANNELS = 8, 2
 LSTM = AttentionLstm(channels=CHANNELS, hidden=16, epochs=15, batch=50)

@@ -6,24 +6,24 @@ import pytest
 import timm
 import torch
 
-from leakscope.attack_engine.attacks import ATTACKS, AttackChoice
-from leakscope.attack_engine.attacks.answers import PlainAnswer
-from leakscope.attack_engine.attacks.energies import (
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,
     uniform_energy,
 )
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.attacks.signal import Signal, SignalBatch
-from leakscope.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
-from leakscope.attack_engine.endpoints import EndpointSpec, MeteredEndpoint
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
-from leakscope.core.views.augmentations import PRESETS
-from leakscope.core.views.part_crops import draw_part_crops, part_crops
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.attacks.signal import Signal, SignalBatch
+from latentprint.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
+from latentprint.attack_engine.endpoints import EndpointSpec, MeteredEndpoint
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.views.augmentations import PRESETS
+from latentprint.core.views.part_crops import draw_part_crops, part_crops
 
 SIGNALS = [
     *dict.fromkeys(entry.value.signal() for entry in ATTACKS if not entry.value.has_reading),

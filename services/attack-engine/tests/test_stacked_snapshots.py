@@ -7,23 +7,23 @@ import pytest
 import torch
 from torch import nn
 
-from leakscope.attack_engine.attacks.energies import (
+from latentprint.attack_engine.attacks.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,
     uniform_energy,
 )
-from leakscope.attack_engine.attacks.posteriors.metrics import posterior_metrics
-from leakscope.attack_engine.distillation.disagreement import Disagreement, pool
-from leakscope.attack_engine.distillation.sequences import (
+from latentprint.attack_engine.attacks.posteriors.metrics import posterior_metrics
+from latentprint.attack_engine.distillation.disagreement import Disagreement, pool
+from latentprint.attack_engine.distillation.sequences import (
     answers_in_chunks,
     disagreement_sequence,
     posterior_sequence,
 )
-from leakscope.attack_engine.distillation.snapshots import State
-from leakscope.attack_engine.distillation.stacked import Chunk, StackedSnapshots
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
-from leakscope.core.datasets import DatasetSpec
+from latentprint.attack_engine.distillation.snapshots import State
+from latentprint.attack_engine.distillation.stacked import Chunk, StackedSnapshots
+from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.core.datasets import DatasetSpec
 
 IMAGE = (16, 16, 3)
 VIT = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "dynamic_img_size": True}
@@ -134,7 +134,7 @@ def test_no_pass_holds_more_than_its_chunk(together: int, monkeypatch: pytest.Mo
 
 
 def test_answers_come_in_the_order_of_the_ids_however_many_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leakscope.attack_engine.distillation.sequences._READ", 7)
+    monkeypatch.setattr("latentprint.attack_engine.distillation.sequences._READ", 7)
     spec, shape = STUDENTS["mlp"]
     student, states = snapshots_of(spec, shape, "posterior")
     stacked, dataset = StackedSnapshots(student, states, Chunk(samples=3)), BASKETS.open()

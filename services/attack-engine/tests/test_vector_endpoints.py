@@ -5,18 +5,18 @@ import pytest
 import timm
 import torch
 
-from leakscope.attack_engine.attacks.embedding import EmbeddingSignal
-from leakscope.attack_engine.attacks.partcrop import PartCropSignal
-from leakscope.attack_engine.attacks.views import EncoderMISignal
-from leakscope.attack_engine.endpoints import EndpointCard, EndpointSpec
-from leakscope.attack_engine.endpoints.metadata import InputTensor, read_input
-from leakscope.attack_engine.endpoints.requests import images_per_request
-from leakscope.attack_engine.extraction.plan import plan_extraction
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, open_bundle, save_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import EndpointError, UsageError
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
+from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.attacks.views import EncoderMISignal
+from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.endpoints.metadata import InputTensor, read_input
+from latentprint.attack_engine.endpoints.requests import images_per_request
+from latentprint.attack_engine.extraction.plan import plan_extraction
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import EndpointError, UsageError
+from latentprint.core.oip import inference_pb2 as pb
 
 FEATURES = 40
 BASKETS = DatasetSpec("baskets", {"count": 30, "features": FEATURES, "classes": 5})

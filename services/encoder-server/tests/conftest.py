@@ -11,12 +11,12 @@ import pytest
 import timm
 import torch
 
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.encoders import Encoder
-from leakscope.core.oip import METHODS, from_response, to_request
-from leakscope.encoder_server.server import Server
-from leakscope.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
-from leakscope.encoder_server.victims import Victim
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.encoders import Encoder
+from latentprint.core.oip import METHODS, from_response, to_request
+from latentprint.encoder_server.server import Server
+from latentprint.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
+from latentprint.encoder_server.victims import Victim
 
 MODEL = "victim"
 VIT = {

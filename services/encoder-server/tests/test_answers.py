@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import inference_pb2 as pb
 
 
 async def test_answers_are_the_encoders_own(serve, victim, images):
@@ -51,7 +51,7 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
         "feature_map": [-1, -1, 48],
         "posterior": [-1, 10],
     }
-    assert dict(metadata.leakscope_properties) == {
+    assert dict(metadata.latentprint_properties) == {
         "architecture": "vit_tiny_patch16_224",
         "image_size": "32",
         "max_images_per_request": "100",
@@ -71,7 +71,7 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
 async def test_preferred_images_fit_a_message_both_ways(serve, images):
     running = await serve(limits={"max_message_bytes": 200_000})
     metadata = await running.call("ModelMetadata", pb.ModelMetadataRequest(name="victim"))
-    preferred = int(metadata.leakscope_properties["preferred_images_per_request"])
+    preferred = int(metadata.latentprint_properties["preferred_images_per_request"])
     assert 20 < preferred < 65
     assert len((await running.infer(images(preferred), []))["embedding"]) == preferred
 
@@ -82,5 +82,5 @@ async def test_server_calls(serve, name):
     answer = await running.call(name, getattr(pb, f"{name}Request")())
     assert answer.live if name == "ServerLive" else answer.ready
     metadata = await running.call("ServerMetadata", pb.ServerMetadataRequest())
-    assert metadata.name == "leakscope"
+    assert metadata.name == "latentprint"
     assert metadata.version

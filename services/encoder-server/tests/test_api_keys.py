@@ -3,9 +3,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from leakscope.core.errors import DataError
-from leakscope.core.oip import inference_pb2 as pb
-from leakscope.encoder_server.keys import read_keys
+from latentprint.core.errors import DataError
+from latentprint.core.oip import inference_pb2 as pb
+from latentprint.encoder_server.keys import read_keys
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ async def test_any_other_is_not(serve, key_file, images, refusal, value):
     assert "key" in error.details()
     error = await refusal(running.call("ServerLive", pb.ServerLiveRequest()))
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
-    assert running.count("leakscope_requests_total", code="UNAUTHENTICATED") == 2
-    assert running.count("leakscope_answered_images_total") == 0
+    assert running.count("latentprint_requests_total", code="UNAUTHENTICATED") == 2
+    assert running.count("latentprint_answered_images_total") == 0
 
 
 async def test_health_needs_no_key_and_reflection_does(serve, key_file):

@@ -7,9 +7,9 @@ import pytest
 import timm
 import torch
 
-from leakscope.core.encoders import Encoder
-from leakscope.encoder_server.deterministic import FixedForward
-from leakscope.encoder_server.settings import Batching, Compute
+from latentprint.core.encoders import Encoder
+from latentprint.encoder_server.deterministic import FixedForward
+from latentprint.encoder_server.settings import Batching, Compute
 
 
 async def alone_and_in_company(running, images, side):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.encoder_server.queue import BatchQueue, Stage, Ticket
-from leakscope.encoder_server.refusals import Refusal
-from leakscope.encoder_server.settings import Batching, Limits
+from latentprint.encoder_server.queue import BatchQueue, Stage, Ticket
+from latentprint.encoder_server.refusals import Refusal
+from latentprint.encoder_server.settings import Batching, Limits
 
 LOOP = asyncio.new_event_loop()
 requests = st.lists(

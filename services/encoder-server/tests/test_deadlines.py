@@ -14,8 +14,8 @@ async def test_a_caller_whose_deadline_passes_while_it_waits_is_never_computed(s
     brake.release()
     await first
     await running.infer(images(1))
-    assert running.count("leakscope_answered_images_total") == 2
-    assert running.count("leakscope_queued_images") == 0
+    assert running.count("latentprint_answered_images_total") == 2
+    assert running.count("latentprint_queued_images") == 0
 
 
 async def test_a_cancelled_caller_leaves_the_queue(serve, braked, images):
@@ -25,15 +25,15 @@ async def test_a_cancelled_caller_leaves_the_queue(serve, braked, images):
     first = asyncio.create_task(running.infer(images(1)))
     await brake.wait()
     second = asyncio.create_task(running.infer(images(7)))
-    while running.count("leakscope_queued_images") != 7:
+    while running.count("latentprint_queued_images") != 7:
         await asyncio.sleep(0.01)
     second.cancel()
-    while running.count("leakscope_queued_images") != 0:
+    while running.count("latentprint_queued_images") != 0:
         await asyncio.sleep(0.01)
     brake.release()
     await first
-    assert running.count("leakscope_answered_images_total") == 1
-    assert running.count("leakscope_requests_total", method="ModelInfer", code="CANCELLED") == 1
+    assert running.count("latentprint_answered_images_total") == 1
+    assert running.count("latentprint_requests_total", method="ModelInfer", code="CANCELLED") == 1
 
 
 async def test_a_failing_batch_fails_only_its_callers(serve, victim, images, refusal):
@@ -65,6 +65,6 @@ async def test_health_answers_while_the_device_is_busy(serve, braked, images):
 
 
 def live_request():
-    from leakscope.core.oip import METHODS
+    from latentprint.core.oip import METHODS
 
     return METHODS["ServerLive"].request()

@@ -3,7 +3,7 @@ import asyncio
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import inference_pb2 as pb
 
 
 async def test_draining_says_so_answers_what_is_under_way_and_refuses_the_rest(serve, braked, images, refusal):

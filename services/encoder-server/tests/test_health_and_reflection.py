@@ -8,8 +8,8 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from leakscope.core.oip import METHODS
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import METHODS
+from latentprint.core.oip import inference_pb2 as pb
 
 STANDARD = "inference.GRPCInferenceService"
 
@@ -60,11 +60,11 @@ def test_our_protocol_registers_nothing_under_the_standards_names():
 def test_the_service_shares_a_process_with_a_client_that_registers_the_standards_names():
     code = """
 from google.protobuf import descriptor_pb2, descriptor_pool
-import leakscope.core.oip
+import latentprint.core.oip
 theirs = descriptor_pb2.FileDescriptorProto(name="grpc_service.proto", package="inference", syntax="proto3")
 theirs.message_type.add(name="ModelInferRequest")
 descriptor_pool.Default().Add(theirs)
-from leakscope.encoder_server.reflection import standard_pool
+from latentprint.encoder_server.reflection import standard_pool
 standard_pool("inference.GRPCInferenceService").FindMessageTypeByName("inference.ModelInferRequest").fields_by_name["id"]
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

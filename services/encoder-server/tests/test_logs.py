@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from leakscope.encoder_server.logs import CountedHandler
+from latentprint.encoder_server.logs import CountedHandler
 
 
 class Clock:
@@ -22,7 +22,7 @@ def log():
     clock, written = Clock(), io.StringIO()
     handler = CountedHandler(clock, max_kinds=4)
     handler.setStream(written)
-    logger = logging.getLogger("leakscope.test")
+    logger = logging.getLogger("latentprint.test")
     logger.handlers, logger.propagate = [handler], False
     yield logger, clock, written
     logger.handlers = []
@@ -66,7 +66,7 @@ def test_a_text_that_a_caller_chose_makes_no_kind_of_its_own(log):
 
 def test_frames_of_grpc_alone_are_not_written(log):
     _, _, written = log
-    handler = logging.getLogger("leakscope.test").handlers[0]
+    handler = logging.getLogger("latentprint.test").handlers[0]
     logger = logging.getLogger("grpc._cython.cygrpc")
     logger.handlers, logger.propagate = [handler], False
     fail(logger, ValueError("left"), "Unexpected [ValueError]")

@@ -16,10 +16,10 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from leakscope.core.oip import METHODS, from_response, to_request
-from leakscope.encoder_server.refusals import MESSAGE_LENGTH
+from latentprint.core.oip import METHODS, from_response, to_request
+from latentprint.encoder_server.refusals import MESSAGE_LENGTH
 
-LEAKSCOPE = Path(sys.executable).with_name("leakscope")
+LATENTPRINT = Path(sys.executable).with_name("latentprint")
 CALLERS = Path(__file__).with_name("strangers")
 CALLS, AT_ONCE, SECONDS = 10_000, 8, 240
 MESSAGE_BYTES, REPLAY_BYTES = 4 * 2**20, 16 * 2**20
@@ -43,7 +43,7 @@ class Served:
         port_file, self._log = folder / "port", folder / "log"
         limits = {"--max-message-bytes": MESSAGE_BYTES, "--replay-bytes": REPLAY_BYTES, "--threads": 1}
         options = [str(part) for pair in limits.items() for part in pair]
-        command = [LEAKSCOPE, "serve", bundle, "--port", "0", "--port-file", port_file, *options]
+        command = [LATENTPRINT, "serve", bundle, "--port", "0", "--port-file", port_file, *options]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log)
         deadline = time.monotonic() + 120

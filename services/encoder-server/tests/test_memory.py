@@ -5,7 +5,7 @@ import platform
 
 import numpy as np
 
-from leakscope.encoder_server.memory import hand_back_free_memory, resident_bytes, trimmer
+from latentprint.encoder_server.memory import hand_back_free_memory, resident_bytes, trimmer
 
 
 async def test_free_memory_is_handed_back_when_it_has_grown():

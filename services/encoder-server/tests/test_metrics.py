@@ -2,7 +2,7 @@ import urllib.request
 
 import pytest
 
-from leakscope.core.errors import UsageError
+from latentprint.core.errors import UsageError
 
 
 async def test_metrics_are_served_over_http(serve, images):
@@ -11,19 +11,19 @@ async def test_metrics_are_served_over_http(serve, images):
     await running.infer(images(2, 32))
     with urllib.request.urlopen(f"http://127.0.0.1:{running.server.metrics_port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    assert 'leakscope_answered_images_total{outputs="embedding+feature_map",size="16x16"} 3.0' in lines
-    assert 'leakscope_answered_images_total{outputs="embedding",size="32x32"} 2.0' in lines
-    assert 'leakscope_requests_total{code="OK",method="ModelInfer"} 2.0' in lines
-    assert "leakscope_queued_images 0.0" in lines
-    assert any(line.startswith("leakscope_batch_images_bucket") for line in lines)
-    assert any(line.startswith("leakscope_request_seconds_bucket") for line in lines)
+    assert 'latentprint_answered_images_total{outputs="embedding+feature_map",size="16x16"} 3.0' in lines
+    assert 'latentprint_answered_images_total{outputs="embedding",size="32x32"} 2.0' in lines
+    assert 'latentprint_requests_total{code="OK",method="ModelInfer"} 2.0' in lines
+    assert "latentprint_queued_images 0.0" in lines
+    assert any(line.startswith("latentprint_batch_images_bucket") for line in lines)
+    assert any(line.startswith("latentprint_request_seconds_bucket") for line in lines)
 
 
 async def test_two_servers_in_a_process_count_apart(serve, images):
     one, two = await serve(), await serve()
     await one.infer(images(3))
-    assert one.count("leakscope_answered_images_total") == 3
-    assert two.count("leakscope_answered_images_total") == 0
+    assert one.count("latentprint_answered_images_total") == 3
+    assert two.count("latentprint_answered_images_total") == 0
 
 
 async def test_a_metrics_port_in_use_says_so(serve):

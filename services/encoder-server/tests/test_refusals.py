@@ -8,8 +8,8 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from leakscope.core.oip import METHODS, to_request
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import METHODS, to_request
+from latentprint.core.oip import inference_pb2 as pb
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -33,7 +33,7 @@ async def test_overload_says_when_to_come_back(serve, braked, images, refusal):
     first = asyncio.create_task(running.infer(images(1)))
     await brake.wait()
     waiting = asyncio.create_task(running.infer(images(6)))
-    while running.count("leakscope_queued_images") != 6:
+    while running.count("latentprint_queued_images") != 6:
         await asyncio.sleep(0.01)
     error = await refusal(running.infer(images(3)))
     assert error.code() is EXHAUSTED
@@ -49,7 +49,7 @@ async def test_too_many_images_is_never_to_be_sent_again(serve, images, refusal)
     error = await refusal(running.infer(images(5)))
     assert error.code() is EXHAUSTED
     info = detail(error, ErrorInfo)
-    assert (info.reason, info.domain, info.metadata["limit"]) == ("TOO_MANY_IMAGES", "leakscope", "4")
+    assert (info.reason, info.domain, info.metadata["limit"]) == ("TOO_MANY_IMAGES", "latentprint", "4")
     assert detail(error, RetryInfo) is None
 
 
@@ -66,7 +66,7 @@ async def test_an_answer_above_the_limit_is_refused_before_it_is_computed(serve,
     error = await refusal(running.infer(images(15, 16), ["feature_map", "embedding"]))
     assert error.code() is EXHAUSTED
     assert detail(error, ErrorInfo).reason == "ANSWER_TOO_LARGE"
-    assert running.count("leakscope_answered_images_total") == 0
+    assert running.count("latentprint_answered_images_total") == 0
     assert len((await running.infer(images(15, 16), ["embedding"]))["embedding"]) == 15
 
 
@@ -125,7 +125,7 @@ async def test_a_wrong_request_is_told_why(serve, refusal, request_, code, words
     error = await refusal(running.call("ModelInfer", request_))
     assert error.code() is code
     assert words in error.details()
-    assert running.count("leakscope_requests_total", method="ModelInfer", code=code.name) == 1
+    assert running.count("latentprint_requests_total", method="ModelInfer", code=code.name) == 1
 
 
 async def test_too_many_typed_images_are_refused_as_raw_ones_are(serve, refusal):

@@ -8,7 +8,7 @@ import pytest
 
 
 def counts(running):
-    return tuple(running.count(f"leakscope_{kind}_images_total") for kind in ("answered", "replayed"))
+    return tuple(running.count(f"latentprint_{kind}_images_total") for kind in ("answered", "replayed"))
 
 
 async def test_a_repeated_request_is_replayed_and_counted_apart(serve, images):
@@ -17,7 +17,7 @@ async def test_a_repeated_request_is_replayed_and_counted_apart(serve, images):
     again = await running.infer(images(3), request_id="a")
     assert (first["embedding"] == again["embedding"]).all()
     assert counts(running) == (3, 3)
-    assert running.count("leakscope_replayed_images_total", outputs="embedding", size="32x32") == 3
+    assert running.count("latentprint_replayed_images_total", outputs="embedding", size="32x32") == 3
 
 
 async def test_requests_without_an_id_are_never_kept(serve, images):
@@ -47,7 +47,7 @@ async def test_an_answer_under_way_when_its_caller_vanishes_is_kept(serve, brake
     lost = asyncio.create_task(running.infer(images(4), request_id="a"))
     await brake.wait()
     lost.cancel()
-    while running.count("leakscope_requests_total", code="CANCELLED") != 1:
+    while running.count("latentprint_requests_total", code="CANCELLED") != 1:
         await asyncio.sleep(0.01)
     brake.release()
     answer = await running.infer(images(4), request_id="a")
@@ -90,10 +90,10 @@ async def test_a_question_that_nobody_waits_for_any_more_is_not_asked(serve, bra
 @pytest.mark.parametrize("other", ["content", "outputs", "client", "id"])
 async def test_a_reused_id_never_gets_another_questions_answer(serve, images, other):
     running = await serve()
-    running.metadata = [("leakscope-client", "one")]
+    running.metadata = [("latentprint-client", "one")]
     first = await running.infer(images(2), request_id="a")
     if other == "client":
-        running.metadata = [("leakscope-client", "two")]
+        running.metadata = [("latentprint-client", "two")]
     second = await running.infer(
         images(2, seed=1 if other == "content" else 0),
         ["feature_map"] if other == "outputs" else ["embedding"],

@@ -1,4 +1,4 @@
-"""`leakscope serve` as users run it."""
+"""`latentprint serve` as users run it."""
 
 import json
 import os
@@ -16,20 +16,20 @@ import typer
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from leakscope.core.errors import DataError, LeakscopeError, UsageError
-from leakscope.core.oip import METHODS, from_response, to_request
-from leakscope.encoder_server.commands import register
+from latentprint.core.errors import DataError, LatentprintError, UsageError
+from latentprint.core.oip import METHODS, from_response, to_request
+from latentprint.encoder_server.commands import register
 
-LEAKSCOPE = Path(sys.executable).with_name("leakscope")
+LATENTPRINT = Path(sys.executable).with_name("latentprint")
 
 
-def serve(*arguments: object) -> LeakscopeError:
-    """What `leakscope serve` fails with, run in this process."""
+def serve(*arguments: object) -> LatentprintError:
+    """What `latentprint serve` fails with, run in this process."""
     app = typer.Typer()
     app.callback()(lambda: None)
     register(app)
     result = CliRunner().invoke(app, ["serve", *map(str, arguments)])
-    assert isinstance(result.exception, LeakscopeError), (result.output, result.exception)
+    assert isinstance(result.exception, LatentprintError), (result.output, result.exception)
     return result.exception
 
 
@@ -40,7 +40,7 @@ def spawned(tmp_path):
 
     def spawn(*arguments):
         port_file = tmp_path / "run" / "port"
-        command = [LEAKSCOPE, "serve", *arguments, "--port", "0", "--port-file", port_file, "--threads", "1"]
+        command = [LATENTPRINT, "serve", *arguments, "--port", "0", "--port-file", port_file, "--threads", "1"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -83,7 +83,7 @@ def test_serves_an_untrained_timm_model(spawned, images):
     process, port = spawned("timm:vit_tiny_patch16_224", "--weights", "random", "--name", "x", *options)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ask = METHODS["ModelMetadata"]
-        properties = ask.call(channel)(ask.request(name="x"), timeout=20).leakscope_properties
+        properties = ask.call(channel)(ask.request(name="x"), timeout=20).latentprint_properties
         assert (properties["architecture"], properties["image_size"]) == (
             "vit_tiny_patch16_224",
             "32",
@@ -203,11 +203,11 @@ def test_weights_of_another_model_are_refused(spoilt):
 
 
 def redigest(folder):
-    from leakscope.core.digests import digest_file
+    from latentprint.core.digests import digest_file
 
-    card = json.loads((folder / "leakscope.json").read_text())
+    card = json.loads((folder / "latentprint.json").read_text())
     card["weights_digest"] = digest_file(folder / "model.safetensors")
-    (folder / "leakscope.json").write_text(json.dumps(card))
+    (folder / "latentprint.json").write_text(json.dumps(card))
 
 
 @pytest.mark.parametrize(

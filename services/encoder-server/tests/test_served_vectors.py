@@ -8,14 +8,14 @@ import pytest
 import timm
 import torch
 
-from leakscope.core import architectures
-from leakscope.core.bundles import BundleCard, save_bundle
-from leakscope.core.encoders import Encoder
-from leakscope.core.errors import UsageError
-from leakscope.core.oip import from_response, to_request
-from leakscope.core.oip import inference_pb2 as pb
-from leakscope.encoder_server.timm_models import from_timm
-from leakscope.encoder_server.victims import Victim, from_bundle
+from latentprint.core import architectures
+from latentprint.core.bundles import BundleCard, save_bundle
+from latentprint.core.encoders import Encoder
+from latentprint.core.errors import UsageError
+from latentprint.core.oip import from_response, to_request
+from latentprint.core.oip import inference_pb2 as pb
+from latentprint.encoder_server.timm_models import from_timm
+from latentprint.encoder_server.victims import Victim, from_bundle
 
 FEATURES = 24
 OPTIONS = {"in_features": FEATURES, "hidden": [32, 16], "num_classes": 5}
@@ -65,9 +65,11 @@ async def test_metadata_publishes_the_length_in_place_of_sides(serve, perceptron
     metadata = await running.call("ModelMetadata", pb.ModelMetadataRequest(name="victim"))
     assert [(t.name, t.datatype, list(t.shape)) for t in metadata.inputs] == [("vectors", "FP32", [-1, FEATURES])]
     assert {t.name: list(t.shape) for t in metadata.outputs} == {"embedding": [-1, 16], "posterior": [-1, 5]}
-    assert metadata.leakscope_properties["features"] == str(FEATURES)
-    assert not {"image_size", "min_side", "max_side"} & set(metadata.leakscope_properties)
-    assert int(metadata.leakscope_properties["preferred_images_per_request"]) == (70_000 - 64 * 1024) // (4 * FEATURES)
+    assert metadata.latentprint_properties["features"] == str(FEATURES)
+    assert not {"image_size", "min_side", "max_side"} & set(metadata.latentprint_properties)
+    assert int(metadata.latentprint_properties["preferred_images_per_request"]) == (70_000 - 64 * 1024) // (
+        4 * FEATURES
+    )
 
 
 async def test_a_repeated_request_is_replayed(serve, perceptron):
@@ -75,8 +77,8 @@ async def test_a_repeated_request_is_replayed(serve, perceptron):
     first = await infer(running, vectors(3), request_id="a")
     again = await infer(running, vectors(3), request_id="a")
     assert (first["posterior"] == again["posterior"]).all()
-    assert running.count("leakscope_answered_images_total", size=str(FEATURES)) == 3
-    assert running.count("leakscope_replayed_images_total", size=str(FEATURES)) == 3
+    assert running.count("latentprint_answered_images_total", size=str(FEATURES)) == 3
+    assert running.count("latentprint_replayed_images_total", size=str(FEATURES)) == 3
 
 
 def spoilt(value):

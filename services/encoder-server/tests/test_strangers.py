@@ -9,12 +9,12 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from leakscope.core.oip import METHODS, SERVICE
-from leakscope.core.oip import inference_pb2 as pb
-from leakscope.encoder_server.calls import MAX_STREAMS, CallGuard
-from leakscope.encoder_server.metrics import MAX_SIZES, Metrics
-from leakscope.encoder_server.refusals import MESSAGE_LENGTH, not_found, overloaded
-from leakscope.encoder_server.sizes import REMEMBERED
+from latentprint.core.oip import METHODS, SERVICE
+from latentprint.core.oip import inference_pb2 as pb
+from latentprint.encoder_server.calls import MAX_STREAMS, CallGuard
+from latentprint.encoder_server.metrics import MAX_SIZES, Metrics
+from latentprint.encoder_server.refusals import MESSAGE_LENGTH, not_found, overloaded
+from latentprint.encoder_server.sizes import REMEMBERED
 
 INFER = f"/{SERVICE}/ModelInfer"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -33,7 +33,7 @@ async def test_bytes_that_are_no_message_are_refused_in_our_words(serve, refusal
     running = await serve()
     error = await refusal(sent(running, path))
     assert (error.code(), error.details()) == (INVALID, "These 3 bytes are no message that this method takes.")
-    assert running.count("leakscope_requests_total", method=path.rpartition("/")[2], code="INVALID_ARGUMENT") == 1
+    assert running.count("latentprint_requests_total", method=path.rpartition("/")[2], code="INVALID_ARGUMENT") == 1
     assert caplog.records == []
 
 
@@ -79,7 +79,7 @@ async def test_methods_that_there_are_none_of_share_one_label(serve, refusal, tm
     for running, code in ((open_, "UNIMPLEMENTED"), (locked, "UNAUTHENTICATED")):
         for number in range(50):
             assert (await refusal(sent(running, f"/{number}/{number}"))).code().name == code
-        assert running.count("leakscope_requests_total", method="other", code=code) == 50
+        assert running.count("latentprint_requests_total", method="other", code=code) == 50
         labels = {
             s.labels["method"]
             for m in running.server.metrics.registry.collect()
@@ -94,7 +94,7 @@ def test_sizes_that_are_counted_apart_are_bounded():
     for side in range(1, 1000):
         metrics.answered((1, side, side, 3), ("embedding",))
         metrics.replayed((2, side, 1, 3), ("embedding",))
-    for name in ("leakscope_answered_images", "leakscope_replayed_images"):
+    for name in ("latentprint_answered_images", "latentprint_replayed_images"):
         samples = next(m for m in metrics.registry.collect() if m.name == name).samples
         counted = {s.labels["size"]: s.value for s in samples if s.name.endswith("_total")}
         assert len(counted) <= MAX_SIZES + 1

@@ -4,11 +4,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from leakscope.core.errors import DataError, EndpointError, UsageError
-from leakscope.encoder_server.forward import Forward
-from leakscope.encoder_server.settings import Batching, Compute
-from leakscope.encoder_server.timm_models import Inputs, from_timm
-from leakscope.encoder_server.victims import from_bundle
+from latentprint.core.errors import DataError, EndpointError, UsageError
+from latentprint.encoder_server.forward import Forward
+from latentprint.encoder_server.settings import Batching, Compute
+from latentprint.encoder_server.timm_models import Inputs, from_timm
+from latentprint.encoder_server.victims import from_bundle
 
 HUB_MODEL = "test_vit.r160_in1k"
 
@@ -92,7 +92,7 @@ def test_the_side_of_a_timm_model_is_a_number_or_a_pair_or_the_inputs_own(size):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"img_size": [32, 64]}, "made for images of 32 x 64 pixels, and leakscope asks square ones"),
+        ({"img_size": [32, 64]}, "made for images of 32 x 64 pixels, and latentprint asks square ones"),
         ({"img_size": "large"}, "img_size"),
         ({"img_size": [32, 32, 3]}, "img_size"),
         ({"heads": 3}, "timm does not make 'vit_tiny_patch16_224'"),

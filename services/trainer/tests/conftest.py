@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from leakscope.core.bundles import BundleCard
-from leakscope.core.cli import main
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import VALIDATION, Split, draw_split
-from leakscope.trainer import RECIPES, train
+from latentprint.core.bundles import BundleCard
+from latentprint.core.cli import main
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import VALIDATION, Split, draw_split
+from latentprint.trainer import RECIPES, train
 
 TINY: dict[str, dict[str, Any]] = {
     "mae": {"embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2, "batch_size": 8},
@@ -109,9 +109,9 @@ def train_tiny(digits: DatasetSpec, split: Split, tmp_path: Path) -> Trainer:
 
 
 @pytest.fixture
-def leakscope(monkeypatch, capsys):
+def latentprint(monkeypatch, capsys):
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["leakscope", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["latentprint", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             main()
         captured = capsys.readouterr()

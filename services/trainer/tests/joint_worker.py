@@ -13,14 +13,14 @@ from timm.layers import BatchNormAct2d
 from torch import Generator, nn
 from torch.optim import SGD
 
-from leakscope.trainer import DefenceSpec, make_plan
-from leakscope.trainer.batch_norm import join_batch_norms
-from leakscope.trainer.exchange import Exchange, never
-from leakscope.trainer.members import Members
-from leakscope.trainer.private_update import PrivateUpdate
-from leakscope.trainer.recipes import RECIPES
-from leakscope.trainer.streams import seeded_initialisation
-from leakscope.trainer.workers import ALONE, Workers
+from latentprint.trainer import DefenceSpec, make_plan
+from latentprint.trainer.batch_norm import join_batch_norms
+from latentprint.trainer.exchange import Exchange, never
+from latentprint.trainer.members import Members
+from latentprint.trainer.private_update import PrivateUpdate
+from latentprint.trainer.recipes import RECIPES
+from latentprint.trainer.streams import seeded_initialisation
+from latentprint.trainer.workers import ALONE, Workers
 
 SIDE, CLASSES = 32, 3
 

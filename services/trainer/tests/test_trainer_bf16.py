@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.trainer import RECIPES
-from leakscope.trainer.members import Members
+from latentprint.trainer import RECIPES
+from latentprint.trainer.members import Members
 
 
 @pytest.mark.slow

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.cae import ContextAutoencoder
-from leakscope.trainer.recipes.cross import CrossAttention
-from leakscope.trainer.recipes.patches import patch_orders
-from leakscope.trainer.recipes.vit import encode_patches, patches_of
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.base import backbone_input, normalised
+from latentprint.trainer.recipes.cae import ContextAutoencoder
+from latentprint.trainer.recipes.cross import CrossAttention
+from latentprint.trainer.recipes.patches import patch_orders
+from latentprint.trainer.recipes.vit import encode_patches, patches_of
 
 SMALL = ContextAutoencoder(embed_dim=32, depth=2, heads=2, flip=0.0, regressor_depth=2, mask_ratio=0.75)
 ROWS = torch.arange(5).unsqueeze(1)
@@ -43,7 +43,7 @@ def test_cross_attention_against_a_loop(generator):
 
 def test_the_loss_against_a_loop(method, images, monkeypatch):
     orders = patch_orders(5, 16, torch.Generator().manual_seed(1))
-    monkeypatch.setattr("leakscope.trainer.recipes.patches.patch_orders", lambda *_: orders)
+    monkeypatch.setattr("latentprint.trainer.recipes.patches.patch_orders", lambda *_: orders)
     loss = method.loss(images, torch.zeros(5), torch.Generator(), 0.0)
     place = method.backbone.pos_embed[0]
     losses = []

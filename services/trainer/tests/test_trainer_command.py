@@ -1,4 +1,4 @@
-"""`leakscope train` as a user types it: what it prints, and one clear sentence for what is wrong."""
+"""`latentprint train` as a user types it: what it prints, and one clear sentence for what is wrong."""
 
 import json
 import subprocess
@@ -6,19 +6,19 @@ import sys
 
 import pytest
 
-from leakscope.core.bundles import read_card
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import draw_split, write_split
-from leakscope.core.tracking import default_uri
-from leakscope.trainer import RECIPES
+from latentprint.core.bundles import read_card
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import draw_split, write_split
+from latentprint.core.tracking import default_uri
+from latentprint.trainer import RECIPES
 
 SMALL = ["--set", "embed_dim=32", "--set", "depth=1", "--set", "heads=2", "--set", "batch_size=8"]
 DRAWN = ["--data", "digits", "--members", "20", "--non-members", "20"]
 
 
-def test_train_prints_the_accuracies_and_the_bundle_last(leakscope, tmp_path):
+def test_train_prints_the_accuracies_and_the_bundle_last(latentprint, tmp_path):
     out = tmp_path / "victim"
-    code, printed, progress = leakscope(
+    code, printed, progress = latentprint(
         "train", "mae", *DRAWN, *SMALL, "--epochs", 2, "--threads", 1, "--out", out, "--mlflow", "none",
         "--defence", "early-stop:fraction=0.5",
     )  # fmt: skip
@@ -34,7 +34,7 @@ def test_train_prints_the_accuracies_and_the_bundle_last(leakscope, tmp_path):
     assert card.training["stopped_after"] == 1
     assert card.dataset == {"name": "digits", "options": {}}
     split = tmp_path / "victim.split.parquet"
-    code, printed, _ = leakscope(
+    code, printed, _ = latentprint(
         "train", "mae", "--split", split, *SMALL, "--epochs", 1, "--threads", 1, "--out", tmp_path / "other",
         "--mlflow", "none",
     )  # fmt: skip
@@ -42,27 +42,27 @@ def test_train_prints_the_accuracies_and_the_bundle_last(leakscope, tmp_path):
     assert read_card(tmp_path / "other").split_digest == card.split_digest
 
 
-def test_yaml_is_overridden_by_the_command_line_key_by_key(leakscope, tmp_path):
+def test_yaml_is_overridden_by_the_command_line_key_by_key(latentprint, tmp_path):
     config = tmp_path / "victim.yaml"
     config.write_text(
         "recipe: mae\nepochs: 1\noptions: {embed_dim: 64, depth: 1, heads: 2}\ndata: digits\nmembers: 20\n"
         "non_members: 20\ndefences: [{name: early-stop}]\nthreads: 1\n"
     )
     out = tmp_path / "victim"
-    code, _, error = leakscope("train", "--config", config, "--set", "embed_dim=32", "--out", out, "--mlflow", "none")
+    code, _, error = latentprint("train", "--config", config, "--set", "embed_dim=32", "--out", out, "--mlflow", "none")
     assert (code, "error" in error) == (0, False)
     assert read_card(out).options["embed_dim"] == 32
     config.write_text("recipe: mae\nepoch: 1\n")
-    code, _, error = leakscope("train", "--config", config, "--out", tmp_path / "other", "--mlflow", "none")
+    code, _, error = latentprint("train", "--config", config, "--out", tmp_path / "other", "--mlflow", "none")
     assert code == 2
     assert "unknown key 'epoch'. Did you mean 'epochs'?" in error
 
 
 @pytest.mark.slow
-def test_a_training_is_logged_to_a_local_mlflow_by_default(leakscope, tmp_path):
+def test_a_training_is_logged_to_a_local_mlflow_by_default(latentprint, tmp_path):
     from mlflow import MlflowClient
 
-    code, _, error = leakscope(
+    code, _, error = latentprint(
         "train", "mae", *DRAWN, *SMALL, "--epochs", 3, "--threads", 1, "--out", tmp_path / "victim"
     )
     assert code == 0, error
@@ -108,8 +108,8 @@ def test_a_training_is_logged_to_a_local_mlflow_by_default(leakscope, tmp_path):
         ([*DRAWN], "No recipe given"),
     ],
 )
-def test_bad_input_is_one_sentence_and_leaves_nothing_behind(arguments, sentence, leakscope, tmp_path):
-    code, printed, error = leakscope("train", *arguments, "--out", tmp_path / "victim", "--mlflow", "none")
+def test_bad_input_is_one_sentence_and_leaves_nothing_behind(arguments, sentence, latentprint, tmp_path):
+    code, printed, error = latentprint("train", *arguments, "--out", tmp_path / "victim", "--mlflow", "none")
     assert code not in {0, 1}
     assert error.startswith("error: ")
     assert sentence in error
@@ -118,10 +118,10 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(arguments, sentence
     assert not (tmp_path / "victim").exists()
 
 
-def test_a_split_of_another_data_set_is_named(leakscope, tmp_path):
+def test_a_split_of_another_data_set_is_named(latentprint, tmp_path):
     dataset = DatasetSpec("composites", {"count": 60})
     write_split(draw_split(dataset.open(), members=20, non_members=20), tmp_path / "split.parquet")
-    code, _, error = leakscope(
+    code, _, error = latentprint(
         "train", "mae", "--data", "digits", "--split", tmp_path / "split.parquet", "--out", tmp_path / "victim",
         "--mlflow", "none",
     )  # fmt: skip
@@ -129,26 +129,26 @@ def test_a_split_of_another_data_set_is_named(leakscope, tmp_path):
     assert "was drawn from a data set with digest" in error
 
 
-def test_another_split_is_never_written_over_a_kept_one(leakscope, tmp_path):
+def test_another_split_is_never_written_over_a_kept_one(latentprint, tmp_path):
     split = tmp_path / "victim.split.parquet"
     write_split(draw_split(DatasetSpec("digits").open(), members=30, non_members=30), split)
     before = split.read_bytes()
-    code, _, error = leakscope("train", "mae", *DRAWN, "--out", tmp_path / "victim", "--mlflow", "none")
+    code, _, error = latentprint("train", "mae", *DRAWN, "--out", tmp_path / "victim", "--mlflow", "none")
     assert code == 2
     assert "keeps another split" in error
     assert split.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_written_is_told(leakscope, tmp_path):
+def test_a_folder_that_cannot_be_written_is_told(latentprint, tmp_path):
     (tmp_path / "file").write_text("")
-    code, _, error = leakscope("train", "mae", *DRAWN, "--out", tmp_path / "file" / "victim", "--mlflow", "none")
+    code, _, error = latentprint("train", "mae", *DRAWN, "--out", tmp_path / "file" / "victim", "--mlflow", "none")
     assert code == 3
     assert f"Cannot write {tmp_path / 'file'}" in error
 
 
 def test_asking_for_help_does_not_load_torch():
     script = (
-        "import json, sys; import leakscope.trainer.commands; import leakscope.trainer;"
+        "import json, sys; import latentprint.trainer.commands; import latentprint.trainer;"
         "print(json.dumps([name in sys.modules for name in ('torch', 'timm', 'sklearn')]))"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer import DEFENCES, DefenceSpec, make_plan
+from latentprint.core.errors import UsageError
+from latentprint.trainer import DEFENCES, DefenceSpec, make_plan
 
 
 def test_early_stop_keeps_the_schedule_and_stops_half_way():

@@ -9,13 +9,13 @@ import torch
 from opacus.accountants import RDPAccountant
 from torch import Generator
 
-from leakscope.core.bundles import open_bundle
-from leakscope.core.errors import Interrupted, UsageError
-from leakscope.trainer import RECIPES, DefenceSpec, make_plan
-from leakscope.trainer.exchange import Exchange
-from leakscope.trainer.members import poisson_batches
-from leakscope.trainer.privacy import Privacy
-from leakscope.trainer.private_update import PrivateUpdate, record_gradients
+from latentprint.core.bundles import open_bundle
+from latentprint.core.errors import Interrupted, UsageError
+from latentprint.trainer import RECIPES, DefenceSpec, make_plan
+from latentprint.trainer.exchange import Exchange
+from latentprint.trainer.members import poisson_batches
+from latentprint.trainer.privacy import Privacy
+from latentprint.trainer.private_update import PrivateUpdate, record_gradients
 
 ABLE = ("mae", "moco", "dino", "supervised", "cae", "long-seq-mae", "saim", "rocl")
 UNABLE = {
@@ -226,7 +226,7 @@ def test_a_private_bundle_says_so_opens_and_answers_record_by_record(name, train
 
 
 def test_a_private_training_resumes_bit_for_bit(train_tiny, monkeypatch):
-    monkeypatch.setattr("leakscope.trainer.progress.Reporter.due", lambda self: True)
+    monkeypatch.setattr("latentprint.trainer.progress.Reporter.due", lambda self: True)
     spec = [DefenceSpec("dp-sgd", {"epsilon": 20.0})]
     undisturbed = train_tiny("mae", "undisturbed", epochs=3, defences=spec)
     reports = []

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leakscope.core import architectures
-from leakscope.core.bundles import open_bundle
-from leakscope.core.encoders import Encoder
-from leakscope.core.errors import DataError, LeakscopeError, UsageError
-from leakscope.trainer.foreign import WHOLE, Architecture, Chosen, import_encoder
+from latentprint.core import architectures
+from latentprint.core.bundles import open_bundle
+from latentprint.core.encoders import Encoder
+from latentprint.core.errors import DataError, LatentprintError, UsageError
+from latentprint.trainer.foreign import WHOLE, Architecture, Chosen, import_encoder
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VIT = {"patch_size": 8, "embed_dim": 48, "depth": 1, "num_heads": 3}
@@ -209,5 +209,5 @@ def test_a_folder_that_holds_something_is_never_overwritten(model: nn.Module, tm
     save_file(model.state_dict(), tmp_path / "weights")
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "mine").write_text("mine")
-    with pytest.raises(LeakscopeError, match="exists already: choose another folder with --out"):
+    with pytest.raises(LatentprintError, match="exists already: choose another folder with --out"):
         import_encoder(NARROW, tmp_path / "weights", tmp_path / "victim")

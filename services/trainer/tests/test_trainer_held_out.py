@@ -9,13 +9,13 @@ import torch
 from torch import Generator, nn
 from torch.optim import Adam
 
-from leakscope.core.errors import UsageError
-from leakscope.core.splits import read_split, write_split
-from leakscope.trainer import DefenceSpec, make_plan, untrained
-from leakscope.trainer.members import Members
-from leakscope.trainer.recipes.adv_reg import AdversarialRegularisation, MembershipNetwork, inference_gain
-from leakscope.trainer.recipes.inner_adam import InnerAdam
-from leakscope.trainer.recipes.mixup_mmd import MixUpMatching, counterparts, squared_mmd
+from latentprint.core.errors import UsageError
+from latentprint.core.splits import read_split, write_split
+from latentprint.trainer import DefenceSpec, make_plan, untrained
+from latentprint.trainer.members import Members
+from latentprint.trainer.recipes.adv_reg import AdversarialRegularisation, MembershipNetwork, inference_gain
+from latentprint.trainer.recipes.inner_adam import InnerAdam
+from latentprint.trainer.recipes.mixup_mmd import MixUpMatching, counterparts, squared_mmd
 
 PLAIN = {"crop_scale_from": 1.0, "flip": 0.0}
 VECTORS = {**PLAIN, "architecture": "mlp", "architecture_options": {"hidden": [16]}}

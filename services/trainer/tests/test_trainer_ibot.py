@@ -6,9 +6,9 @@ import pytest
 import torch
 from lightly.loss import IBOTPatchLoss
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.base import backbone_input
-from leakscope.trainer.recipes.ibot import MaskedSelfDistillation, draw_masks, patch_distillation
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.base import backbone_input
+from latentprint.trainer.recipes.ibot import MaskedSelfDistillation, draw_masks, patch_distillation
 
 SMALL = MaskedSelfDistillation(embed_dim=32, depth=2, heads=2, prototypes=16, local_views=2)
 IMAGES = 4

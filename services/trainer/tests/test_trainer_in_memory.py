@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from leakscope.core.bundles import open_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
-from leakscope.core.splits import draw_split
-from leakscope.core.threads import using_threads
-from leakscope.trainer import DefenceSpec, train, train_encoder
+from latentprint.core.bundles import open_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.splits import draw_split
+from latentprint.core.threads import using_threads
+from latentprint.trainer import DefenceSpec, train, train_encoder
 
 MLP = {
     "architecture": "mlp",

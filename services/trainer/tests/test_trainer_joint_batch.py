@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from leakscope.trainer.batch_norm import JointBatchNorm, join_batch_norms
-from leakscope.trainer.recipes import RECIPES
-from leakscope.trainer.workers import Workers
+from latentprint.trainer.batch_norm import JointBatchNorm, join_batch_norms
+from latentprint.trainer.recipes import RECIPES
+from latentprint.trainer.workers import Workers
 
 pytestmark = pytest.mark.slow
 

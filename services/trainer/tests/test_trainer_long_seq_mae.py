@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.long_seq_mae import LongSequenceMaskedAutoencoder, block_places
-from leakscope.trainer.recipes.mae import MaskedAutoencoder
-from leakscope.trainer.recipes.vit import patches_of
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.base import backbone_input, normalised
+from latentprint.trainer.recipes.long_seq_mae import LongSequenceMaskedAutoencoder, block_places
+from latentprint.trainer.recipes.mae import MaskedAutoencoder
+from latentprint.trainer.recipes.vit import patches_of
 
 SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2, "flip": 0.0}
 SMALL = LongSequenceMaskedAutoencoder(**SMALL_VIT)

@@ -7,8 +7,8 @@ import torch
 from torch import Generator
 from torch.nn.functional import normalize
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.mixco import MixUpContrast, mixed_info_nce
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.mixco import MixUpContrast, mixed_info_nce
 
 IMAGES = 5
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.core.bundles import read_card
-from leakscope.core.errors import DataError, UsageError
-from leakscope.core.splits import EVALUATION, KNOWN, read_split
-from leakscope.trainer.own_images import OwnImages, inferred_side
-from leakscope.trainer.request import read_request, resolve_data
+from latentprint.core.bundles import read_card
+from latentprint.core.errors import DataError, UsageError
+from latentprint.core.splits import EVALUATION, KNOWN, read_split
+from latentprint.trainer.own_images import OwnImages, inferred_side
+from latentprint.trainer.request import read_request, resolve_data
 
 SMALL = ["--set", "embed_dim=32", "--set", "depth=1", "--set", "heads=2", "--set", "batch_size=8"]
 
@@ -32,10 +32,10 @@ def test_the_side_follows_from_the_images(sides: list[int], side: int) -> None:
     assert inferred_side(np.array(sides)) == side
 
 
-def test_all_of_a_folder_are_members(leakscope, tmp_path: Path) -> None:
+def test_all_of_a_folder_are_members(latentprint, tmp_path: Path) -> None:
     images = fill(tmp_path / "mine", 8)
     out = tmp_path / "victim"
-    code, printed, progress = leakscope(
+    code, printed, progress = latentprint(
         "train", "mae", "--images", images, *SMALL, "--epochs", 1, "--threads", 1, "--out", out, "--mlflow", "none"
     )
     assert code == 0, progress
@@ -49,9 +49,9 @@ def test_all_of_a_folder_are_members(leakscope, tmp_path: Path) -> None:
     assert "Warning" not in progress
 
 
-def test_held_out_images_are_the_splits_non_members(leakscope, tmp_path: Path) -> None:
+def test_held_out_images_are_the_splits_non_members(latentprint, tmp_path: Path) -> None:
     images, held_out = fill(tmp_path / "mine", 8), fill(tmp_path / "others", 6, seed=1)
-    code, _, error = leakscope(
+    code, _, error = latentprint(
         "train", "mae", "--images", images, "--held-out", held_out, *SMALL, "--epochs", 1, "--threads", 1,
         "--out", tmp_path / "victim", "--mlflow", "none",
     )  # fmt: skip
@@ -97,15 +97,15 @@ def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
     assert "gone.png" in told[0]
 
 
-def test_members_in_class_folders_beside_flat_others_train_a_recipe_without_labels(leakscope, tmp_path: Path) -> None:
+def test_members_in_class_folders_beside_flat_others_train_a_recipe_without_labels(latentprint, tmp_path: Path) -> None:
     fill(tmp_path / "mine" / "a", 4)
     fill(tmp_path / "mine" / "b", 4, seed=1)
     fill(tmp_path / "others", 4, seed=2)
     own = ["--images", tmp_path / "mine", "--held-out", tmp_path / "others"]
     rest = ["--epochs", 1, "--threads", 1, "--out", tmp_path / "victim", "--mlflow", "none"]
-    code, _, error = leakscope("train", "mae", *own, *SMALL, *rest)
+    code, _, error = latentprint("train", "mae", *own, *SMALL, *rest)
     assert code == 0, error
-    code, _, error = leakscope("train", "supervised", *own, *rest[:-3], tmp_path / "other", *rest[-2:])
+    code, _, error = latentprint("train", "supervised", *own, *rest[:-3], tmp_path / "other", *rest[-2:])
     assert code == 2
     assert "at least two classes" in error
 
@@ -144,10 +144,10 @@ def test_folders_without_enough_images_are_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [".", "/", ".."])
-def test_a_folder_without_a_name_is_refused_in_one_sentence(leakscope, tmp_path: Path, out: str, monkeypatch) -> None:
+def test_a_folder_without_a_name_is_refused_in_one_sentence(latentprint, tmp_path: Path, out: str, monkeypatch) -> None:
     images = fill(tmp_path / "mine", 3)
     monkeypatch.chdir(tmp_path / "mine")
-    code, _, error = leakscope("train", "mae", "--images", images, "--out", out, "--mlflow", "none", "--epochs", 1)
+    code, _, error = latentprint("train", "mae", "--images", images, "--out", out, "--mlflow", "none", "--epochs", 1)
     assert code in {2, 3}
     assert "error: " in error
     assert "Traceback" not in error

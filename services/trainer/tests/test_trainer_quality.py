@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from leakscope.core.bundles import BundleCard
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.splits import draw_split
-from leakscope.trainer import train, untrained
-from leakscope.trainer.evaluation import LabelledVectors, knn_accuracy, probe_accuracy
+from latentprint.core.bundles import BundleCard
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import draw_split
+from latentprint.trainer import train, untrained
+from latentprint.trainer.evaluation import LabelledVectors, knn_accuracy, probe_accuracy
 
 
 @pytest.fixture

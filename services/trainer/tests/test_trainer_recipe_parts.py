@@ -9,17 +9,17 @@ import torch
 from lightly.loss import DINOLoss
 from torch.nn.functional import normalize
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.members import Members
-from leakscope.trainer.recipes import RECIPES
-from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.dino import SelfDistillation, distillation
-from leakscope.trainer.recipes.mae import MaskedAutoencoder
-from leakscope.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
-from leakscope.trainer.recipes.patches import patch_orders
-from leakscope.trainer.recipes.supervised import Supervised
-from leakscope.trainer.recipes.vit import patches_of
-from leakscope.trainer.schedule import cosine_rise, warmup_cosine
+from latentprint.core.errors import UsageError
+from latentprint.trainer.members import Members
+from latentprint.trainer.recipes import RECIPES
+from latentprint.trainer.recipes.base import backbone_input, normalised
+from latentprint.trainer.recipes.dino import SelfDistillation, distillation
+from latentprint.trainer.recipes.mae import MaskedAutoencoder
+from latentprint.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
+from latentprint.trainer.recipes.patches import patch_orders
+from latentprint.trainer.recipes.supervised import Supervised
+from latentprint.trainer.recipes.vit import patches_of
+from latentprint.trainer.schedule import cosine_rise, warmup_cosine
 
 SMALL_VIT = {"embed_dim": 32, "depth": 1, "heads": 2}
 CORNERS = [(top, left) for top in range(0, 32, 8) for left in range(0, 32, 8)]
@@ -59,7 +59,7 @@ def test_with_everything_kept_the_masked_encoder_is_the_published_one(images, ge
 def test_the_masked_autoencoders_loss_against_a_loop(images, labels, monkeypatch):
     method = MaskedAutoencoder(**SMALL_VIT, flip=0.0).build(32, 0)
     orders = patch_orders(6, 16, torch.Generator().manual_seed(1))
-    monkeypatch.setattr("leakscope.trainer.recipes.patches.patch_orders", lambda *_: orders)
+    monkeypatch.setattr("latentprint.trainer.recipes.patches.patch_orders", lambda *_: orders)
     loss = method.loss(images, labels, torch.Generator(), 0.0)
     errors = []
     for image, order in zip(normalised(images), orders, strict=True):

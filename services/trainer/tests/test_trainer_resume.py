@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from leakscope.core.bundles import BundleCard
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, Interrupted
-from leakscope.core.splits import Split, write_split
-from leakscope.trainer import read_progress, train, work_folder
-from leakscope.trainer.progress import Progress
+from latentprint.core.bundles import BundleCard
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, Interrupted
+from latentprint.core.splits import Split, write_split
+from latentprint.trainer import read_progress, train, work_folder
+from latentprint.trainer.progress import Progress
 
 RECIPES = (
     "mae",
@@ -37,8 +37,8 @@ RECIPES = (
 SCRIPT = """
 import sys
 from pathlib import Path
-from leakscope.core.splits import read_split
-from leakscope.trainer import train
+from latentprint.core.splits import read_split
+from latentprint.trainer import train
 folder = Path(sys.argv[1])
 split = read_split(Path(sys.argv[2]))
 options = {"embed_dim": 32, "depth": 1, "heads": 2, "batch_size": 8}
@@ -62,7 +62,7 @@ class StopAt:
 @pytest.fixture
 def eager_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report after every step, so that a stop falls in the middle of an epoch."""
-    monkeypatch.setattr("leakscope.trainer.progress.Reporter.due", lambda self: True)
+    monkeypatch.setattr("latentprint.trainer.progress.Reporter.due", lambda self: True)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -8,9 +8,9 @@ import torch
 from torch import Generator
 from torch.nn.functional import interpolate, normalize
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.base import backbone_input
-from leakscope.trainer.recipes.rocl import AdversarialContrast
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.base import backbone_input
+from latentprint.trainer.recipes.rocl import AdversarialContrast
 
 IMAGES = 5
 

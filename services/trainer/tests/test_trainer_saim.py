@@ -6,11 +6,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.base import backbone_input, normalised
-from leakscope.trainer.recipes.patches import patch_orders
-from leakscope.trainer.recipes.saim import StochasticAutoregression
-from leakscope.trainer.recipes.vit import patch_tokens, patches_of
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.base import backbone_input, normalised
+from latentprint.trainer.recipes.patches import patch_orders
+from latentprint.trainer.recipes.saim import StochasticAutoregression
+from latentprint.trainer.recipes.vit import patch_tokens, patches_of
 
 SMALL = StochasticAutoregression(embed_dim=32, depth=4, heads=2, flip=0.0, decoder_depth=2)
 ROWS = torch.arange(3).unsqueeze(1)

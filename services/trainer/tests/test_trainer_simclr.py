@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.simclr import SimpleContrast
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.simclr import SimpleContrast
 
 
 def test_the_loss_against_a_loop():

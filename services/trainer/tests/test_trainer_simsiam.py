@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.simsiam import SimpleSiamese
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.simsiam import SimpleSiamese
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.core.bundles import open_bundle
-from leakscope.core.errors import UsageError
-from leakscope.trainer import DefenceSpec, make_plan
-from leakscope.trainer.private_update import record_gradients, require_per_record
-from leakscope.trainer.recipes.base import backbone_input
-from leakscope.trainer.recipes.supervised import Supervised
-from leakscope.trainer.schedule import StepDecay, WarmupCosine, step_decay, warmup_cosine
+from latentprint.core.bundles import open_bundle
+from latentprint.core.errors import UsageError
+from latentprint.trainer import DefenceSpec, make_plan
+from latentprint.trainer.private_update import record_gradients, require_per_record
+from latentprint.trainer.recipes.base import backbone_input
+from latentprint.trainer.recipes.supervised import Supervised
+from latentprint.trainer.schedule import StepDecay, WarmupCosine, step_decay, warmup_cosine
 
 IMAGES = ("resnet18_cifar", "resnet56_cifar", "vgg16_cifar", "wrn32_4_cifar", "mobilenetv2_cifar")
 NARROW = {"architecture_options": {"width": 8}}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.swav import SwappedAssignments
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.swav import SwappedAssignments
 
 IMAGES, PROTOTYPES = 5, 3
 

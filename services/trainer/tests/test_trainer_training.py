@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakscope.core.bundles import open_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import DataError, UsageError
-from leakscope.trainer import RECIPES, DefenceSpec, read_progress, train, untrained, work_folder
-from leakscope.trainer.recipes.base import MEAN, STD
+from latentprint.core.bundles import open_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import DataError, UsageError
+from latentprint.trainer import RECIPES, DefenceSpec, read_progress, train, untrained, work_folder
+from latentprint.trainer.recipes.base import MEAN, STD
 
 
 @dataclass
@@ -85,7 +85,7 @@ def test_training_reads_every_member_before_any_other_sample_and_none_outside_th
 def test_a_bundle_answers_as_the_encoder_that_was_trained(recipe, train_tiny, digits, split, tmp_path, monkeypatch):
     kept = {}
     monkeypatch.setattr(
-        "leakscope.trainer.workspace.save_bundle",
+        "latentprint.trainer.workspace.save_bundle",
         lambda model, folder, card, args: (kept.update(model=model), _save(model, folder, card, args))[1],
     )
     card = train_tiny(recipe)
@@ -93,7 +93,7 @@ def test_a_bundle_answers_as_the_encoder_that_was_trained(recipe, train_tiny, di
     assert read == card
     images = digits.open().images(split.sample_id[:5])
     answers = encoder.answer(images, card.outputs)
-    from leakscope.core.encoders import Encoder
+    from latentprint.core.encoders import Encoder
 
     direct = Encoder(kept["model"], card.outputs, MEAN, STD).answer(images, card.outputs)
     for name in card.outputs:
@@ -103,7 +103,7 @@ def test_a_bundle_answers_as_the_encoder_that_was_trained(recipe, train_tiny, di
 
 
 def _save(model, folder, card, args):
-    from leakscope.core.bundles import save_bundle
+    from latentprint.core.bundles import save_bundle
 
     return save_bundle(model, folder, card, args)
 
@@ -186,7 +186,7 @@ def test_no_space_left_keeps_the_earlier_checkpoint(train_tiny, tmp_path):
 
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("leakscope.trainer.progress.Reporter.due", lambda self: True)
+            patch.setattr("latentprint.trainer.progress.Reporter.due", lambda self: True)
             with pytest.raises(DataError, match="free some space"):
                 train_tiny("mae", epochs=20, checkpoint_every=1, on_progress=shrink)
     finally:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from leakscope.core.bundles import open_bundle
-from leakscope.core.datasets import DatasetSpec
-from leakscope.core.errors import UsageError
-from leakscope.core.splits import draw_split
-from leakscope.trainer import train, untrained
+from latentprint.core.bundles import open_bundle
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.splits import draw_split
+from latentprint.trainer import train, untrained
 
 BASKETS = DatasetSpec("baskets", {"count": 400, "features": 200, "classes": 4, "noise": 0.5})
 PLAIN = {
@@ -50,8 +50,8 @@ def test_an_untrained_twin_has_the_same_architecture(split, tmp_path):
 
 
 def test_a_view_of_vectors_is_themselves(split):
-    from leakscope.trainer import make_plan
-    from leakscope.trainer.setup import Setup
+    from latentprint.trainer import make_plan
+    from latentprint.trainer.setup import Setup
 
     plan = make_plan("supervised", PLAIN, 1)
     method = Setup(plan, BASKETS, BASKETS.open(), split, 0).new_method()

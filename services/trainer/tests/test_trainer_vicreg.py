@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
-from leakscope.core.errors import UsageError
-from leakscope.trainer.recipes.vicreg import VarianceInvarianceCovariance
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.vicreg import VarianceInvarianceCovariance
 
 
 def mean(values):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from leakscope.core.errors import Interrupted, UsageError
-from leakscope.trainer import read_progress, work_folder
-from leakscope.trainer.ray_session import ray_session
+from latentprint.core.errors import Interrupted, UsageError
+from latentprint.trainer import read_progress, work_folder
+from latentprint.trainer.ray_session import ray_session
 
 
 @pytest.mark.slow
@@ -55,5 +55,5 @@ def test_a_number_of_workers_that_does_not_fit_is_refused(workers, train_tiny):
 
 def test_without_ray_the_package_to_install_is_named(train_tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install 'leakscope-trainer\[workers\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'latentprint-trainer\[workers\]'"):
         train_tiny("mae", workers=2)

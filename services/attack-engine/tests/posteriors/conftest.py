@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakscope.attack_engine.attacks import Attack, AttackChoice
-from leakscope.attack_engine.attacks.reading import Reading
-from leakscope.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
-from leakscope.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
-from leakscope.attack_engine.audits.extracted import Extracted, Shadow
-from leakscope.attack_engine.audits.gather import read_extracted
-from leakscope.attack_engine.audits.scoring import score_partial
-from leakscope.attack_engine.distillation.asked import Asked
-from leakscope.attack_engine.distillation.student import Student, StudentSpec
-from leakscope.attack_engine.distillation.work import DistillationWork
-from leakscope.attack_engine.evaluation.auc import estimate_auc
-from leakscope.attack_engine.evaluation.estimates import Estimate
-from leakscope.attack_engine.extraction.shards import make_shards
-from leakscope.attack_engine.extraction.store import SignalStore, write_shard
-from leakscope.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
-from leakscope.core.datasets import DatasetSpec, Ids
-from leakscope.core.digests import digest_json
-from leakscope.core.encoders import EMBEDDING, Encoder
-from leakscope.core.partitions import Partition, Sizes, draw_partition
-from leakscope.core.splits import Split
-from leakscope.core.threads import using_threads
-from leakscope.trainer import train_encoder
+from latentprint.attack_engine.attacks import Attack, AttackChoice
+from latentprint.attack_engine.attacks.reading import Reading
+from latentprint.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
+from latentprint.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
+from latentprint.attack_engine.audits.extracted import Extracted, Shadow
+from latentprint.attack_engine.audits.gather import read_extracted
+from latentprint.attack_engine.audits.scoring import score_partial
+from latentprint.attack_engine.distillation.asked import Asked
+from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.attack_engine.distillation.work import DistillationWork
+from latentprint.attack_engine.evaluation.auc import estimate_auc
+from latentprint.attack_engine.evaluation.estimates import Estimate
+from latentprint.attack_engine.extraction.shards import make_shards
+from latentprint.attack_engine.extraction.store import SignalStore, write_shard
+from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.core.datasets import DatasetSpec, Ids
+from latentprint.core.digests import digest_json
+from latentprint.core.encoders import EMBEDDING, Encoder
+from latentprint.core.partitions import Partition, Sizes, draw_partition
+from latentprint.core.splits import Split
+from latentprint.core.threads import using_threads
+from latentprint.trainer import train_encoder
 
 FEATURES, CLASSES, HIDDEN = 60, 10, 64
 LONGER = 1.4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leakscope.attack_engine.attacks import ATTACKS
+from latentprint.attack_engine.attacks import ATTACKS
 
 SEEDS, TRAINED = 20, 3
 NAMES = [entry.name for entry in ATTACKS if entry.value.has_reading]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leakscope.attack_engine.evaluation.diagnostics import (
+from latentprint.attack_engine.evaluation.diagnostics import (
     Correlations,
     Curves,
     Exposed,
     NamedHistogram,
     SequenceFigures,
 )
-from leakscope.attack_engine.evaluation.estimates import (
+from latentprint.attack_engine.evaluation.estimates import (
     Discoveries,
     EpsilonBound,
     Estimate,
@@ -27,7 +27,7 @@ from leakscope.attack_engine.evaluation.estimates import (
     SweepPoint,
     TprAtFpr,
 )
-from leakscope.attack_engine.evaluation.judgement import (
+from latentprint.attack_engine.evaluation.judgement import (
     BlindBaseline,
     Difference,
     NullControl,
@@ -37,7 +37,7 @@ from leakscope.attack_engine.evaluation.judgement import (
     Validity,
     Verdict,
 )
-from leakscope.attack_engine.evaluation.results import (
+from latentprint.attack_engine.evaluation.results import (
     Artefact,
     Audit,
     Findings,
@@ -273,7 +273,7 @@ def build_findings() -> Findings:
         ),
         audits=audits,
         configuration={"seed": 7, "attacks": ["partcrop", "encodermi-v"], "victims": {"mae": {"epochs": 1000}}},
-        versions={"leakscope": "0.1.0", "torch": "2.15.0", "python": "3.11.9"},
+        versions={"latentprint": "0.1.0", "torch": "2.15.0", "python": "3.11.9"},
         folders=(
             SampleFolder(
                 "/data/trained on",

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.report.figures import figures
-from leakscope.attack_engine.report.render import render
+from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.report.figures import figures
+from latentprint.attack_engine.report.render import render
 
 pytestmark = pytest.mark.browser
 

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.diagnostics import Correlations, Curves
-from leakscope.attack_engine.evaluation.estimates import Estimate, Histogram, Interval, Roc
-from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
-from leakscope.attack_engine.report.charts.curves import curves
-from leakscope.attack_engine.report.charts.histogram import histogram
-from leakscope.attack_engine.report.charts.roc import BOX, roc
-from leakscope.attack_engine.report.charts.scales import Linear, Logarithmic
-from leakscope.attack_engine.report.charts.strip import strips
-from leakscope.attack_engine.report.charts.svg import thin
-from leakscope.attack_engine.report.figures import figures
-from leakscope.attack_engine.report.palette import PALETTE
+from latentprint.attack_engine.evaluation.diagnostics import Correlations, Curves
+from latentprint.attack_engine.evaluation.estimates import Estimate, Histogram, Interval, Roc
+from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
+from latentprint.attack_engine.report.charts.curves import curves
+from latentprint.attack_engine.report.charts.histogram import histogram
+from latentprint.attack_engine.report.charts.roc import BOX, roc
+from latentprint.attack_engine.report.charts.scales import Linear, Logarithmic
+from latentprint.attack_engine.report.charts.strip import strips
+from latentprint.attack_engine.report.charts.svg import thin
+from latentprint.attack_engine.report.figures import figures
+from latentprint.attack_engine.report.palette import PALETTE
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,4 +1,4 @@
-"""`leakscope report` renders saved findings again, and says in one sentence why it cannot."""
+"""`latentprint report` renders saved findings again, and says in one sentence why it cannot."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from leakscope.attack_engine.commands.report import register
-from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.evaluation.serialise import save_findings
-from leakscope.attack_engine.report.render import render
-from leakscope.core.errors import DataError
+from latentprint.attack_engine.commands.report import register
+from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.evaluation.serialise import save_findings
+from latentprint.attack_engine.report.render import render
+from latentprint.core.errors import DataError
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakscope.attack_engine.evaluation.estimates import Estimate, Interval, Sweep, SweepPoint
-from leakscope.attack_engine.evaluation.results import Findings
-from leakscope.attack_engine.report.charts.plane import BOX, Spot, plane
-from leakscope.attack_engine.report.charts.sweep import sweep_chart
-from leakscope.attack_engine.report.figures import figures
-from leakscope.attack_engine.report.palette import PALETTE
-from leakscope.attack_engine.report.sweeps import AXES, axis_of
+from latentprint.attack_engine.evaluation.estimates import Estimate, Interval, Sweep, SweepPoint
+from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.report.charts.plane import BOX, Spot, plane
+from latentprint.attack_engine.report.charts.sweep import sweep_chart
+from latentprint.attack_engine.report.figures import figures
+from latentprint.attack_engine.report.palette import PALETTE
+from latentprint.attack_engine.report.sweeps import AXES, axis_of
 
 
 def estimate(value: float, half: float = 0.05) -> Estimate:

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from leakscope.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Interval
-from leakscope.attack_engine.evaluation.judgement import Outcome, Verdict
-from leakscope.attack_engine.evaluation.results import Audit, Findings, Published, Victim
-from leakscope.attack_engine.evaluation.serialise import from_json, to_json
-from leakscope.attack_engine.report.claims import Claim, claim, contradicts, judge
-from leakscope.attack_engine.report.page import page
-from leakscope.attack_engine.report.published import scale_line, sources
-from leakscope.attack_engine.report.render import render
-from leakscope.attack_engine.report.signs import compare, contradictions, signs
-from leakscope.attack_engine.report.trade_off import TradeOff, trade_offs
-from leakscope.attack_engine.report.treatment import reading
+from latentprint.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Interval
+from latentprint.attack_engine.evaluation.judgement import Outcome, Verdict
+from latentprint.attack_engine.evaluation.results import Audit, Findings, Published, Victim
+from latentprint.attack_engine.evaluation.serialise import from_json, to_json
+from latentprint.attack_engine.report.claims import Claim, claim, contradicts, judge
+from latentprint.attack_engine.report.page import page
+from latentprint.attack_engine.report.published import scale_line, sources
+from latentprint.attack_engine.report.render import render
+from latentprint.attack_engine.report.signs import compare, contradictions, signs
+from latentprint.attack_engine.report.trade_off import TradeOff, trade_offs
+from latentprint.attack_engine.report.treatment import reading
 
 SECTIONS = ("shadow", "published", "trade-offs", "treatment")
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from leakscope.attack_engine.evaluation.judgement import Outcome, Validity, Verdict
-from leakscope.attack_engine.evaluation.results import Findings, LeftOut, SampleFolder, SharedImage
-from leakscope.attack_engine.report.render import render
+from latentprint.attack_engine.evaluation.judgement import Outcome, Validity, Verdict
+from latentprint.attack_engine.evaluation.results import Findings, LeftOut, SampleFolder, SharedImage
+from latentprint.attack_engine.report.render import render
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 NAMESPACES = ("http://www.w3.org/2000/svg",)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from messages import CHECK, METADATA, NAMES, Call, Draw, Maker, Target, infer, one_of
 
-from leakscope.core.oip import SERVICE
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import SERVICE
+from latentprint.core.oip import inference_pb2 as pb
 
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 WATCH = "/grpc.health.v1.Health/Watch"
@@ -64,11 +64,11 @@ def _call_metadata(target: Target, generator: Draw) -> Call:
     unique = generator.bytes(8).hex()
     choices: tuple[tuple[tuple[str, str | bytes], ...], ...] = (
         (("authorization", f"Bearer {unique}"),),
-        (("leakscope-client", unique),),
+        (("latentprint-client", unique),),
         (("junk-bin", generator.bytes(200)),),
         tuple((f"{unique}-{index}", "x" * 20) for index in range(50)),
-        (("leakscope-client", "c" * 30_000),),
-        (("grpc-status-details-bin", generator.bytes(20)), ("leakscope-client", " ~")),
+        (("latentprint-client", "c" * 30_000),),
+        (("grpc-status-details-bin", generator.bytes(20)), ("latentprint-client", " ~")),
     )
     return replace(infer(target.right(generator)), metadata=choices[generator.integers(len(choices))])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from leakscope.core.oip import SERVICE, to_request
-from leakscope.core.oip import inference_pb2 as pb
+from latentprint.core.oip import SERVICE, to_request
+from latentprint.core.oip import inference_pb2 as pb
 
 INFER = f"/{SERVICE}/ModelInfer"
 METADATA = f"/{SERVICE}/ModelMetadata"

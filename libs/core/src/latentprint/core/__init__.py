@@ -1,0 +1,1 @@
+"""What two or more latentprint services need, and nothing else."""

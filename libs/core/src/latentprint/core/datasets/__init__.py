@@ -1,0 +1,52 @@
+"""Data sets by name. Adding one: its file, its test, one line here."""
+
+from latentprint.core.datasets import (
+    as_published,
+    baskets,
+    cifar,
+    cinic10,
+    coco,
+    composites,
+    digits,
+    folder,
+    folders,
+    gtsrb,
+    ham10000,
+    imagenet,
+    location,
+    news,
+    noisy_labels,
+    purchase,
+    tiny_imagenet,
+)
+from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images, Samples, Vectors
+from latentprint.core.datasets.folders import folders_spec, paired_folders
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetSpec",
+    "Ids",
+    "Images",
+    "Samples",
+    "Vectors",
+    "as_published",
+    "baskets",
+    "cifar",
+    "cinic10",
+    "coco",
+    "composites",
+    "digits",
+    "folder",
+    "folders",
+    "folders_spec",
+    "gtsrb",
+    "ham10000",
+    "imagenet",
+    "location",
+    "news",
+    "noisy_labels",
+    "paired_folders",
+    "purchase",
+    "tiny_imagenet",
+]

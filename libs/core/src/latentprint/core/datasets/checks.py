@@ -1,0 +1,28 @@
+"""Checks that several data sets share."""
+
+from latentprint.core.datasets.base import Ids
+from latentprint.core.errors import UsageError
+
+SMALLEST_SIDE = 8
+LARGEST_SIDE = 1024
+
+
+def check_side(side: int, name: str) -> int:
+    """`side` itself. Raises `UsageError` unless it is a sensible image side in pixels."""
+    if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+        raise UsageError(f"data set {name!r}: side must lie in {SMALLEST_SIDE} .. {LARGEST_SIDE} pixels, not {side}.")
+    return side
+
+
+def check_at_least(value: int, least: int, option: str, name: str) -> int:
+    """`value` itself. Raises `UsageError` where it is below `least`."""
+    if value < least:
+        raise UsageError(f"data set {name!r}: {option} must be at least {least}, not {value}.")
+    return value
+
+
+def check_ids(ids: Ids, count: int, name: str) -> None:
+    """Raise `UsageError` for an id that a data set of `count` samples does not have."""
+    wrong = ids[(ids < 0) | (ids >= count)]
+    if len(wrong):
+        raise UsageError(f"{name!r} has samples 0 .. {count - 1}; there is no sample {wrong[0]}.")

@@ -1,0 +1,225 @@
+"""Splits: who is a member, and what each sample is for. Written once, named by digest ever after."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from latentprint.core.datasets.base import Dataset, DatasetSpec, Ids
+from latentprint.core.digests import digest_arrays
+from latentprint.core.errors import DataError, UsageError, unknown_name
+
+KNOWN = "known"
+EVALUATION = "evaluation"
+VALIDATION = "validation"
+DISTILLATION = "distillation"
+COIN, TIME, SOURCE = "coin", "time", "source"
+SPLIT_BY = (COIN, TIME, SOURCE)
+_FURTHER = (VALIDATION, DISTILLATION)
+_META = b"latentprint"
+_FORMER_META = b"leakscope"  # the project's name when the first splits were written
+_COLUMNS = ("sample_id", "member", "role")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A table of samples.
+
+    Attributes:
+        sample_id: int64 [S], unique, the data set's ids.
+        member: bool [S], True where the victim was trained on the sample.
+        role: str [S], "known" (the adversary knows its membership) or "evaluation".
+        dataset_digest: digest of the data set that the ids belong to.
+        seed: seed of the draw.
+        source: how to open that data set again, where it is known; no part of the digest.
+        further: ids int64 of samples that are neither members nor non-members of the table, by what they are for:
+            "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with).
+        split_by: how members were told from non-members: "coin" (at random from one set), "time", "source", or "" where
+            nobody says; no part of the digest.
+    """
+
+    sample_id: Ids
+    member: NDArray[np.bool_]
+    role: NDArray[np.str_]
+    dataset_digest: str
+    seed: int
+    source: DatasetSpec | None = None
+    further: Mapping[str, Ids] = field(default_factory=dict)
+    split_by: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the table, the further samples and the data set's digest included."""
+        return digest_arrays(
+            sample_id=self.sample_id,
+            member=self.member,
+            known=self.role == KNOWN,
+            dataset=np.frombuffer(self.dataset_digest.encode(), dtype=np.uint8),
+            **{f"further_{purpose}": ids for purpose, ids in self.further.items()},
+        )
+
+    @property
+    def validation(self) -> Ids:
+        """The owner's own held-out samples, int64 [V]; empty where there are none."""
+        return self.further.get(VALIDATION, np.zeros(0, dtype=np.int64))
+
+    @property
+    def distillation(self) -> Ids:
+        """The samples that an adversary imitates a model with, int64 [Q]; empty where there are none."""
+        return self.further.get(DISTILLATION, np.zeros(0, dtype=np.int64))
+
+    def stated(self, split_by: str) -> "Split":
+        """The same split, stated to have been made by `split_by`. Raises `UsageError` for none of `SPLIT_BY`."""
+        if split_by not in SPLIT_BY:
+            raise unknown_name("way to split", split_by, SPLIT_BY)
+        return replace(self, split_by=split_by)
+
+    def ids(self, *, member: bool | None = None, role: str | None = None) -> Ids:
+        """Sample ids of one membership and role (`None`: any), in table order."""
+        keep = np.ones(len(self.sample_id), dtype=bool)
+        if member is not None:
+            keep &= self.member == member
+        if role is not None:
+            keep &= self.role == role
+        return self.sample_id[keep]
+
+    def open_dataset(self) -> Dataset:
+        """Open the data set that the split was drawn from.
+
+        Raises:
+            UsageError: the split does not say which; DataError: it has changed since.
+        """
+        if self.source is None:
+            raise UsageError("The split does not say which data set it was drawn from: name the data set.")
+        dataset = self.source.open()
+        self.check(dataset)
+        return dataset
+
+    def check(self, dataset: Dataset) -> None:
+        """Raise `DataError` unless this split was drawn from `dataset`."""
+        if self.dataset_digest != dataset.digest:
+            raise DataError(
+                f"The split {self.digest[:12]} was drawn from a data set with digest {self.dataset_digest[:12]}, "
+                f"but {dataset.name!r} has digest {dataset.digest[:12]}: give the data set (and its options) "
+                "that the split was made from, or draw a new split."
+            )
+
+
+def draw_split(
+    dataset: Dataset,
+    *,
+    members: int,
+    non_members: int,
+    known_fraction: float = 0.5,
+    seed: int = 0,
+    source: DatasetSpec | None = None,
+) -> Split:
+    """Draw members and non-members at random from one data set, alike in every other way.
+
+    A `known_fraction` of each is known to the adversary (the partial setting), the rest is evaluated.
+
+    Raises:
+        UsageError: more samples asked for than the data set has, or a side of a half left empty.
+    """
+    total = members + non_members
+    if total > len(dataset):
+        raise UsageError(
+            f"A split of {members} members and {non_members} non-members needs {total} samples; "
+            f"{dataset.name!r} has {len(dataset)}."
+        )
+    ids = np.random.default_rng(seed).permutation(len(dataset))[:total].astype(np.int64)
+    drawn = _with_roles(ids, np.arange(total) < members, dataset, known_fraction, seed, source)
+    return replace(drawn, split_by=COIN)
+
+
+def split_by_membership(
+    dataset: Dataset,
+    member: NDArray[np.bool_],
+    *,
+    known_fraction: float = 0.5,
+    seed: int = 0,
+    source: DatasetSpec | None = None,
+) -> Split:
+    """The split of all of a data set whose membership is given: bool [len(dataset)], by sample id.
+
+    Which samples the adversary knows is drawn at random.
+
+    Raises:
+        UsageError: a side of a half is left empty.
+    """
+    ids = np.random.default_rng(seed).permutation(len(dataset)).astype(np.int64)
+    return _with_roles(ids, member[ids], dataset, known_fraction, seed, source)
+
+
+def _with_roles(
+    ids: Ids, member: NDArray[np.bool_], dataset: Dataset, known_fraction: float, seed: int, source: DatasetSpec | None
+) -> Split:
+    """Give the first `known_fraction` of either side, in the order of `ids`, to the adversary."""
+    role = np.full(len(ids), EVALUATION)
+    for side, word in ((True, "members"), (False, "non-members")):
+        rows = np.flatnonzero(member == side)
+        known = round(len(rows) * known_fraction)
+        if not 0 < known < len(rows):
+            raise UsageError(
+                f"known_fraction {known_fraction} of {len(rows)} {word} leaves none known or none to evaluate."
+            )
+        role[rows[:known]] = KNOWN
+    order = np.argsort(ids)
+    return Split(ids[order], member[order], role[order], dataset.digest, seed, source)
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write `split` as Parquet with its seed and digests in the file's metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    further = [(ids, np.full(len(ids), purpose)) for purpose, ids in split.further.items()]
+    table = pa.Table.from_pydict(
+        {
+            "sample_id": np.concatenate([split.sample_id, *(ids for ids, _ in further)]),
+            "member": np.concatenate([split.member, *(np.zeros(len(ids), dtype=bool) for ids, _ in further)]),
+            "role": [str(role) for role in np.concatenate([split.role, *(role for _, role in further)])],
+        }
+    )
+    meta = {
+        "seed": split.seed,
+        "dataset_digest": split.dataset_digest,
+        "digest": split.digest,
+        "source": asdict(split.source) if split.source else None,
+        "split_by": split.split_by,
+    }
+    pq.write_table(table.replace_schema_metadata({_META: json.dumps(meta)}), path)
+
+
+def read_split(path: Path) -> Split:
+    """Read what `write_split` wrote. Raises `DataError` for another file or an altered table."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DataError(f"No such split: {path}.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a split (Parquet): {error}.") from None
+    metadata = table.schema.metadata or {}
+    meta = metadata.get(_META, metadata.get(_FORMER_META))
+    if meta is None or set(_COLUMNS) - set(table.column_names):
+        raise DataError(f"{path} is not a split written by latentprint: it needs the columns {', '.join(_COLUMNS)}.")
+    values = json.loads(meta)
+    sample_id = table["sample_id"].to_numpy().astype(np.int64)
+    role = np.asarray(table["role"].to_pylist(), dtype=np.str_)
+    own = ~np.isin(role, _FURTHER)
+    split = Split(
+        sample_id[own],
+        table["member"].to_numpy(zero_copy_only=False).astype(bool)[own],
+        role[own],
+        str(values["dataset_digest"]),
+        int(values["seed"]),
+        DatasetSpec(**values["source"]) if values["source"] else None,
+        {purpose: sample_id[role == purpose] for purpose in _FURTHER if (role == purpose).any()},
+        str(values.get("split_by", "")),
+    )
+    if split.digest != values["digest"]:
+        raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")
+    return split

@@ -1,1 +1,0 @@
-"""What two or more leakscope services need, and nothing else."""

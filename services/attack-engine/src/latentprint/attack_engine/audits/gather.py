@@ -1,0 +1,244 @@
+"""From endpoints to signals on disk: plan, show what it costs, extract."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.answers import PlainAnswer
+from latentprint.attack_engine.attacks.signal import Signal
+from latentprint.attack_engine.audits.evidence import EvidenceFiles
+from latentprint.attack_engine.audits.extracted import Extracted
+from latentprint.attack_engine.audits.scoring import require_samples
+from latentprint.attack_engine.endpoints import Counts, EndpointSpec
+from latentprint.attack_engine.evaluation.evaluate import TARGET_FPRS
+from latentprint.attack_engine.evaluation.power import power_warnings
+from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.attack_engine.extraction import (
+    Extraction,
+    ExtractionPlan,
+    Taken,
+    extract,
+    plan_extraction,
+    plan_table,
+    read_signals,
+    taken_between,
+)
+from latentprint.core.checks import require
+from latentprint.core.datasets import DatasetSpec, Ids
+from latentprint.core.splits import EVALUATION, Split
+from latentprint.core.text import say
+
+VICTIM, TWIN, PLACEBO = "victim", "twin", "placebo"
+_PURPOSES = _AUDITED, _TREATED, _DISTILLATION = "audited", "treated", "distillation"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is audited: an endpoint, the encoders beside it where there are any, and the samples.
+
+    Attributes:
+        endpoint: the victim.
+        twin: an untrained encoder of the same architecture, served the same way; None leaves that control out.
+        dataset, split: the samples and who is a member.
+        folder: where signals and ledgers go; the same folder again resumes.
+        treated: the same samples with members and non-members treated differently; None leaves that control out.
+        distillation: further samples that all are asked about, to be imitated; their data set and ids int64 [Q].
+        placebo: a trained encoder that saw none of the samples; None leaves that control out.
+    """
+
+    endpoint: EndpointSpec
+    twin: EndpointSpec | None
+    dataset: DatasetSpec
+    split: Split
+    folder: Path
+    treated: DatasetSpec | None = None
+    distillation: tuple[DatasetSpec, Ids] | None = None
+    placebo: EndpointSpec | None = None
+
+    @property
+    def sides(self) -> Mapping[str, EndpointSpec]:
+        """The endpoints that are asked, by side."""
+        sides = {VICTIM: self.endpoint, TWIN: self.twin, PLACEBO: self.placebo}
+        return {side: endpoint for side, endpoint in sides.items() if endpoint is not None}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the endpoints are asked.
+
+    Attributes:
+        workers: extraction workers.
+        budget: images that the victim may be asked at most; the encoders beside it are no part of it.
+        keep_answers: keep every answer on disk for good.
+    """
+
+    workers: int = 2
+    budget: int | None = None
+    keep_answers: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1, "workers", self.workers, "at least 1")
+        require(self.budget is None or self.budget >= 0, "budget", self.budget, "0 or more images")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Signals of one subject on disk.
+
+    Attributes:
+        card: the endpoint's card as plain data.
+        budget: images that the endpoint may be asked at most.
+        sides: extractions by signal, of "victim", "twin" and "placebo".
+        treated: the same with the samples treated differently.
+        distillation: the same of the distillation samples.
+    """
+
+    card: Mapping[str, Any]
+    budget: int | None
+    sides: Mapping[str, Mapping[Signal, Extraction]]
+    treated: Mapping[str, Mapping[Signal, Extraction]]
+    distillation: Mapping[str, Mapping[Signal, Extraction]]
+
+    def extraction(self, signal: Signal, side: str, *, distillation: bool) -> Extraction:
+        """What `side` was asked for `signal`, of the audited or of the distillation samples."""
+        return (self.distillation if distillation else self.sides)[side][signal]
+
+    def folders(self, attack: Attack, side: str, *, treated: bool = False) -> tuple[Path, ...] | None:
+        """Where the attack's signals are, for `read_extracted`; None where this side was not asked."""
+        extractions = (self.treated if treated else self.sides).get(side)
+        if extractions is None:
+            return None
+        return tuple(extractions[signal].plan.folder for signal in attack.signals)
+
+    def queries(self, attack: Attack) -> Queries:
+        """What the victim was asked for `attack`."""
+        spent = [self.sides[VICTIM][signal] for signal in attack.signals]
+        spent += self._imitated(attack)
+        counts = sum((extraction.counts for extraction in spent), Counts())
+        first, last = _written_times([extraction.taken for extraction in spent])
+        return Queries(
+            sent=counts.sent,
+            answered=counts.answered,
+            cached=counts.cached,
+            retried=counts.retried,
+            budget=self.budget,
+            seconds=sum(extraction.seconds for extraction in spent),
+            first_answer=first,
+            last_answer=last,
+            canaries=max(extraction.canaries for extraction in spent),
+            unchecked=next((extraction.unchecked for extraction in spent if extraction.unchecked), ""),
+        )
+
+    def _imitated(self, attack: Attack) -> list[Extraction]:
+        of_victim = self.distillation.get(VICTIM, {})
+        return [of_victim[signal] for signal in attack.signals if imitates(attack) and signal in of_victim]
+
+
+def _written_times(taken: Sequence[Taken | None]) -> tuple[str, str]:
+    between = taken_between(taken)
+    if between is None:
+        return "", ""
+    first, last = (datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") for seconds in between)
+    return first, last
+
+
+def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console: Console) -> Gathered:
+    """Extract every attack's signals. The plan with its cost is shown before the first query.
+
+    Raises:
+        DataError: too few samples, or a split of another data set.
+        EndpointError, BudgetError, UsageError: see `plan_extraction` and `extract`.
+    """
+    if any(attack.reading is None for attack in attacks):
+        require_samples(subject.split)
+    subject.split.check(subject.dataset.open())
+    if min(_evaluated(subject.split)):
+        for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
+            say(console, warning)
+    wanted = list(_wanted(attacks, subject))
+    plans = [_plan(one, subject, effort) for one in wanted]
+    for plan in plans:
+        console.print(plan_table(plan))
+    extractions = extract(plans, workers=effort.workers, console=console)
+    found: dict[str, dict[str, dict[Signal, Extraction]]] = {purpose: {} for purpose in _PURPOSES}
+    for one, results in zip(wanted, extractions, strict=True):
+        found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
+    return Gathered(asdict(plans[0].card), plans[0].ledger.budget, *(found[purpose] for purpose in _PURPOSES))
+
+
+def imitates(attack: Attack) -> bool:
+    """Whether an attack needs the endpoint's answers to further samples."""
+    reading = attack.reading
+    if reading is None:
+        return False
+    distilled = reading.references is not None and reading.references.kind == "distilled"
+    return reading.distillation is not None or reading.population or distilled
+
+
+def read_extracted(folders: Sequence[Path], sample_ids: Ids, evidence: EvidenceFiles | None = None) -> Extracted:
+    """The signals in `folders`, row for row for `sample_ids` (int64 [S]), and what was prepared beside them.
+
+    Raises:
+        DataError: see `read_signals` and `EvidenceFiles.read`.
+    """
+    parts = tuple(read_signals(folder, sample_ids) for folder in folders)
+    return Extracted(parts, None if evidence is None else evidence.read(sample_ids, parts[0].values))
+
+
+def needs_shadow(attack: Attack) -> bool:
+    """Whether an attack cannot do with known samples of the victim: its references stand for the victim's likes."""
+    return attack.reading is not None and attack.reading.references is not None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Signals of one side for one purpose."""
+
+    side: str
+    purpose: str
+    signals: tuple[Signal, ...]
+
+    @property
+    def asked(self) -> tuple[Signal, ...]:
+        """The signals as they are asked for this purpose."""
+        if self.purpose != _DISTILLATION:
+            return self.signals
+        return tuple(replace(s, purpose=_DISTILLATION) for s in self.signals if isinstance(s, PlainAnswer))
+
+
+def _wanted(attacks: Sequence[Attack], subject: Subject) -> Iterator[_Wanted]:
+    signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
+    plain = tuple(dict.fromkeys(signal for attack in attacks if imitates(attack) for signal in attack.signals))
+    sides = tuple(subject.sides)
+    yield from (_Wanted(side, _AUDITED, signals) for side in sides)
+    if subject.treated is not None:
+        yield from (_Wanted(side, _TREATED, signals) for side in sides if side != PLACEBO)
+    if subject.distillation is not None and plain:
+        yield from (_Wanted(side, _DISTILLATION, plain) for side in sides)
+
+
+def _evaluated(split: Split) -> tuple[int, int]:
+    """Evaluated members and non-members."""
+    return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
+
+
+def _plan(wanted: _Wanted, subject: Subject, effort: Effort) -> ExtractionPlan:
+    dataset, ids = subject.dataset, subject.split.sample_id
+    if wanted.purpose == _TREATED and subject.treated is not None:
+        dataset = subject.treated
+    if wanted.purpose == _DISTILLATION and subject.distillation is not None:
+        dataset, ids = subject.distillation
+    return plan_extraction(
+        wanted.asked,
+        dataset,
+        ids,
+        subject.sides[wanted.side],
+        subject.folder / wanted.side,
+        budget=effort.budget if wanted.side == VICTIM else None,
+        keep=effort.keep_answers,
+    )

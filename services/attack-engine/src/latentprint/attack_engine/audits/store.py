@@ -1,0 +1,108 @@
+"""Finished cells on disk: scores as Parquet, the rest as JSON, each written whole or not at all."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentprint.attack_engine.audits.cell import Cell
+from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.audits.sweeps import Swept
+from latentprint.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
+from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.core.config import from_mapping
+from latentprint.core.files import write_atomically
+
+SCORES = "scores.parquet"
+P_VALUES = "p_values.npy"
+_FACTS = "cell.json"
+_AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
+_Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell with what was seen of the endpoint when it was made."""
+
+    cell: Cell
+    queries: Queries
+    card: Mapping[str, Any]
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """The outputs on the card, by name, each with the shape of one sample's answer."""
+        return {name: tuple(shape) for name, shape in self.card["outputs"].items()}
+
+
+def write_cell(stored: StoredCell, folder: Path) -> None:
+    """Write a cell; its facts last, so that a folder with facts is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = stored.cell
+    scored = dict(_all_scored(cell))
+    pd.concat([_frame(key, one) for key, one in scored.items()]).to_parquet(folder / SCORES, index=False)
+    if cell.p_values is not None:
+        np.save(folder / P_VALUES, cell.p_values)
+    facts = {
+        "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
+        "curves": [asdict(curves) for curves in cell.curves],
+        "sequences": None if cell.sequences is None else asdict(cell.sequences),
+        "constant": cell.constant,
+        "queries": asdict(stored.queries),
+        "card": dict(stored.card),
+    }
+    write_atomically(folder / _FACTS, json.dumps(facts, indent=1).encode())
+
+
+def read_cell(folder: Path) -> StoredCell | None:
+    """Read a cell; None where none was written."""
+    if not (folder / _FACTS).exists():
+        return None
+    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    table = pd.read_parquet(folder / SCORES)
+    scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
+    curves = tuple(from_mapping(Curves, item, str(folder)) for item in facts["curves"])
+    found = facts["sequences"]
+    sequences = None if found is None else from_mapping(SequenceFigures, found, str(folder))
+    p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
+    cell = Cell(
+        scored[_AUDIT, "", 0.0],
+        p_values,
+        {name: one for (kind, name, _), one in scored.items() if kind == _CONTROL},
+        curves,
+        tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
+        {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
+        sequences,
+        facts["constant"],
+    )
+    return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
+
+
+def _all_scored(cell: Cell) -> Iterator[tuple[_Key, Scored]]:
+    yield (_AUDIT, "", 0.0), cell.scored
+    for name, scored in cell.controls.items():
+        yield (_CONTROL, name, 0.0), scored
+    for swept in cell.sweeps:
+        yield (_SWEEP, swept.name, swept.x), swept.scored
+    for side, scored in cell.treated.items():
+        yield (_TREATED, side, 0.0), scored
+
+
+def _key(stored: list[Any]) -> _Key:
+    kind, name, x = stored
+    return kind, name, float(x)
+
+
+def _frame(key: _Key, scored: Scored) -> pd.DataFrame:
+    kind, name, x = key
+    columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": scored.called}
+    return pd.DataFrame({"of": kind, "name": name, "x": x, **columns})
+
+
+def _scored(table: pd.DataFrame, key: _Key, threshold: float) -> Scored:
+    rows = table[(table["of"] == key[0]) & (table["name"] == key[1]) & (table["x"] == key[2])]
+    called = None if rows["called"].isna().all() else rows["called"].to_numpy(dtype=bool)
+    return Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold, called)

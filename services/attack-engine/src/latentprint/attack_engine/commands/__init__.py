@@ -1,0 +1,1 @@
+"""The subcommands that the attack engine adds to `latentprint`."""

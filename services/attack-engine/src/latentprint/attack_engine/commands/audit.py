@@ -1,0 +1,183 @@
+"""`latentprint audit`: attack a live endpoint and report."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.audits.gather import Effort
+from latentprint.attack_engine.audits.samples import samples_of_folders, samples_of_split
+from latentprint.attack_engine.audits.sweeps import SweepChoice
+from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.endpoints.same_model import CANARIES, EVERY
+from latentprint.attack_engine.runs.layout import RESERVED
+from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+from latentprint.core.checks import require, require_folder_name, require_seed
+from latentprint.core.errors import UsageError
+from latentprint.core.values import parse_value
+
+MOST_SIDE = 8192  # pixels; beyond it one image fills a message
+_SAMPLES, _ENDPOINT, _CONTROLS = "Samples", "Endpoint", "Controls"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `audit` to the command line."""
+    app.command("audit")(audit)
+
+
+def audit(
+    endpoint: Annotated[str, typer.Argument(metavar="grpc://HOST:PORT[/MODEL]", help="The endpoint to audit.")],
+    attack: Annotated[
+        str, typer.Option(help="Attacks, comma-separated; join signals with +, as in partcrop+encodermi.")
+    ] = "partcrop,encodermi",
+    attack_option: Annotated[
+        list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
+    ] = None,
+    inference: Annotated[
+        str, typer.Option(help="mlp, logistic, deep-sets or threshold; default: the attack's own.")
+    ] = "",
+    split: Annotated[
+        Path | None, typer.Option(help="A split's file: who is a member.", rich_help_panel=_SAMPLES)
+    ] = None,
+    members: Annotated[
+        Path | None, typer.Option(help="Folder of images that were trained on.", rich_help_panel=_SAMPLES)
+    ] = None,
+    non_members: Annotated[
+        Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
+    ] = None,
+    side: Annotated[
+        int,
+        typer.Option(help="Side to resize the folders' images to; 0 asks the endpoint.", rich_help_panel=_SAMPLES),
+    ] = 0,
+    known_fraction: Annotated[
+        float, typer.Option(help="Share of the folders' images known to the adversary.", rich_help_panel=_SAMPLES)
+    ] = 0.5,
+    knowledge: Annotated[
+        list[float] | None, typer.Option(help="Repeat with this share of the samples known.", rich_help_panel=_SAMPLES)
+    ] = None,
+    queries: Annotated[
+        list[int] | None,
+        typer.Option(help="Repeat as if so many images a sample had been asked; costs none.", rich_help_panel=_SAMPLES),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Images the endpoint may be asked at most.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File that holds the endpoint's key.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    in_flight: Annotated[
+        int, typer.Option(help="Requests under way at once, of each worker.", rich_help_panel=_ENDPOINT)
+    ] = 4,
+    images_per_request: Annotated[
+        int | None, typer.Option(help="Images in one request; default: what it prefers.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    images_per_second: Annotated[
+        float | None, typer.Option(help="Ceiling on the rate of all workers together.", rich_help_panel=_ENDPOINT)
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one attempt.", rich_help_panel=_ENDPOINT)] = 60.0,
+    output_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
+    ] = None,
+    canaries: Annotated[
+        int,
+        typer.Option(
+            help="Generated samples asked again and again to tell whether the model stays the same; 0 for none.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = CANARIES,
+    canary_every: Annotated[
+        int, typer.Option(help="Images that a worker asks between two such checks.", rich_help_panel=_CONTROLS)
+    ] = EVERY,
+    untrained: Annotated[
+        str,
+        typer.Option(
+            help="Null control: an untrained encoder of the same architecture, as grpc://..., a bundle or timm:NAME. "
+            "auto builds it from the endpoint's card where that says how; none leaves it out.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "auto",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Placebo control: a trained encoder that saw neither members nor non-members, as grpc://..., a bundle "
+            "or timm:NAME.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "",
+    split_by: Annotated[
+        str,
+        typer.Option(
+            help="How members were told from non-members: coin (at random, from one source), time or source; default: "
+            "what the split's file says, else unknown.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of crops, views, fits and bootstraps.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
+    keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep every answer on disk.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the kept answers, signals and cells of this endpoint first.")
+    ] = False,
+    root: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
+) -> None:
+    """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
+    require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
+    require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
+    require_seed("--seed", seed)
+    require_folder_name("--name", name, RESERVED)
+    effort = Effort(workers, budget, keep_answers)
+    sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
+    options = _attack_options(attack_option or [])
+    parts = [part.strip() for part in attack.split(",") if part.strip()]
+    require(bool(parts), "--attack", repr(attack), "at least one attack")
+    require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
+    choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
+    if options:
+        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {attack!r}.")
+    spec = EndpointSpec(
+        endpoint,
+        api_key_file=str(api_key_file) if api_key_file else None,
+        timeout_seconds=timeout,
+        in_flight=in_flight,
+        images_per_request=images_per_request,
+        images_per_second=images_per_second,
+        output_names=dict(_pair(text, "--output-name") for text in output_name or []),
+        canaries=canaries,
+        canary_every=canary_every,
+    )
+    attacks = [choice.build(seed) for choice in choices]
+    if split is not None and members is None and non_members is None:
+        dataset, drawn = samples_of_split(split)
+    elif split is None and members is not None and non_members is not None:
+        dataset, drawn = samples_of_folders(
+            members, non_members, spec, side=side, known_fraction=known_fraction, seed=seed
+        )
+    else:
+        raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
+    if split_by:
+        drawn = drawn.stated(split_by)
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh, reference)
+    run_audit(live, root, Console(stderr=True))
+
+
+def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Options by attack and key; of a combination, partcrop+encodermi.partcrop={crops: 64}."""
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, value = _pair(text, "--attack-option")
+        name, dot, key = place.rpartition(".")
+        if not dot:
+            raise UsageError(f"--attack-option {text!r}: write ATTACK.KEY=VALUE, as partcrop.crops=64.")
+        options.setdefault(name, {})[key] = parse_value(value, f"--attack-option {place}")
+    return options
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"{flag} {text!r}: write KEY=VALUE.")
+    return key, value

@@ -1,0 +1,198 @@
+"""An endpoint by address: small, picklable, opened in the worker that asks it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from math import inf
+from pathlib import Path
+from typing import Literal
+
+from latentprint.attack_engine.endpoints.base import Driver, EndpointCard
+from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
+from latentprint.attack_engine.endpoints.ledger import Ledger, LedgerSpec
+from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
+from latentprint.attack_engine.endpoints.same_model import CANARIES, EVERY, ModelCheck
+from latentprint.attack_engine.endpoints.throttle import Throttle
+from latentprint.core.encoders import OUTPUTS
+from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.oip import SERVICE
+
+_GRPC = re.compile(
+    r"(?P<scheme>grpcs?)://(?P<host>\[[0-9a-fA-F:]+\]|[^/:\[\]\s]+):(?P<port>\d+)(?:/(?P<model>[^/\s]+))?/?"
+)
+_FORMS = "use grpc://HOST:PORT[/MODEL], grpcs://HOST:PORT[/MODEL] for TLS, or local:BUNDLE_DIR"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed address: a gRPC target and model ("" for the server's only one), or a bundle's folder."""
+
+    target: str = ""
+    model: str = ""
+    secure: bool = False
+    bundle: Path | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine's own, which no proxy stands before."""
+        host = self.target.rpartition(":")[0].strip("[]")
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """How an endpoint is reached and how hard it is asked.
+
+    Attributes:
+        url: "grpc://HOST:PORT[/MODEL]", "grpcs://..." (TLS) or "local:BUNDLE_DIR" (in this process).
+        api_key_file: file with the API key, if the endpoint wants one.
+        timeout_seconds: deadline of one attempt.
+        total_seconds: time for one request with all its attempts.
+        connect_seconds: how long opening goes on trying an endpoint that is down.
+        in_flight: requests under way at once from one worker (gRPC).
+        images_per_request: None takes the endpoint's preference; its limits hold in any case.
+        precision: "fp32", or "fp16" answers where the endpoint offers them (half the bytes).
+        images_per_second: ceiling on the rate of one worker; None for none.
+        service: gRPC service that speaks the protocol; the standard's name unless a server uses another.
+        output_names: "embedding", "feature_map" or "posterior" to the endpoint's own name for it.
+        threads: PyTorch threads of an in-process endpoint, a setting of the whole process; None leaves it.
+        canaries: generated samples that are asked again at the start of a run, at intervals, after a lost connection
+            and before a shard is kept, to tell whether the model is still the same; None asks 4 where no digest of the
+            weights is published and none elsewhere. An in-process endpoint needs none.
+        canary_every: images that one worker asks between two such checks.
+    """
+
+    url: str
+    api_key_file: str | None = None
+    timeout_seconds: float = 60.0
+    total_seconds: float = 120.0
+    connect_seconds: float = 5.0
+    in_flight: int = 4
+    images_per_request: int | None = None
+    precision: Literal["fp32", "fp16"] = "fp32"
+    images_per_second: float | None = None
+    service: str = SERVICE
+    output_names: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    canaries: int | None = None
+    canary_every: int = EVERY
+
+    def __post_init__(self) -> None:
+        parse(self.url)
+        for name in self.output_names:
+            if name not in OUTPUTS:
+                raise unknown_name("output", name, OUTPUTS)
+        if self.canaries is not None and self.canaries < 0:
+            raise UsageError(f"canaries of {self.url} must be 0 or more, not {self.canaries}.")
+        for name in (
+            "timeout_seconds",
+            "total_seconds",
+            "in_flight",
+            "images_per_request",
+            "images_per_second",
+            "canary_every",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise UsageError(f"{name} of {self.url} must be above 0 and finite, not {value}.")
+
+    def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
+        """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.
+
+        With `ours`, an encoder that latentprint itself serves: it has the standard's names and wants no key.
+        """
+        if not ours and parse(url).bundle is None:
+            return replace(self, url=url)
+        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None)
+
+    def check(
+        self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
+    ) -> ModelCheck | None:
+        """How it is checked that `card`'s model stays the same; None in this process, where it cannot change.
+
+        Args:
+            card: what the endpoint said of itself.
+            folder: where the canaries' answers are kept.
+            outputs: what is asked of it.
+            sample_shape: of the samples that are asked, and so of the canaries.
+        """
+        if parse(self.url).bundle is not None:
+            return None
+        usual = 0 if card.weights_digest else CANARIES
+        count = usual if self.canaries is None else self.canaries
+        return ModelCheck(card, folder, outputs, sample_shape, count, self.canary_every)
+
+    def open(
+        self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None
+    ) -> MeteredEndpoint:
+        """Connect and read the card.
+
+        Args:
+            ledger: where the budget is leased from, closed with the endpoint; None counts without a limit.
+            scope: what the counts are kept under in the ledger.
+            kept: answers kept on disk, looked up first.
+
+        Raises:
+            EndpointError: down, not ready, of another protocol, wrong key, unknown model.
+            DataError: a bundle that does not open.
+        """
+        book = ledger if isinstance(ledger, Ledger) else (ledger or LedgerSpec()).open()
+        try:
+            driver = self._driver(book.client)
+        except BaseException:
+            book.close()
+            raise
+        throttle = Throttle(self.images_per_second) if self.images_per_second else None
+        return MeteredEndpoint(
+            driver, book, scope=scope, request_images=self.images_per_request, kept=kept, throttle=throttle
+        )
+
+    def _driver(self, client: str) -> Driver:
+        address = parse(self.url)
+        if address.bundle is not None:
+            from latentprint.attack_engine.endpoints.local_driver import LocalDriver
+
+            return LocalDriver(self.url, address.bundle, self.threads)
+        from latentprint.attack_engine.endpoints.grpc_driver import GrpcDriver, Transport
+
+        transport = Transport(
+            timeout_seconds=self.timeout_seconds,
+            total_seconds=self.total_seconds,
+            connect_seconds=self.connect_seconds,
+            in_flight=self.in_flight,
+            precision=self.precision,
+            service=self.service,
+            output_names=dict(self.output_names),
+        )
+        return GrpcDriver(self.url, address, transport, key=_read_key(self.api_key_file), client=client)
+
+
+def parse(url: str) -> Address:
+    """Take an endpoint's address apart. Raises `UsageError` saying which forms there are."""
+    if url.startswith("local:"):
+        folder = url.removeprefix("local:")
+        if not folder:
+            raise UsageError(f"The endpoint {url!r} names no bundle: {_FORMS}.")
+        return Address(bundle=Path(folder))
+    match = _GRPC.fullmatch(url)
+    if match is None:
+        raise UsageError(f"{url!r} is not an endpoint's address: {_FORMS}.")
+    if not 0 < int(match["port"]) < 65536:
+        raise UsageError(f"{url!r} has no valid port: {match['port']} is not between 1 and 65535.")
+    return Address(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
+
+
+def _read_key(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        key = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The API key file {path} cannot be read: {error}.") from None
+    if not key or not key.isascii() or any(c.isspace() for c in key):
+        raise UsageError(f"The API key file {path} must hold one key of ASCII characters and nothing else.")
+    return key

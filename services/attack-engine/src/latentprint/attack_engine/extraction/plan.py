@@ -1,0 +1,232 @@
+"""What an extraction will ask and what that costs, known before the first query."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.signal import Signal, suited
+from latentprint.attack_engine.endpoints.base import EndpointCard
+from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
+from latentprint.attack_engine.endpoints.ledger import LedgerSpec
+from latentprint.attack_engine.endpoints.requests import answer_bytes, images_per_request
+from latentprint.attack_engine.endpoints.same_model import ModelCheck, forget_unverified
+from latentprint.attack_engine.endpoints.spec import EndpointSpec
+from latentprint.attack_engine.extraction.fitness import check_sizes, filling
+from latentprint.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
+from latentprint.attack_engine.extraction.store import SignalStore, Taken, taken_between
+from latentprint.core.datasets import Dataset, DatasetSpec, Ids
+from latentprint.core.digests import digest_code, digest_imports, digest_json
+from latentprint.core.errors import UsageError
+from latentprint.core.samples import sample_bytes
+
+_BATCH_BYTES = 64 * 2**20
+LEDGER = "ledger.sqlite"
+_SIGNALS, _VIEWS = "latentprint.attack_engine.attacks", "latentprint.core.views"
+
+
+@dataclass(frozen=True)
+class SignalPlan:
+    """One signal on one endpoint.
+
+    Attributes:
+        signal: what is asked.
+        key: digest of all that its values depend on; the ledger counts under it.
+        folder: where its shards go.
+        samples: samples wanted.
+        extracted: how many of them are there already.
+        shards: the rest.
+        queries: images a sample.
+        kept: images of unfinished shards whose answers are kept.
+        batch: samples given to the signal at once.
+        requests: requests that are left to ask, about.
+        filling: images that fill up requests to an endpoint that takes none but full batches.
+    """
+
+    signal: Signal
+    key: str
+    folder: Path
+    samples: int
+    extracted: int
+    shards: tuple[Shard, ...]
+    queries: int
+    kept: int
+    batch: int
+    requests: int
+    filling: int = 0
+
+    @property
+    def total(self) -> int:
+        """Images that all samples cost, extracted ones included."""
+        return self.samples * self.queries
+
+    @property
+    def pending(self) -> int:
+        """Images that are left to ask."""
+        return max((self.samples - self.extracted) * self.queries + self.filling - self.kept, 0)
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """Signals of one endpoint on one data set, and their cost.
+
+    Attributes:
+        endpoint: how it is reached.
+        card: the endpoint as it was when the plan was made.
+        dataset: where the images come from.
+        signals: one plan each.
+        ledger: the budget.
+        spent: images charged to the ledger before.
+        answers: where answers are kept for good; None keeps them only until their shard is finished.
+        images_per_second: stated, or measured on shards extracted before; None if unknown.
+        check: how it is checked that the model stays the same; None where it cannot change.
+        canaries: images that this asks, about.
+    """
+
+    endpoint: EndpointSpec
+    card: EndpointCard
+    dataset: DatasetSpec
+    signals: tuple[SignalPlan, ...]
+    ledger: LedgerSpec
+    spent: int
+    answers: Path | None
+    images_per_second: float | None
+    check: ModelCheck | None = None
+    canaries: int = 0
+
+    @property
+    def taken(self) -> Taken | None:
+        """When the first and the last answer of what is there already was taken; None where nothing is."""
+        return taken_between([SignalStore(plan.folder).taken() for plan in self.signals if plan.extracted])
+
+    @property
+    def pending(self) -> int:
+        """Images that are left to ask, canaries left out."""
+        return sum(plan.pending for plan in self.signals)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time; None if no rate is known."""
+        return self.pending / self.images_per_second if self.images_per_second else None
+
+
+def plan_extraction(
+    signals: Sequence[Signal],
+    dataset: DatasetSpec,
+    sample_ids: Ids,
+    endpoint: EndpointSpec,
+    folder: Path,
+    *,
+    budget: int | None = None,
+    keep: bool = False,
+    shard_size: int | None = None,
+    images_per_second: float | None = None,
+    card: EndpointCard | None = None,
+) -> ExtractionPlan:
+    """Plan the extraction of `signals` for `sample_ids`. Asks the endpoint for its card and for no image.
+
+    Args:
+        signals: what is asked.
+        dataset: where the images come from.
+        sample_ids: int64 [S], in any order.
+        endpoint: what is asked.
+        folder: where signals, unfinished work and the ledger go; the same folder again resumes.
+        budget: images that may be asked in all, over everything in `folder`.
+        keep: keep answers for good, for other signals that ask the same.
+        shard_size: samples that are extracted and resumed together; None for as many as suit the signal.
+        images_per_second: rate to estimate with; else the one measured on earlier shards.
+        card: the endpoint's card, where it is known already; it is then not contacted.
+
+    Raises:
+        UsageError: an output the endpoint does not offer, or not in a shape that gives the signal, a sample the data
+            set does not have, no sample.
+        EndpointError: see `EndpointSpec.open` and `check_sizes`.
+        BudgetError: the budget does not cover what is left to ask.
+    """
+    data = dataset.open()
+    _check_ids(data, sample_ids)
+    card = card or _card(endpoint)
+    signals = [suited(signal, card.outputs, card.url) for signal in signals]
+    check_sizes(card, signals, data.sample_shape)
+    root = folder / card.identity[:16]
+    asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
+    check = endpoint.check(card, root / "canaries", asked, data.sample_shape)
+    if check is not None:
+        forget_unverified(check.folder, _kept(root))
+    plans = tuple(_plan_signal(s, data, sample_ids, endpoint, card, root, shard_size) for s in signals)
+    ledger = LedgerSpec(folder / LEDGER, budget)
+    answers = root / "answers" if keep else None
+    with ledger.open() as book:
+        free = sum(book.unfinished(plan.key, idempotent=card.idempotent) for plan in plans)
+        spent = book.spent
+        canaries = 0 if check is None else _canaries(check, plans)
+        if answers is None or not answers.exists():
+            book.require(max(sum(plan.pending for plan in plans) - free, 0) + canaries)
+    rate = images_per_second or _measured(plans)
+    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate, check, canaries)
+
+
+def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
+    """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set.
+
+    Its code is its own module with the attacks' modules that it imports: whatever else changes in an attack, such as
+    the inference model that reads the signal, asks nothing again.
+    """
+    options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
+    kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
+    described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
+    code = [digest_imports(type(signal).__module__, _SIGNALS), digest_code(_VIEWS)]
+    return digest_json({"signal": described, "code": code, "endpoint": card.identity, "dataset": dataset_digest})
+
+
+def _plan_signal(
+    signal: Signal, data: Dataset, ids: Ids, spec: EndpointSpec, card: EndpointCard, root: Path, shard_size: int | None
+) -> SignalPlan:
+    key = signal_key(signal, card, data.digest)
+    store = SignalStore(root / f"{signal.name}-{key[:16]}")
+    wanted = {int(i) for i in ids}
+    extracted = wanted & store.sample_ids()
+    queries = signal.queries_per_sample(data.sample_shape)
+    together = shard_size or samples_per_shard(queries, answer_bytes(card, signal.outputs))
+    shards = make_shards(wanted - extracted, together)
+    batch = max(1, min(together, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
+    kept = sum(store.unfinished_answers(shard).images() for shard in shards)
+    size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
+    requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
+    surplus = filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
+    return SignalPlan(
+        signal, key, store.folder, len(wanted), len(extracted), shards, queries, kept, batch, requests, surplus
+    )
+
+
+def _canaries(check: ModelCheck, plans: Sequence[SignalPlan]) -> int:
+    """Images that the checks of an undisturbed run ask: at its start, before every shard is kept, and at intervals."""
+    shards, pending = sum(len(plan.shards) for plan in plans), sum(plan.pending for plan in plans)
+    return check.first_images + check.images * (shards + pending // check.every)
+
+
+def _kept(root: Path) -> list[KeptAnswers]:
+    """All answers kept of one endpoint."""
+    stores = [SignalStore(folder) for folder in root.glob("*-*") if folder.is_dir()]
+    return [KeptAnswers(root / "answers"), *(answers for store in stores for answers in store.all_unfinished())]
+
+
+def _check_ids(data: Dataset, ids: Ids) -> None:
+    if len(ids) == 0:
+        raise UsageError("There is no sample to extract: the split, or the role asked for, is empty.")
+    low, high = int(np.min(ids)), int(np.max(ids))
+    if low < 0 or high >= len(data):
+        wrong = low if low < 0 else high
+        raise UsageError(f"{data.name!r} has samples 0 to {len(data) - 1}, not {wrong}: give the split drawn from it.")
+
+
+def _card(endpoint: EndpointSpec) -> EndpointCard:
+    with endpoint.open() as opened:
+        return opened.card
+
+
+def _measured(plans: Sequence[SignalPlan]) -> float | None:
+    rates = [rate for plan in plans if (rate := SignalStore(plan.folder).rate()) is not None]
+    return float(np.mean(rates)) if rates else None

@@ -1,0 +1,130 @@
+"""Extracted signals on disk: one Parquet file a shard, keyed by sample id, written whole or not at all."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from latentprint.attack_engine.attacks.signal import SignalBatch
+from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
+from latentprint.attack_engine.extraction.shards import Shard
+from latentprint.core.datasets.base import Ids
+from latentprint.core.errors import DataError
+from latentprint.core.files import write_atomically
+
+_META = b"latentprint"
+Taken = tuple[float, float]  # when the first and the last answer was taken, seconds since the epoch
+
+
+@dataclass(frozen=True)
+class SignalStore:
+    """The folder of one signal of one endpoint on one data set."""
+
+    folder: Path
+
+    def shard_path(self, shard: Shard) -> Path:
+        """Where a shard's signals go."""
+        return self.folder / f"shard-{shard.name}.parquet"
+
+    def unfinished_answers(self, shard: Shard) -> KeptAnswers:
+        """Answers kept until the shard is finished."""
+        return KeptAnswers(self.folder / "unfinished" / shard.name)
+
+    def all_unfinished(self) -> list[KeptAnswers]:
+        """Answers kept for all shards that are not finished."""
+        return [KeptAnswers(folder) for folder in (self.folder / "unfinished").glob("*")]
+
+    def paths(self) -> list[Path]:
+        """Finished shards, in order of name."""
+        return sorted(self.folder.glob("shard-*.parquet"))
+
+    def tidy(self) -> None:
+        """Forget kept answers of shards that are finished, as left by a run killed in between."""
+        for answers in self.all_unfinished():
+            if (self.folder / f"shard-{answers.folder.name}.parquet").exists():
+                answers.remove()
+
+    def sample_ids(self) -> set[int]:
+        """Samples whose signals are there. Raises `DataError` for a damaged shard."""
+        return {int(i) for path in self.paths() for i in read_table(path, ["sample_id"])["sample_id"].to_numpy()}
+
+    def seconds(self) -> float:
+        """Time that workers spent on the finished shards, added up."""
+        return sum(_meta(path)["seconds"] for path in self.paths())
+
+    def taken(self) -> Taken | None:
+        """When the first and the last answer of the finished shards were taken; None before the first shard.
+
+        Shards written before this was kept say nothing.
+        """
+        times = [_meta(path) for path in self.paths()]
+        return taken_between([(meta["first"], meta["last"]) if "first" in meta else None for meta in times])
+
+    def rate(self) -> float | None:
+        """Images per second of one worker, measured over finished shards; None before the first."""
+        asked = sum(_meta(path)["asked"] for path in self.paths())
+        seconds = self.seconds()
+        return asked / seconds if asked and seconds > 0 else None
+
+
+def taken_between(times: Sequence[Taken | None]) -> Taken | None:
+    """The earliest first and the latest last of `times`; None where none is known."""
+    known = [time for time in times if time is not None]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
+
+def write_shard(
+    path: Path, sample_ids: Ids, batch: SignalBatch, *, asked: int, seconds: float, taken: Taken | None = None
+) -> None:
+    """Write the signals of one shard atomically.
+
+    Args:
+        path: the file.
+        sample_ids: int64 [B].
+        batch: values [B, K] and diagnostics [B, L].
+        asked: images asked of the endpoint for it, kept answers left out.
+        seconds: time it took.
+        taken: when the first and the last of its answers were taken.
+    """
+    columns: dict[str, Any] = {"sample_id": pa.array(sample_ids), "signal": _fixed(batch.values)}
+    if batch.diagnostics:
+        arrays = [_fixed(value) for value in batch.diagnostics.values()]
+        columns["diagnostics"] = pa.StructArray.from_arrays(arrays, names=list(batch.diagnostics))
+    times = {} if taken is None else {"first": taken[0], "last": taken[1]}
+    meta = json.dumps({"asked": asked, "seconds": seconds, **times})
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns).replace_schema_metadata({_META: meta}), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """A shard as an Arrow table. Raises `DataError` for a damaged one."""
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove it, and its samples are extracted again.") from None
+
+
+def rows_of(lists: Any) -> NDArray[np.float32]:
+    """An Arrow array of fixed-size lists as float32 [B, K]."""
+    return np.asarray(lists.flatten().to_numpy(), dtype=np.float32).reshape(len(lists), -1)
+
+
+def _meta(path: Path) -> dict[str, float]:
+    try:
+        meta: dict[str, float] = json.loads(pq.read_schema(path).metadata[_META])
+    except (pa.ArrowInvalid, OSError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove it, and its samples are extracted again.") from None
+    return meta
+
+
+def _fixed(values: NDArray[np.float32]) -> Any:
+    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))

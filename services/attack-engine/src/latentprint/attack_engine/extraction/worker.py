@@ -1,0 +1,114 @@
+"""What a worker does: one shard of samples through a signal, against an endpoint of its own, to Parquet."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.signal import SignalBatch
+from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
+from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
+from latentprint.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
+from latentprint.attack_engine.extraction.shards import Shard
+from latentprint.attack_engine.extraction.store import SignalStore, write_shard
+from latentprint.core.datasets import Dataset
+from latentprint.core.errors import EndpointError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard to extract: places in the plans, their signals and those signals' shards."""
+
+    plan: int
+    signal: int
+    shard: int
+
+
+class ShardWorker:
+    """Extracts shards; opens each data set and endpoint once, when it is first needed."""
+
+    def __init__(self, plans: Sequence[ExtractionPlan]) -> None:
+        self._plans = tuple(plans)
+        self._data: dict[int, Dataset] = {}
+        self._endpoints: dict[int, MeteredEndpoint] = {}
+
+    def run(self, task: Task) -> int:
+        """Extract one shard and write it; returns its number of samples. One that is there already is left alone."""
+        plan = self._plans[task.plan].signals[task.signal]
+        shard = plan.shards[task.shard]
+        store = SignalStore(plan.folder)
+        if not store.shard_path(shard).exists():
+            self._write(task, plan, shard, store)
+        return len(shard.ids)
+
+    def prepare(self, task: Task) -> None:
+        """Open what a task needs before it runs."""
+        self._dataset(task.plan)
+        self._endpoint(task)
+
+    def _write(self, task: Task, plan: SignalPlan, shard: Shard, store: SignalStore) -> None:
+        data, endpoint = self._dataset(task.plan), self._endpoint(task)
+        unfinished, answers = store.unfinished_answers(shard), self._plans[task.plan].answers
+        endpoint.kept = unfinished if answers is None else KeptAnswers(answers)
+        endpoint.taken = None
+        started, before = time.monotonic(), endpoint.counts.answered
+        batch = _extract(data, plan, shard, endpoint)
+        endpoint.confirm()
+        asked, seconds = endpoint.counts.answered - before, time.monotonic() - started
+        write_shard(store.shard_path(shard), shard.array, batch, asked=asked, seconds=seconds, taken=endpoint.taken)
+        unfinished.remove()
+
+    def _dataset(self, plan: int) -> Dataset:
+        if plan not in self._data:
+            self._data[plan] = self._plans[plan].dataset.open()
+        return self._data[plan]
+
+    def _endpoint(self, task: Task) -> MeteredEndpoint:
+        plan = self._plans[task.plan]
+        if task.plan not in self._endpoints:
+            endpoint = plan.endpoint.open(plan.ledger)
+            if endpoint.card.identity != plan.card.identity:
+                endpoint.close()
+                raise EndpointError(
+                    f"{plan.endpoint.url} serves another model than when the extraction was planned: run the command "
+                    "again to extract the model that is served now."
+                )
+            if plan.check is not None:
+                endpoint.keep_watch(plan.check)
+            self._endpoints[task.plan] = endpoint
+        self._endpoints[task.plan].scope = plan.signals[task.signal].key
+        return self._endpoints[task.plan]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+
+
+def _extract(data: Dataset, plan: SignalPlan, shard: Shard, endpoint: MeteredEndpoint) -> SignalBatch:
+    parts = []
+    for start in range(0, len(shard.ids), plan.batch):
+        ids = shard.array[start : start + plan.batch]
+        parts.append(plan.signal.extract(data.images(ids), ids, endpoint))
+    names = parts[0].diagnostics
+    return SignalBatch(
+        np.concatenate([part.values for part in parts]),
+        {name: np.concatenate([part.diagnostics[name] for part in parts]) for name in names},
+    )
+
+
+def tasks_of(plans: Sequence[ExtractionPlan]) -> list[Task]:
+    """Every shard that is left to do, plan by plan and signal by signal."""
+    return [
+        Task(p, s, i)
+        for p, plan in enumerate(plans)
+        for s, signal in enumerate(plan.signals)
+        for i in range(len(signal.shards))
+    ]
+
+
+def shared_between(plan: ExtractionPlan, workers: int) -> ExtractionPlan:
+    """The plan of one of `workers`: a ceiling on the rate is divided between them."""
+    rate = plan.endpoint.images_per_second
+    return plan if rate is None else replace(plan, endpoint=replace(plan.endpoint, images_per_second=rate / workers))

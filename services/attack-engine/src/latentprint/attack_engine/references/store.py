@@ -1,0 +1,84 @@
+"""What reference models said, on disk: one small file a reference."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentprint.attack_engine.attacks.evidence import ReferenceScores
+from latentprint.core.datasets import Ids
+from latentprint.core.errors import DataError
+from latentprint.core.files import write_atomically
+
+
+@dataclass(frozen=True)
+class SaidOf:
+    """What one reference said of some samples of one data set.
+
+    Attributes:
+        sample_id: int64 [S].
+        phi: float32 [S].
+        inside: bool [S], whether it was trained on the sample.
+    """
+
+    sample_id: Ids
+    phi: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ReferenceStore:
+    """The folder of one set of references; its models are numbered from 0, and more may be added later."""
+
+    folder: Path
+
+    def has(self, reference: int) -> bool:
+        """Whether a reference's file is there."""
+        return self._path(reference).exists()
+
+    def write(self, reference: int, said: dict[str, SaidOf]) -> None:
+        """Keep what a reference said, by the digest of the samples' data set. Raises `DataError` without room."""
+        arrays = {
+            f"{digest}.{name}": getattr(one, name)
+            for digest, one in said.items()
+            for name in ("sample_id", "phi", "inside")
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_atomically(self._path(reference), buffer.getvalue())
+
+    def read(self, count: int, dataset_digest: str, sample_ids: Ids) -> ReferenceScores:
+        """What the first `count` references said of `sample_ids` (int64 [S]) of one data set.
+
+        Raises:
+            DataError: a missing or damaged file, or a sample that no reference was asked about.
+        """
+        said = [self._read(reference, dataset_digest) for reference in range(count)]
+        rows = [_rows(one, sample_ids, self.folder) for one in said]
+        return ReferenceScores(
+            np.stack([one.phi[row] for one, row in zip(said, rows, strict=True)]),
+            np.stack([one.inside[row] for one, row in zip(said, rows, strict=True)]),
+        )
+
+    def _read(self, reference: int, digest: str) -> SaidOf:
+        path = self._path(reference)
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                return SaidOf(*(content[f"{digest}.{name}"] for name in ("sample_id", "phi", "inside")))
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise DataError(f"{path} is missing or damaged ({error}): remove it, and it is made again.") from None
+
+    def _path(self, reference: int) -> Path:
+        return self.folder / f"reference-{reference:04d}.npz"
+
+
+def _rows(said: SaidOf, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:
+    order = np.argsort(said.sample_id)
+    place = np.searchsorted(said.sample_id, sample_ids, sorter=order).clip(max=len(order) - 1)
+    rows: NDArray[np.int64] = order[place]
+    if (said.sample_id[rows] != sample_ids).any():
+        raise DataError(f"The references in {folder} were not asked about all of the samples: remove the folder.")
+    return rows

@@ -1,0 +1,9 @@
+"""The code that scores depend on, beside the victims' own."""
+
+ATTACK_CODE = (
+    "latentprint.attack_engine.attacks",
+    "latentprint.attack_engine.audits",
+    "latentprint.attack_engine.distillation",
+    "latentprint.attack_engine.references",
+    "latentprint.core.views",
+)

@@ -1,0 +1,172 @@
+"""The cells of an experiment: which victim meets which attack, in which setting, and what determines the outcome."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.audits.evidence import EvidenceFiles
+from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, imitates
+from latentprint.attack_engine.audits.store import StoredCell, read_cell
+from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
+from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
+from latentprint.attack_engine.runs.config import Experiment
+from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.preparing import Case, Model, Workshop
+from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.core.bundles import read_card
+from latentprint.core.datasets import DatasetSpec, Ids
+from latentprint.core.digests import digest_code, digest_json
+
+REFERENCES = "reference models"
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A victim under an attack, before and after it has scores.
+
+    Attributes:
+        job: the victim.
+        attack: as it is asked of the victim.
+        key: SHA-256 (hex) of all that the scores depend on.
+        sweeps: what the audit is repeated with.
+        treated: whether the samples are also asked for as the published code treats them.
+        shadow: the encoder that the attack is fitted on; None in the partial setting.
+        shadow_attack: the attack as it is asked of the shadow encoder.
+        case: the victim and its adversary, of an attack with a reading; None for any other.
+    """
+
+    job: VictimJob
+    attack: Attack
+    key: str
+    sweeps: SweepChoice = NO_SWEEPS
+    treated: bool = False
+    shadow: VictimJob | None = None
+    shadow_attack: Attack | None = None
+    case: Case | None = None
+
+    @property
+    def fitted_on(self) -> str:
+        """What the attack is fitted on, or compares with, other than known samples of the victim; "" for nothing."""
+        if self.attack.unfitted and self.case is not None:
+            return REFERENCES if self.case.alike else f"{REFERENCES} like {self.case.likeness.choice.name}"
+        return self.shadow.choice.name if self.shadow else ""
+
+    @property
+    def distillation(self) -> tuple[DatasetSpec, Ids] | None:
+        """Further samples that the encoders are asked about, to be imitated."""
+        adversary = None if self.case is None else self.case.target.adversary
+        if adversary is None or not imitates(self.attack):
+            return None
+        return adversary.dataset, adversary.split.distillation
+
+    @property
+    def lesson(self) -> str:
+        """See `Case.lesson`; "" where nothing is prepared."""
+        return "" if self.case is None else self.case.lesson
+
+    @property
+    def jobs(self) -> tuple[VictimJob, ...]:
+        """The encoders that have to be asked."""
+        return (self.job,) if self.shadow is None else (self.job, self.shadow)
+
+    def attack_on(self, job: VictimJob) -> Attack:
+        """The attack as it is asked of one of `jobs`."""
+        if self.shadow is not None and self.shadow_attack is not None and job.key == self.shadow.key:
+            return self.shadow_attack
+        return self.attack
+
+    def stored(self, layout: Layout) -> StoredCell | None:
+        """The cell, where it was fitted before."""
+        return read_cell(layout.cell(self.key))
+
+    def work(self, shop: Workshop, experiment: Experiment) -> CellWork:
+        """What a worker needs to fit this cell; what has to be prepared for it is left with `shop`."""
+        own, shadow = shop.gathered[self.job.key, self.lesson], None
+        if self.shadow is not None and self.shadow_attack is not None:
+            signals = shop.gathered[self.shadow.key, self.lesson]
+            shadow = ShadowWork.of(self.shadow_attack, signals, self.shadow.split_path, self._evidence(shop, "shadow"))
+        return CellWork.of(
+            self.attack,
+            own,
+            self.job.split_path,
+            experiment.seed,
+            shop.layout.cell(self.key),
+            sweeps=self.sweeps,
+            treated=self.treated,
+            shadow=shadow,
+            evidence=self._sides(shop),
+        )
+
+    def _sides(self, shop: Workshop) -> dict[str, EvidenceFiles | None]:
+        sides = {VICTIM: self._evidence(shop, "target"), TWIN: self._evidence(shop, "twin")}
+        return sides if self.job.placebo is None else {**sides, PLACEBO: self._evidence(shop, "placebo")}
+
+    def _evidence(self, shop: Workshop, model: Model) -> EvidenceFiles | None:
+        reading = self.attack.reading
+        return None if reading is None or self.case is None else shop.evidence(reading, self.case, model)
+
+
+def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
+    """Every victim with every attack whose outputs it offers, in the partial setting and, where asked, by shadow."""
+    code = digest_code(*ATTACK_CODE)
+    attacks = [experiment.attack(choice) for choice in experiment.attacks]
+    for job in jobs:
+        treated = job.choice.name in experiment.as_published_transforms
+        for attack in _offered(attacks, job):
+            if attack.reading is not None:
+                yield from _prepared_cells(experiment, code, job, attack, jobs)
+                continue
+            own = attack.against(job.augmentation)
+            key = _key(code, experiment, job, own, sweeps=asdict(experiment.sweeps), treated=treated)
+            yield CellPlan(job, own, key, experiment.sweeps, treated)
+    for job in jobs if experiment.shadow else ():
+        for shadow in (other for other in jobs if other.is_shadow_of(job)):
+            for attack in (one for one in _offered(attacks, job) if one.reading is None):
+                own, on_shadow = attack.against(job.augmentation), attack.against(shadow.augmentation)
+                key = _key(code, experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
+                yield CellPlan(job, own, key, shadow=shadow, shadow_attack=on_shadow)
+
+
+def shadows(experiment: Experiment, jobs: Sequence[VictimJob]) -> list[VictimJob]:
+    """The shadow models that the experiment's attacks are fitted on."""
+    if all(experiment.attack(choice).reading is None for choice in experiment.attacks):
+        return []
+    return [job.shadow for job in jobs if job.shadow is not None]
+
+
+def placebos(jobs: Sequence[VictimJob]) -> list[VictimJob]:
+    """The encoders made like the victims that saw none of their samples, where there are enough others."""
+    return [job.placebo for job in jobs if job.placebo is not None]
+
+
+def _prepared_cells(
+    experiment: Experiment, code: str, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
+) -> Iterator[CellPlan]:
+    """An attack with a reading, fitted on the adversary's shadow model, or without one on known samples."""
+    if job.adversary is None or job.shadow is None:
+        key = _key(code, experiment, job, attack, adversary=job.adversary_digest)
+        yield CellPlan(job, attack, key, case=Case(job, None))
+        return
+    likenesses = [job, *(other for other in jobs if experiment.pairs and job.is_pair_of(other))]
+    for shadow in (like.shadow for like in likenesses if like.shadow is not None):
+        facts = {"adversary": job.adversary_digest, "shadow": _weights(shadow), "training": shadow.key}
+        key = _key(code, experiment, job, attack, **facts)
+        if attack.unfitted:
+            yield CellPlan(job, attack, key, case=Case(job, shadow))
+            continue
+        yield CellPlan(job, attack, key, shadow=shadow, shadow_attack=attack, case=Case(job, shadow))
+
+
+def _offered(attacks: Sequence[Attack], job: VictimJob) -> Iterator[Attack]:
+    outputs = set(read_card(job.folder).outputs)
+    return (attack for attack in attacks if set(attack.outputs) <= outputs)
+
+
+def _weights(job: VictimJob) -> list[str]:
+    beside = () if job.placebo is None else (job.placebo.folder,)
+    return [read_card(folder).weights_digest for folder in (job.folder, job.twin_folder, *beside)]
+
+
+def _key(code: str, experiment: Experiment, job: VictimJob, attack: Attack, **further: object) -> str:
+    return digest_json([_weights(job), repr(attack), job.split.digest, experiment.seed, code, further])

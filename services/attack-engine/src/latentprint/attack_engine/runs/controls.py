@@ -1,0 +1,183 @@
+"""Encoders to set beside a victim: its untrained twin, or a trained one that saw none of the audited samples.
+
+`untrained_control` and `named_control` say which; `opened_control` makes it an endpoint to be asked as the victim is.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import timm
+
+from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.evaluation.validity import CONTROLS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.runs.serving import served
+from latentprint.core import architectures
+from latentprint.core.bundles import read_card
+from latentprint.core.errors import EndpointError, UsageError
+from latentprint.core.oip import names
+from latentprint.core.text import printable
+from latentprint.trainer import RECIPES
+
+AUTO, NONE = "auto", "none"
+_TIMM, _LOCAL = "timm:", "local:"
+_FORMS = "an endpoint (grpc://HOST:PORT[/MODEL]), a bundle's folder, local:BUNDLE or timm:NAME"
+_SEED = 1_000_003
+
+Weights = Literal["random", "hub"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """An encoder to set beside a victim, before it is opened.
+
+    Attributes:
+        source: an endpoint's address, local:BUNDLE, a bundle's folder or timm:NAME.
+        options: of `latentprint serve`, for one that has to be served first.
+        otherwise: what a user can do where it cannot be served.
+    """
+
+    source: str
+    options: tuple[str, ...] = ()
+    otherwise: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether somebody serves it already."""
+        return "://" in self.source
+
+
+def named_control(text: str, flag: str, *, weights: Weights, side: int | None = None) -> Control:
+    """The control that a user names.
+
+    Args:
+        text: an endpoint's address, a bundle's folder, local:BUNDLE or timm:NAME.
+        flag: the option that it came from, for the message.
+        weights: of timm:NAME: "random" for an untrained encoder, "hub" for a trained one.
+        side: of the audited images, pixels; a timm model that takes one size only is made for it. None for vectors.
+
+    Raises:
+        UsageError: `text` is none of these.
+    """
+    if text.startswith(_TIMM):
+        return Control(text, (*_weights(weights), *_image_size(side)))
+    if "://" in text or text.startswith(_LOCAL):
+        EndpointSpec(text)
+        return Control(text)
+    if not text or not Path(text).is_dir():
+        raise UsageError(f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {_FORMS}.")
+    return Control(text)
+
+
+def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
+    """What each null control of a live audit is, for the report: no more than is known of what the user named."""
+    named = {}
+    if untrained not in (AUTO, NONE):
+        named[UNTRAINED] = (
+            f"the same attack on the same samples against {printable(untrained)}, which was named as an untrained "
+            "encoder; whether it is one, and of the victim's architecture, was not checked"
+        )
+    if reference:
+        named[PLACEBO] = (
+            f"the same attack on the same samples against {printable(reference)}, which was named as a trained encoder "
+            "that saw neither members nor non-members; that was not checked"
+        )
+    return {**CONTROLS, **named}
+
+
+def _require_untrained(text: str, flag: str) -> None:
+    """Raise `UsageError` for a bundle whose card says that it was trained."""
+    folder = Path(text.removeprefix(_LOCAL))
+    if "://" in text or text.startswith(_TIMM) or not folder.is_dir():
+        return
+    recipe = read_card(folder).recipe
+    if recipe in RECIPES.names():
+        raise UsageError(
+            f"{flag} {printable(text)}: this bundle was trained ({recipe}), so that it is no untrained encoder. Name "
+            "one, or give this as --reference if it saw none of the samples."
+        )
+
+
+def untrained_control(text: str, card: EndpointCard, *, flag: str = "--untrained", side: int | None) -> Control | None:
+    """The untrained twin of the victim with this card, from what a user says of it.
+
+    Args:
+        text: "auto" for what the card says, "none", or what `named_control` takes.
+        card: the victim's.
+        flag: the option that `text` came from.
+        side: of the audited images, pixels; None for vectors.
+
+    Returns:
+        None for "none", and for "auto" where the card names no architecture that there is.
+
+    Raises:
+        UsageError: see `named_control`.
+        EndpointError: the card describes its architecture in a way that cannot be read.
+    """
+    if text == NONE:
+        return None
+    if text != AUTO:
+        _require_untrained(text, flag)
+        return named_control(text, flag, weights="random", side=side)
+    architectures.register()
+    if not timm.is_model(card.architecture):
+        return None
+    arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in _model_args(card).items()]
+    otherwise = f" Name another with {flag}, or leave it out with {flag} none."
+    inputs = [*_image_size(card.image_side or side), *_normalisation(card)]
+    return Control(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
+
+
+@contextmanager
+def opened_control(control: Control, victim: EndpointSpec, *, name: str) -> Iterator[EndpointSpec]:
+    """The control as an endpoint, served under `name` from a process of its own where nobody serves it yet.
+
+    Somebody's server is reached and asked as the victim is: with its key, output names, timeouts and rate. What
+    latentprint serves itself gets neither key nor names, nor is its rate limited.
+
+    Raises:
+        EndpointError: it cannot be served, with the last words of its server.
+    """
+    if control.is_remote:
+        yield victim.like(control.source)
+    elif control.source.startswith(_LOCAL):
+        yield _ours(victim, control.source)
+    else:
+        with ExitStack() as stack:
+            try:
+                (url,) = stack.enter_context(served({name: control.source}, options=control.options))
+            except EndpointError as error:
+                raise EndpointError(f"{error}{control.otherwise}") from None
+            yield _ours(victim, url)
+
+
+def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:
+    return replace(victim.like(url, ours=True), images_per_second=None)
+
+
+def _weights(weights: Weights) -> Sequence[str]:
+    return ["--weights", weights, "--seed", str(_SEED)]
+
+
+def _image_size(side: int | None) -> Sequence[str]:
+    return [] if side is None else ["--image-size", str(side)]
+
+
+def _normalisation(card: EndpointCard) -> Sequence[str]:
+    """Means and deviations that the card publishes; the architecture's own where it publishes none."""
+    return [f"--{name}={card.properties[name]}" for name in (names.MEAN, names.STD) if card.properties.get(name)]
+
+
+def _model_args(card: EndpointCard) -> dict[str, object]:
+    published = card.properties.get(names.MODEL_ARGS) or "{}"
+    try:
+        arguments = json.loads(published)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        shown = printable(published)
+        raise EndpointError(f"{card.url} publishes {names.MODEL_ARGS} as {shown!r}, which is no JSON object.")
+    return arguments

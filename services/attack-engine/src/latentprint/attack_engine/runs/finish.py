@@ -1,0 +1,82 @@
+"""The end of every run: judge the cells together, write findings and report, record all of it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, conclude
+from latentprint.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
+from latentprint.attack_engine.audits.samples import sample_folders
+from latentprint.attack_engine.audits.store import SCORES
+from latentprint.attack_engine.evaluation.results import Published, SharedImage
+from latentprint.attack_engine.evaluation.serialise import save_findings
+from latentprint.attack_engine.report.render import render
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.record import record_audit, record_findings
+from latentprint.core.files import write_atomically
+from latentprint.core.text import say
+from latentprint.core.tracking import Run
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A cell to be judged, and the key that its scores are stored under."""
+
+    key: str
+    audited: AuditedCell
+
+
+def finish(
+    title: str,
+    cells: Sequence[FinishedCell],
+    layout: Layout,
+    run: Run,
+    console: Console,
+    *,
+    configuration: Mapping[str, Any],
+    files: Mapping[str, Path],
+    scale: str = "",
+    published: Sequence[Published] = (),
+    shared: Sequence[SharedImage] = (),
+    judged: Mapping[str, Alikeness] = MappingProxyType({}),
+) -> Path:
+    """Judge `cells` as one report; prints its path to standard output, and returns it.
+
+    Args:
+        title: of the report.
+        cells: in the report's order.
+        layout: where findings and report go.
+        run: the MLflow run of the whole.
+        console: where the verdict is said.
+        configuration: what was asked for, for the report.
+        files: further files to record, by artifact folder.
+        scale: that the experiment was run at.
+        published: a paper's numbers, for the report.
+        shared: images on both sides, for the report.
+        judged: what was found of splits' samples before, by digest.
+    """
+    audited = [cell.audited for cell in cells]
+    specs = {cell.split.dataset_digest: cell.dataset for cell in audited}
+    datasets = {digest: spec.open() for digest, spec in specs.items()}
+    findings = replace(
+        conclude(title, audited, configuration, scale=scale, published=published, judged=judged),
+        folders=tuple(folder for one in datasets.values() if one.files for folder in sample_folders(one.files)),
+        shared=tuple(shared),
+    )
+    save_findings(findings, layout.findings)
+    write_atomically(layout.report, render(findings).encode())
+    table = sample_table(audited, datasets)
+    for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
+        write_atomically(path, content)
+    say(console, findings.verdict.sentence)
+    typer.echo(os.fsencode(layout.report))  # before anything is told to a store that may not answer
+    for cell, audit in zip(cells, findings.audits, strict=True):
+        record_audit(run, audit, cell.key, layout.cell(cell.key) / SCORES)
+    record_findings(run, findings, {**layout.recorded, **files})
+    return layout.report

@@ -1,0 +1,259 @@
+"""The audit of one live endpoint, from its address to its report."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from rich.console import Console
+
+from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
+from latentprint.attack_engine.audits.evidence import EvidenceFiles
+from latentprint.attack_engine.audits.forecast import forecast, forecast_of_samples
+from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
+from latentprint.attack_engine.audits.samples import inspect_samples
+from latentprint.attack_engine.audits.scoring import require_samples
+from latentprint.attack_engine.audits.store import read_cell
+from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
+from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.evaluation.results import Victim
+from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.extraction.fitness import check_sizes
+from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
+from latentprint.attack_engine.runs.controls import (
+    Control,
+    described_controls,
+    named_control,
+    opened_control,
+    untrained_control,
+)
+from latentprint.attack_engine.runs.finish import FinishedCell, finish
+from latentprint.attack_engine.runs.fitting import CellWork, fit_cells
+from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
+from latentprint.core.checks import require_folder, require_folder_name, require_seed
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.digests import digest_code, digest_json
+from latentprint.core.errors import DataError, UsageError
+from latentprint.core.files import write_atomically
+from latentprint.core.ray_session import require_cluster
+from latentprint.core.samples import is_vector
+from latentprint.core.splits import Split, write_split
+from latentprint.core.text import SENTENCE_LENGTH, printable, say
+from latentprint.core.tracking import default_uri, open_run, tracked
+
+
+@dataclass(frozen=True)
+class LiveAudit:
+    """What a user asks for.
+
+    Attributes:
+        name: folder of the results, and MLflow's experiment.
+        endpoint: the victim.
+        attacks: in the report's order.
+        dataset, split: the samples.
+        untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
+        reference: where a trained encoder is that saw none of the samples, alike; "" for none.
+        seed: of every fit and bootstrap.
+        effort: how hard the endpoint is asked.
+        sweeps: what every attack is repeated with.
+        fresh: forget what is kept of this endpoint first, and start anew.
+    """
+
+    name: str
+    endpoint: EndpointSpec
+    attacks: tuple[Attack, ...]
+    dataset: DatasetSpec
+    split: Split
+    untrained: str
+    seed: int
+    effort: Effort
+    sweeps: SweepChoice = NO_SWEEPS
+    fresh: bool = False
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        require_folder_name("name", self.name, RESERVED)
+        require_seed("seed", self.seed)
+
+
+def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
+    """Audit the endpoint with everything below `root`; returns the report's path.
+
+    Raises:
+        LatentprintError: whatever a user can mend; run again, it goes on from where it was.
+    """
+    require_folder(root, "--root")
+    require_cluster()
+    with audit.endpoint.open() as opened:
+        card = opened.card
+    require_samples(audit.split, known_too=not all(attack.unfitted for attack in audit.attacks))
+    sample_shape = audit.dataset.open().sample_shape
+    for attack in audit.attacks:
+        _check_unprepared(attack)
+        check_sizes(card, attack.on(card.outputs, card.url).signals, sample_shape)
+    shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
+    layout = Layout(root, audit.name)
+    kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
+    asked = [repr(attack) for attack in audit.attacks]
+    controls = [audit.untrained, audit.reference]
+    choices = [audit.split.digest, audit.split.split_by, audit.seed, asked, asdict(audit.sweeps), *controls]
+    key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
+    name = printable(card.model or card.url)
+    layout = replace(layout, part=part_name(name, key))
+    twin, placebo = _controls(audit, card)
+    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
+    alike = look_alike(audit.dataset, audit.split, audit.seed)
+    for sentence in _foreseen(audit, alike, untrained=twin is not None, placebo=placebo is not None):
+        say(console, sentence)
+    with (
+        tracked(run, console),
+        _opened(twin, audit, card, "untrained") as untrained,
+        _opened(placebo, audit, card, "placebo") as trained,
+    ):
+        folder = layout.signals(card.identity)
+        subject = Subject(audit.endpoint, untrained, audit.dataset, audit.split, folder, placebo=trained)
+        victim = Victim(name, printable(card.url), audit.dataset.name, asdict(card))
+        cells = list(_cells(audit, subject, victim, key, layout, console))
+        return finish(
+            f"Audit of {victim.name}",
+            cells,
+            layout,
+            run,
+            console,
+            configuration=_configuration(audit),
+            files={},
+            shared=shared,
+            judged={audit.split.digest: alike},
+        )
+
+
+def _cells(
+    audit: LiveAudit, subject: Subject, victim: Victim, key: str, layout: Layout, console: Console
+) -> Iterator[FinishedCell]:
+    """Ask, fit side by side, and read the cells back."""
+    path = layout.split(audit.split.digest)
+    if not path.exists():
+        write_split(audit.split, path)
+    keys = [digest_json([key, attack.name]) for attack in audit.attacks]
+    with ray_session(audit.effort.workers):
+        gathered = gather(audit.attacks, subject, audit.effort, console)
+        work = [
+            CellWork.of(
+                attack,
+                gathered,
+                path,
+                audit.seed,
+                layout.cell(cell),
+                sweeps=audit.sweeps,
+                evidence=_evidence(attack, audit.dataset),
+            )
+            for attack, cell in zip(audit.attacks, keys, strict=True)
+        ]
+        fit_cells(work, console)
+    described = described_controls(audit.untrained, audit.reference)
+    for attack, cell in zip(audit.attacks, keys, strict=True):
+        stored = read_cell(layout.cell(cell))
+        if stored is None:
+            raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
+        asked = attack.on(stored.outputs, victim.url)
+        facts = victim, asked, stored, audit.dataset, audit.split, audit.seed
+        yield FinishedCell(cell, AuditedCell(*facts, described=described))
+
+
+def _kept_since(folder: Path, *, forget: bool) -> str:
+    """A name for what is kept of an endpoint in `folder`, given when it was begun.
+
+    Cells and MLflow runs are kept under it too: those from before `forget` are never taken for the new ones.
+    """
+    if forget:
+        shutil.rmtree(folder, ignore_errors=True)
+    path = folder / "kept-since"
+    if not path.exists():
+        write_atomically(path, f"{datetime.now(UTC).isoformat(timespec='seconds')} {uuid4().hex}".encode())
+    return path.read_text(encoding="utf-8")
+
+
+def _check_unprepared(attack: Attack) -> None:
+    reading = attack.reading
+    if reading is not None and (reading.distillation is not None or reading.references is not None):
+        raise UsageError(
+            f"{attack.name} needs samples of the adversary's own, to imitate the endpoint or to train references with: "
+            "write an experiment whose split has distillation and shadow_members, and give it to latentprint run."
+        )
+
+
+def _evidence(attack: Attack, dataset: DatasetSpec) -> dict[str, EvidenceFiles | None]:
+    if attack.reading is None:
+        return {}
+    files = EvidenceFiles(dataset, attack.reading.asked.outputs[0])
+    return {VICTIM: files, TWIN: files, PLACEBO: files}
+
+
+def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Control | None]:
+    """The untrained twin and the placebo, each where there is one."""
+    side = _side(audit.dataset)
+    twin = untrained_control(audit.untrained, card, side=side)
+    if not audit.reference:
+        return twin, None
+    return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
+
+
+def _foreseen(audit: LiveAudit, alike: Alikeness, *, untrained: bool, placebo: bool) -> Iterator[str]:
+    """What is known of the verdict before the first query."""
+    if alike.blind.baseline.above_chance:
+        yield from forecast_of_samples(alike.blind)
+        return
+    fitted = not all(attack.unfitted for attack in audit.attacks)
+    yield from forecast(audit.split, untrained=untrained, placebo=placebo, fitted=fitted)
+
+
+@contextmanager
+def _opened(
+    control: Control | None, audit: LiveAudit, victim: EndpointCard, name: str
+) -> Iterator[EndpointSpec | None]:
+    """The control's endpoint, where there is one. Raises `UsageError` where it is the victim's."""
+    if control is None:
+        yield None
+        return
+    with opened_control(control, audit.endpoint, name=name) as endpoint:
+        with endpoint.open() as opened:
+            if opened.card.identity == victim.identity:
+                raise UsageError(
+                    f"The {name} encoder at {control.source} is the audited one itself, which controls nothing: name "
+                    "another."
+                )
+        yield endpoint
+
+
+def _side(dataset: DatasetSpec) -> int | None:
+    """Of the audited images, pixels; None for vectors."""
+    shape = dataset.open().sample_shape
+    return None if is_vector(shape) else shape[0]
+
+
+def _configuration(audit: LiveAudit) -> dict[str, object]:
+    return {
+        "endpoint": audit.endpoint.url,
+        "attacks": [repr(attack.signals) for attack in audit.attacks],
+        "dataset": _shown(asdict(audit.dataset)),
+        "split": audit.split.digest,
+        "split_by": audit.split.split_by or "not stated",
+        "untrained": audit.untrained,
+        "reference": audit.reference or "none",
+        "seed": audit.seed,
+        "effort": asdict(audit.effort),
+        "sweeps": asdict(audit.sweeps),
+    }
+
+
+def _shown(value: object) -> object:
+    """Options as they can be shown: a path may hold what is no text."""
+    if isinstance(value, Mapping):
+        return {name: _shown(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    return printable(value, SENTENCE_LENGTH) if isinstance(value, str | Path) else value

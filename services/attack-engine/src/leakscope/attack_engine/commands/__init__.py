@@ -1,1 +1,0 @@
-"""The subcommands that the attack engine adds to `leakscope`."""

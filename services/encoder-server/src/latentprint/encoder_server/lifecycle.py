@@ -1,0 +1,75 @@
+"""From start to SIGTERM: say where the server is, wait, drain."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from latentprint.core.text import say
+from latentprint.encoder_server.server import Server, address
+from latentprint.encoder_server.settings import Settings
+from latentprint.encoder_server.victims import Victim
+
+_SWITCH_SECONDS = 0.0005
+
+
+async def serve_until_told(victim: Victim, settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, then drain; a second signal stops at once.
+
+    Raises:
+        UsageError: a port that cannot be used, at the start or later.
+    """
+    # The device's thread asks for the interpreter's lock between any two operators; Python's default makes it wait
+    # 5 ms each time for an event loop that is never idle.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    if settings.listening.port_file is not None:
+        settings.listening.port_file.unlink(missing_ok=True)  # an earlier server's
+    server = Server(victim, settings)
+    signals = _signals()
+    await server.start()
+    _announce(server, settings)
+    told = asyncio.create_task(signals.get())
+    await asyncio.wait((told, server.listening), return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        told.cancel()
+        await server.listening  # raises: only `stop` ends it otherwise
+    await _drain(server, asyncio.create_task(signals.get()))
+
+
+def _signals() -> "asyncio.Queue[int]":
+    received: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, received.put_nowait, number)
+    return received
+
+
+def _announce(server: Server, settings: Settings) -> None:
+    listening = settings.listening
+    if listening.port_file is not None:
+        _write(listening.port_file, f"{server.port}\n")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
+    if server.metrics_port is not None:
+        say(console, f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
+    sys.stdout.flush()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+async def _drain(server: Server, again: "asyncio.Task[int]") -> None:
+    draining = asyncio.create_task(server.drain())
+    await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
+    if draining.done():
+        again.cancel()
+        return await draining
+    draining.cancel()
+    return await server.stop(0)

@@ -1,0 +1,141 @@
+"""What an operator can set, as frozen dataclasses with their defaults in one place."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from math import inf, prod
+from pathlib import Path
+
+from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.oip import SERVICE
+
+_SERVICE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+PRECISIONS = ("fp32", "bf16")
+_FULL_SIDE = 224  # images up to this side count as one in a batch
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, and all waiting ones together, may hold.
+
+    Attributes:
+        max_images_per_request: images in one request.
+        max_message_bytes: bytes of one request message, and of one response message.
+        max_queued_images: images that wait for the device; beyond it requests are refused, to be sent again.
+        max_queued_bytes: bytes of those images; beyond it likewise.
+        max_side: longest side of an image, pixels.
+        replay_bytes: answers kept for replay (requests with an id), bytes.
+    """
+
+    max_images_per_request: int = 1024
+    max_message_bytes: int = 64 * 2**20
+    max_queued_images: int = 8192
+    max_side: int = 1024
+    replay_bytes: int = 256 * 2**20
+    max_queued_bytes: int = 2 * 2**30
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise UsageError(f"{_flag(field.name)} must be at least 1.")
+        if self.max_queued_images < self.max_images_per_request:
+            raise UsageError(
+                f"--max-queued-images {self.max_queued_images} is below --max-images-per-request "
+                f"{self.max_images_per_request}: a full request could never be taken."
+            )
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How waiting requests become one forward.
+
+    Attributes:
+        max_batch: images in one forward; those of more than 224 x 224 pixels count for as many as they have pixels.
+        max_delay_seconds: how long a free device waits for a batch to fill.
+        deterministic: fixed shapes, so that an answer's bits do not depend on its batch.
+    """
+
+    max_batch: int = 256
+    max_delay_seconds: float = 0.0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise UsageError("--max-batch must be at least 1.")
+        if not 0 <= self.max_delay_seconds < inf:
+            raise UsageError("--max-delay-ms must be finite and not negative.")
+
+    def samples(self, shape: Sequence[int]) -> int:
+        """Samples of this shape, (H, W, 3) or (F,), in one forward, whose memory shall not grow with their side."""
+        return max(1, self.max_batch * _FULL_SIDE**2 // max(_FULL_SIDE**2, prod(shape[:2])))
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how the forward runs.
+
+    Attributes:
+        devices: torch devices, one executor thread each.
+        threads: torch threads of the forward on the CPU; 0 for torch's choice.
+        precision: "fp32" or "bf16".
+    """
+
+    devices: tuple[str, ...] = ("cpu",)
+    threads: int = 0
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if not self.devices:
+            raise UsageError("--device must name at least one torch device, as cpu.")
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+        if self.threads < 0:
+            raise UsageError("--threads must not be negative.")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the server is found, by whom, and how it goes.
+
+    Attributes:
+        host: address to bind.
+        port: of gRPC; 0 for a free one.
+        port_file: where the port is written once the server answers.
+        metrics_port: of Prometheus metrics over HTTP; None for no metrics endpoint, 0 for a free one.
+        api_key_file: file with one accepted key a line; None for no keys.
+        service: full service name to answer under.
+        settle_seconds: between going NOT_SERVING and refusing new calls.
+        grace_seconds: for calls under way to finish.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8500
+    port_file: Path | None = None
+    metrics_port: int | None = None
+    api_key_file: Path | None = None
+    service: str = SERVICE
+    settle_seconds: float = 0.5
+    grace_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not _SERVICE.fullmatch(self.service):
+            raise UsageError(f"--service {self.service!r} is no full gRPC service name, as {SERVICE}.")
+        for port in (self.port, self.metrics_port or 0):
+            if not 0 <= port < 2**16:
+                raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
+        if not (0 <= self.settle_seconds < inf and 0 <= self.grace_seconds < inf):
+            raise UsageError("--settle-seconds and --grace-seconds must be finite and not negative.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of them."""
+
+    limits: Limits = Limits()
+    batching: Batching = Batching()
+    compute: Compute = Compute()
+    listening: Listening = Listening()
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

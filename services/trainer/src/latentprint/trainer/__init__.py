@@ -1,0 +1,64 @@
+"""Makes victims and their defended variants.
+
+The public API: `train` and `untrained` write victim bundles, `train_encoder` keeps none; `RECIPES` and `DEFENCES` name
+what there is, `make_plan` maps options onto a recipe, `work_folder` and `read_progress` let a parent process watch a
+training in another one; `save_checkpoint` and `load_checkpoint` keep any training that can be stopped.
+Names are loaded at first use: a command that trains nothing does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentprint.trainer.checkpoint import Position, load_checkpoint, save_checkpoint
+    from latentprint.trainer.defences import DEFENCES
+    from latentprint.trainer.in_memory import train_encoder
+    from latentprint.trainer.plan import DefenceSpec, make_plan
+    from latentprint.trainer.progress import Progress, read_progress
+    from latentprint.trainer.recipes import RECIPES
+    from latentprint.trainer.session import Tracker
+    from latentprint.trainer.training import UNTRAINED, train, untrained
+    from latentprint.trainer.workspace import work_folder
+
+__all__ = [
+    "DEFENCES",
+    "RECIPES",
+    "UNTRAINED",
+    "DefenceSpec",
+    "Position",
+    "Progress",
+    "Tracker",
+    "load_checkpoint",
+    "make_plan",
+    "read_progress",
+    "save_checkpoint",
+    "train",
+    "train_encoder",
+    "untrained",
+    "work_folder",
+]
+
+_HOMES = {
+    "DEFENCES": "defences",
+    "RECIPES": "recipes",
+    "UNTRAINED": "training",
+    "DefenceSpec": "plan",
+    "Position": "checkpoint",
+    "Progress": "progress",
+    "Tracker": "session",
+    "load_checkpoint": "checkpoint",
+    "make_plan": "plan",
+    "read_progress": "progress",
+    "save_checkpoint": "checkpoint",
+    "train": "training",
+    "train_encoder": "in_memory",
+    "untrained": "training",
+    "work_folder": "workspace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,44 @@
+"""What a training will be, after its defences: the recipe's options and how far the schedule is followed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from latentprint.core.config import from_mapping
+from latentprint.core.errors import UsageError
+from latentprint.trainer.defences import DEFENCES
+from latentprint.trainer.defences.base import Plan
+from latentprint.trainer.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class DefenceSpec:
+    """A defence by name and options."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_plan(recipe: str, options: Mapping[str, Any], epochs: int, defences: Sequence[DefenceSpec] = ()) -> Plan:
+    """Map `options` onto the recipe's dataclass and apply `defences` in order.
+
+    Raises:
+        UsageError: an unknown recipe, defence or key (with the nearest known); a value out of range; a defence that
+            the recipe cannot have, with the reason.
+    """
+    if epochs < 1:
+        raise UsageError(f"epochs must be at least 1, not {epochs}.")
+    where = f"recipe {recipe!r}"
+    built = from_mapping(RECIPES.get(recipe), options, where)
+    if built.batch_size < 2 or built.learning_rate <= 0:
+        raise UsageError(f"{where}: batch_size must be at least 2 and learning_rate above 0.")
+    plan = Plan(recipe, built, epochs, epochs)
+    for spec in defences:
+        defence = from_mapping(DEFENCES.get(spec.name), spec.options, f"defence {spec.name!r}")
+        plan = defence.apply(plan)
+    return plan
+
+
+def describe(defences: Sequence[DefenceSpec]) -> list[dict[str, Any]]:
+    """Defences as plain mappings, for a card."""
+    return [asdict(spec) for spec in defences]

@@ -1,0 +1,155 @@
+"""What a recipe is: plain options that build a method, and the few things the one loop asks of a method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, runtime_checkable
+
+import timm
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from latentprint.core import architectures
+from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, vector_features
+from latentprint.core.memory_format import channels_last
+from latentprint.core.samples import is_vector
+from latentprint.core.views.augmentations import Augmentation, augment
+from latentprint.trainer.members import Members
+from latentprint.trainer.workers import ALONE, Workers
+
+MEAN = (0.5, 0.5, 0.5)
+STD = (0.25, 0.25, 0.25)
+
+
+def normalisation(sample_shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation that samples are normalised with: of images in [0, 1]; vectors stay as they are."""
+    return ((0.0,), (1.0,)) if is_vector(sample_shape) else (MEAN, STD)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Pixels in [0, 255], [..., 3], as a backbone takes them; the served encoder does the same."""
+    mean = torch.tensor(MEAN, device=images.device) * 255
+    std = torch.tensor(STD, device=images.device) * 255
+    return (images - mean) / std
+
+
+def backbone_input(images: Tensor) -> Tensor:
+    """Pixels in [0, 255], [B, H, W, 3], to float [B, 3, H, W], channels last in memory."""
+    return normalised(images).permute(0, 3, 1, 2)
+
+
+class Method(nn.Module, ABC):
+    """A self-contained training method: everything with state is a parameter or a buffer, so a checkpoint holds it.
+
+    Attributes:
+        architecture: timm's name of the published backbone.
+        model_args: what `timm.create_model` needs beside the name to make it again.
+        outputs: the published backbone's public outputs.
+        backbone: the timm model that is trained.
+        workers: those that train this method together.
+        validation: the owner's held-out samples, where the recipe's options declare that it `needs_validation`.
+    """
+
+    outputs: tuple[str, ...] = (EMBEDDING, FEATURE_MAP)
+    workers: Workers = ALONE
+    validation: Members | None = None
+    backbone: nn.Module
+
+    def __init__(self, architecture: str, model_args: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.model_args = dict(model_args)
+        self.backbone = self.new_backbone()
+        if vector_features(self.backbone) is not None:
+            self.outputs = tuple(output for output in self.outputs if output != FEATURE_MAP)
+
+    def new_backbone(self) -> nn.Module:
+        """A freshly initialised backbone, in the memory format that suits it."""
+        architectures.register()
+        model: nn.Module = timm.create_model(self.architecture, **self.model_args)
+        return channels_last(model)
+
+    @abstractmethod
+    def optimiser(self) -> Optimizer:
+        """The optimiser over what is trained; the loop sets its learning rate at every step."""
+
+    @abstractmethod
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """Mean loss of a joint batch, the same on every worker.
+
+        Every draw is made for the joint batch; parameters are applied to this worker's rows alone; and
+        `workers.joint` puts rows together before they are averaged or compared with one another.
+
+        Args:
+            images: uint8 [B, H, W, 3], or float32 vectors [B, F], on the device, the joint batch.
+            labels: int64 [B], class.
+            generator: torch generator of this step; every random draw comes from it.
+            progress: fraction of the schedule that is done, in [0, 1).
+        """
+
+    def view(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int) -> Tensor:
+        """The rows of this worker of an augmented view of the joint batch, as a backbone takes them.
+
+        Vectors [B, F] are never augmented: their view is themselves.
+        """
+        rows = self.workers.rows(len(images))
+        if is_vector(images.shape[1:]):
+            return images[rows]
+        return backbone_input(augment(images, augmentation, generator, side, rows))
+
+    def after_step(self, progress: float) -> None:
+        """What follows the optimiser's step, such as a moving average of the weights."""
+
+    def published(self) -> nn.Module:
+        """The backbone that a bundle holds."""
+        return self.backbone
+
+
+class Recipe(Protocol):
+    """Options of one recipe: a frozen dataclass whose fields are what `--set` and YAML may change.
+
+    Where the method is a `PerRecordMethod`, the class itself may declare so for DP-SGD by a class variable
+    `held_constant`: what the loss takes as constant although earlier records shaped it, "" for nothing. Any other says
+    why it cannot by `mixes_records`: how one record's gradient comes to depend on the others of its batch.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate."""
+        ...
+
+    @property
+    def warmup(self) -> float:
+        """Fraction of the schedule with a rising learning rate."""
+        ...
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The training augmentation of (global) views."""
+        ...
+
+    def build(self, side: int, classes: int) -> Method:
+        """A method for square images of `side` pixels and `classes` classes.
+
+        Raises:
+            UsageError: options that do not fit the images.
+        """
+        ...
+
+
+@runtime_checkable
+class VectorRecipe(Recipe, Protocol):
+    """A recipe that can train on vectors too."""
+
+    def for_vectors(self, features: int) -> Self:
+        """These options, completed for vectors of `features` numbers; `build` is then called with a side of 0.
+
+        Raises:
+            UsageError: an architecture that takes images, or an augmentation, which vectors have none of.
+        """
+        ...

@@ -1,0 +1,22 @@
+"""Classifiers that learn from their owner's held-out samples, so as to treat members no differently."""
+
+from latentprint.core.errors import UsageError
+from latentprint.trainer.members import Members
+from latentprint.trainer.recipes.supervised import SupervisedMethod
+
+_DECLARATION = "needs_validation"
+
+
+def needs_validation(recipe: object) -> bool:
+    """Whether a recipe's options declare, by a class variable, that the method learns from validation samples."""
+    return bool(getattr(type(recipe), _DECLARATION, False))
+
+
+class HeldOutMethod(SupervisedMethod):
+    """A classifier whose loss looks at `validation` samples too, drawn anew at every step."""
+
+    def held_out(self) -> Members:
+        """The validation samples. Raises `UsageError` where there are none."""
+        if self.validation is None or not len(self.validation):
+            raise UsageError("This training learns from validation samples too, and there are none.")
+        return self.validation

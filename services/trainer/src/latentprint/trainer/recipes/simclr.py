@@ -1,0 +1,54 @@
+"""SimCLR: tell an image's other view from all other views of the batch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import SimCLRProjectionHead
+from torch import Generator, Tensor
+
+from latentprint.core.errors import UsageError
+from latentprint.trainer.recipes.two_views import TwoViews, TwoViewsMethod
+
+
+@dataclass(frozen=True)
+class SimpleContrast(TwoViews):
+    """Options of `simclr`, beside those of `TwoViews`.
+
+    Attributes:
+        temperature: of the softmax over similarities.
+        projection_dim: width of the vectors that are compared.
+    """
+
+    temperature: float = 0.2
+    projection_dim: int = 64
+
+    mixes_records: ClassVar[str] = (
+        "every view is compared with those of the batch's other records, and batch norm averages over them"
+    )
+
+    def build(self, side: int, classes: int) -> "SimpleContrastMethod":
+        """See `Recipe.build`; needs no classes."""
+        del side, classes
+        if self.temperature <= 0:
+            raise UsageError(f"recipe 'simclr': temperature must be above 0, not {self.temperature}.")
+        return SimpleContrastMethod(self)
+
+
+class SimpleContrastMethod(TwoViewsMethod):
+    """SimCLR (Chen et al., ICML 2020, https://arxiv.org/abs/2002.05709, Eq. 1)."""
+
+    def __init__(self, options: SimpleContrast) -> None:
+        super().__init__(options)
+        self.head = SimCLRProjectionHead(self.width, self.width, options.projection_dim)
+        self.criterion = NTXentLoss(options.temperature)
+
+    def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
+        """NT-Xent over the 2B views of the joint batch."""
+        del labels, progress
+        count, side = len(images), images.shape[1]
+        views = torch.cat([self.view(images, self.augmentation, generator, side) for _ in range(2)])
+        first, second = self.head(self.backbone(views)).float().chunk(2)
+        loss: Tensor = self.criterion(self.workers.joint(first, count), self.workers.joint(second, count))
+        return loss

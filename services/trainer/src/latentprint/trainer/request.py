@@ -1,0 +1,155 @@
+"""What `latentprint train` is asked for: a YAML file's keys, overridden by the command line's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latentprint.core.config import from_mapping, load_yaml
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.files import writing
+from latentprint.core.splits import Split, draw_split, read_split, write_split
+from latentprint.core.values import parse_value
+from latentprint.trainer.device import Precision
+from latentprint.trainer.own_images import OwnImages
+from latentprint.trainer.plan import DefenceSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training as a user states it.
+
+    Attributes:
+        recipe: registered name.
+        epochs: length of the schedule.
+        options: of the recipe.
+        data, data_options: the data set; where absent, the one that the split was drawn from.
+        split: file of a split; where absent, one is drawn.
+        members, non_members, split_seed: of the split to draw.
+        images: folder of the user's own images; all are members unless a split is drawn.
+        held_out: folder of images that nobody is trained on.
+        side: what the images of these folders are brought to, pixels; absent, it follows from them.
+        seed: of the training.
+        defences: applied in order.
+        device, precision, threads, workers, checkpoint_every, evaluate_every: as for `train`.
+    """
+
+    recipe: str
+    epochs: int = 200
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    split: Path | None = None
+    members: int | None = None
+    non_members: int | None = None
+    split_seed: int = 0
+    images: Path | None = None
+    held_out: Path | None = None
+    side: int | None = None
+    seed: int = 0
+    defences: Sequence[DefenceSpec] = ()
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    workers: int = 1
+    checkpoint_every: int | None = None
+    evaluate_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "split_seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        if self.images is None and (self.held_out is not None or self.side is not None):
+            raise UsageError("--held-out and --side belong to --images, the folder of the members.")
+        if self.images is not None and (self.data is not None or self.data_options or self.split is not None):
+            raise UsageError("--images is the data set itself: leave out --data, --data-option and --split.")
+        if self.images is not None and (self.members is not None or self.non_members is not None):
+            raise UsageError("All of --images are members: leave out --members and --non-members, or see --held-out.")
+
+
+def read_request(config: Path | None, given: Mapping[str, Any]) -> Request:
+    """Merge a YAML file with what the command line gave (None: not given); mappings merge key by key.
+
+    Raises:
+        UsageError: an unknown or missing key, a wrong value.
+        DataError: the file cannot be read.
+    """
+    merged = load_yaml(config) if config else {}
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            merged[key] = {**merged.get(key, {}), **value}
+        elif value is not None:
+            merged[key] = value
+    if "recipe" not in merged:
+        raise UsageError("No recipe given: name one, such as `latentprint train mae`, or give --config.")
+    return from_mapping(Request, merged, str(config) if config else "train")
+
+
+def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """["key=value", ...] to a mapping, values read by `parse_value`. Raises `UsageError` for one without `=`."""
+    parsed = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}.")
+        parsed[key] = parse_value(value, f"{option} {key}")
+    return parsed
+
+
+def parse_defence(text: str) -> DefenceSpec:
+    """Read NAME or NAME:key=value,key=value as a defence. Raises `UsageError` like `parse_pairs`."""
+    name, _, options = text.partition(":")
+    return DefenceSpec(name, parse_pairs(options.split(","), "--defence") if options else {})
+
+
+def resolve_data(
+    request: Request, drawn: Path, *, needs_validation: bool = False, tell: Callable[[str], None] = lambda text: None
+) -> tuple[DatasetSpec, Split]:
+    """The data set and the split; one that is drawn here is kept in the file `drawn`.
+
+    Args:
+        request: what a user asks for.
+        drawn: the file.
+        needs_validation: whether the training learns from held-out samples too.
+        tell: called with what the user should know.
+
+    Raises:
+        UsageError: neither a data set nor a split that knows its own; neither a split nor its sizes; another split
+            is kept in `drawn`.
+        DataError: a file that cannot be read or written.
+    """
+    if request.images is not None:
+        own = OwnImages(request.images, request.held_out, request.side, request.split_seed)
+        spec, split = own.data(request.recipe, needs_validation=needs_validation, tell=tell)
+        return spec, _kept(split, drawn)
+    given = read_split(request.split) if request.split else None
+    source = given.source if given else None
+    if request.data:
+        source = DatasetSpec(request.data, request.data_options)
+    if source is None:
+        raise UsageError("No data set given: name one with --data, such as --data digits, or a folder with --images.")
+    return source, given or _drawn_split(request, source, drawn)
+
+
+def _drawn_split(request: Request, source: DatasetSpec, drawn: Path) -> Split:
+    if request.members is None or request.non_members is None:
+        raise UsageError("Who is a member? Give --split FILE, or --members N and --non-members N to draw one.")
+    drawn_split = draw_split(
+        source.open(),
+        members=request.members,
+        non_members=request.non_members,
+        seed=request.split_seed,
+        source=source,
+    )
+    return _kept(drawn_split, drawn)
+
+
+def _kept(split: Split, drawn: Path) -> Split:
+    """`split`, kept in the file `drawn` for audits. Raises `UsageError` where another one is kept there."""
+    if not drawn.exists():
+        with writing(drawn):
+            write_split(split, drawn)
+    elif read_split(drawn).digest != split.digest:
+        raise UsageError(f"{drawn} keeps another split than the one asked for: choose another --out, or remove it.")
+    return split
