@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import timm
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.extraction.plan import plan_extraction
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.trainer.recipes.vit import VIT, vit_arguments

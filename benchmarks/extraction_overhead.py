@@ -15,10 +15,10 @@ import timm
 import torch
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.extraction.plan import plan_extraction
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.datasets import DatasetSpec

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.references.work import Samples, TrainedReference, Upbringing
 from latentprint.attack_engine.runs.making import make_missing
 from latentprint.core.datasets import DatasetSpec

@@ -17,13 +17,14 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from rich.console import Console
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.model_identity import EVERY, ModelIdentityCheck, difference
+from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
+from latentprint.attack_engine.asking.signal_store import SignalStore, read_signals
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.views import VarianceSignal
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.endpoints.same_model import EVERY, ModelCheck, difference
-from latentprint.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
-from latentprint.attack_engine.extraction.store import SignalStore
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import EndpointError
 from latentprint.core.oip import METHODS, SERVICE, from_request, to_response
@@ -201,7 +202,7 @@ def test_long_shards_are_checked_on_the_way(stranger: Stranger, tmp_path: Path) 
     assert stranger.answered < 400  # of 600 in one shard
 
 
-def _check(spec: EndpointSpec, folder: Path, sample_shape: tuple[int, ...] = (_SIDE, _SIDE, 3)) -> ModelCheck:
+def _check(spec: EndpointSpec, folder: Path, sample_shape: tuple[int, ...] = (_SIDE, _SIDE, 3)) -> ModelIdentityCheck:
     with spec.open() as endpoint:
         check = spec.check(endpoint.card, folder, ("embedding",), sample_shape)
         assert check is not None

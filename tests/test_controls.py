@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import timm
 
-from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.evaluation.validity import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.controls import (
     Control,

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.audits.cell import Encoders, make_cell
 from latentprint.attack_engine.audits.gather import read_extracted
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.extraction import extract, plan_extraction, ray_session
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import draw_split

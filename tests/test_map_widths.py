@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.signal_store import read_signals
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.extraction import plan_extraction, read_signals
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
 

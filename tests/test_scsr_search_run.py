@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.progress import Progress
 
-from latentprint.attack_engine.extraction import ray_session
-from latentprint.attack_engine.extraction.store import SignalStore
+from latentprint.attack_engine.asking.extract import ray_session
+from latentprint.attack_engine.asking.signal_store import SignalStore
 from latentprint.attack_engine.runs.candidates import Candidate
 from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.experiment import plan_victims, run_experiment

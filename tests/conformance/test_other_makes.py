@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec
+from latentprint.attack_engine.asking import Counts, EndpointSpec
 from latentprint.core.bundles import open_bundle
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec, KeptAnswers, LedgerSpec
-from latentprint.attack_engine.endpoints.base import Answers, EndpointCard
-from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
-from latentprint.attack_engine.endpoints.requests import images_per_request, split
-from latentprint.attack_engine.endpoints.spec import Address, parse
+from latentprint.attack_engine.asking import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
+from latentprint.attack_engine.asking.endpoint_spec import EndpointAddress, parse
+from latentprint.attack_engine.asking.metered import MeteredEndpoint
+from latentprint.attack_engine.asking.requests import images_per_request, split
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import BudgetError, DataError, EndpointError, UsageError
 from latentprint.core.oip import SERVICE
@@ -23,10 +23,10 @@ def _images(count: int, side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def test_addresses() -> None:
-    assert parse("grpc://host:8500") == Address("host:8500")
-    assert parse("grpc://host:8500/moco") == Address("host:8500", "moco")
-    assert parse("grpcs://[::1]:1/m") == Address("[::1]:1", "m", secure=True)
-    assert parse("local:a/b") == Address(bundle=Path("a/b"))
+    assert parse("grpc://host:8500") == EndpointAddress("host:8500")
+    assert parse("grpc://host:8500/moco") == EndpointAddress("host:8500", "moco")
+    assert parse("grpcs://[::1]:1/m") == EndpointAddress("[::1]:1", "m", secure=True)
+    assert parse("local:a/b") == EndpointAddress(bundle=Path("a/b"))
 
 
 @pytest.mark.parametrize("url", ["host:8500", "http://host:1", "grpc://host", "grpc://:1", "local:", "grpc://h:0", ""])
@@ -180,7 +180,7 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from latentprint.attack_engine.endpoints import KeptAnswers
+from latentprint.attack_engine.asking import KeptAnswers
 from latentprint.core.errors import DataError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 kept = KeptAnswers(Path(sys.argv[1]))

@@ -15,11 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from latentprint.attack_engine.asking import Counts, EndpointSpec
+from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
+from latentprint.attack_engine.asking.signal_store import read_signals
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec
-from latentprint.attack_engine.extraction import ExtractionPlan, extract, plan_extraction, ray_session, read_signals
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import BudgetError, EndpointError
 
@@ -131,8 +133,9 @@ import signal, sys
 from pathlib import Path
 import numpy as np
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.endpoints import EndpointSpec
-from latentprint.attack_engine.extraction import extract, plan_extraction
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.extract import extract
+from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import LatentprintError
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in a shell's background inherits it as ignored

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from latentprint.attack_engine.asking import Endpoint, EndpointSpec
+from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction, signal_key
+from latentprint.attack_engine.asking.plan_table import plan_table
+from latentprint.attack_engine.asking.shards import make_shards, samples_per_shard
+from latentprint.attack_engine.asking.signal_store import SignalStore, read_signals, write_shard
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
 from latentprint.attack_engine.attacks.signal import SignalBatch
-from latentprint.attack_engine.endpoints import Endpoint, EndpointSpec
-from latentprint.attack_engine.extraction import ExtractionPlan, plan_extraction, plan_table, read_signals
-from latentprint.attack_engine.extraction.plan import signal_key
-from latentprint.attack_engine.extraction.shards import make_shards, samples_per_shard
-from latentprint.attack_engine.extraction.store import SignalStore, write_shard
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core.datasets import DatasetSpec, Ids, Images
 from latentprint.core.errors import BudgetError, DataError, UsageError
 

@@ -21,7 +21,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec, LedgerSpec
+from latentprint.attack_engine.asking import Counts, EndpointSpec, LedgerSpec
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import METHODS, SERVICE, from_request, to_response
@@ -310,7 +310,7 @@ def test_a_request_out_of_time_is_asked_once_more_in_halves(elsewhere: tuple[_El
 
 _OVER_TLS = """
 import sys
-from latentprint.attack_engine.endpoints import EndpointSpec
+from latentprint.attack_engine.asking import EndpointSpec
 with EndpointSpec(sys.argv[1]).open() as endpoint:
     print(endpoint.card.model)
 """

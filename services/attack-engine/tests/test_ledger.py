@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.endpoints import Counts, Ledger, LedgerSpec
+from latentprint.attack_engine.asking import Counts, Ledger, LedgerSpec
 from latentprint.core.errors import BudgetError, DataError
 
 
@@ -97,7 +97,7 @@ def test_spending_never_passes_the_budget(steps: list[tuple[int, bool, bool]], b
 _SPEND = """
 import sys
 from pathlib import Path
-from latentprint.attack_engine.endpoints import LedgerSpec
+from latentprint.attack_engine.asking import LedgerSpec
 from latentprint.core.errors import BudgetError
 with LedgerSpec(Path(sys.argv[1]), budget=100).open() as ledger:
     for step in range(40):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints import EndpointSpec, LedgerSpec
-from latentprint.attack_engine.endpoints.spec import parse
+from latentprint.attack_engine.asking import EndpointSpec, LedgerSpec
+from latentprint.attack_engine.asking.endpoint_spec import parse
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import EndpointError
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.audits.extracted import Extracted
 from latentprint.attack_engine.audits.scoring import score_partial
-from latentprint.attack_engine.endpoints import EndpointSpec
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.estimates import Estimate
-from latentprint.attack_engine.extraction import Signals
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split, draw_split
 from latentprint.core.views.augmentations import MOCO_WEAK

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking import Counts, EndpointSpec, LedgerSpec
+from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec, LedgerSpec
-from latentprint.attack_engine.extraction.plan import plan_extraction
-from latentprint.attack_engine.extraction.worker import ShardWorker, tasks_of
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import METHODS, SERVICE, from_request

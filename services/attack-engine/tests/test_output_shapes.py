@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import timm
 
+from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.plan import plan_extraction, signal_key
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.feature_maps import as_locations, channels_of
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
 from latentprint.attack_engine.attacks.signal import Signal, suited
 from latentprint.attack_engine.attacks.views import EncoderMISignal
-from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
-from latentprint.attack_engine.extraction import plan_extraction
-from latentprint.attack_engine.extraction.plan import signal_key
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking.shards import make_shards
+from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks.posteriors.metrics import scaled_logit
 from latentprint.attack_engine.attacks.signal import SignalBatch
 from latentprint.attack_engine.distillation.asked import Asked
 from latentprint.attack_engine.distillation.options import Distillation
 from latentprint.attack_engine.distillation.student import Student, StudentSpec
-from latentprint.attack_engine.extraction.shards import make_shards
-from latentprint.attack_engine.extraction.store import SignalStore, write_shard
 from latentprint.attack_engine.references.folds import reference_members
 from latentprint.attack_engine.references.needs import Needs
 from latentprint.attack_engine.references.options import References

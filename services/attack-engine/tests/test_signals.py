@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 
+from latentprint.attack_engine.asking import EndpointSpec, MeteredEndpoint
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.energies import (
@@ -17,7 +18,6 @@ from latentprint.attack_engine.attacks.energies import (
 from latentprint.attack_engine.attacks.partcrop import PartCropSignal
 from latentprint.attack_engine.attacks.signal import Signal, SignalBatch
 from latentprint.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
-from latentprint.attack_engine.endpoints import EndpointSpec, MeteredEndpoint
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec

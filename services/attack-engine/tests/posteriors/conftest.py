@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking.shards import make_shards
+from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
@@ -21,8 +23,6 @@ from latentprint.attack_engine.distillation.student import Student, StudentSpec
 from latentprint.attack_engine.distillation.work import DistillationWork
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.estimates import Estimate
-from latentprint.attack_engine.extraction.shards import make_shards
-from latentprint.attack_engine.extraction.store import SignalStore, write_shard
 from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.digests import digest_json

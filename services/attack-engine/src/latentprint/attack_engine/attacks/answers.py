@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.attacks.signal import Outputs, SignalBatch, Values, whole
-from latentprint.attack_engine.endpoints.base import Endpoint
 from latentprint.core.datasets import Ids
 from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.attacks.signal import SignalBatch, Values, whole
-from latentprint.attack_engine.endpoints.base import Endpoint
 from latentprint.core.datasets import Ids, Samples
 from latentprint.core.encoders import EMBEDDING
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.attacks.energies import (
     Floats,
     gaussian_energy,
@@ -17,7 +18,6 @@ from latentprint.attack_engine.attacks.energies import (
 from latentprint.attack_engine.attacks.feature_maps import as_locations, checked_channels, no_map, width_of
 from latentprint.attack_engine.attacks.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
 from latentprint.attack_engine.attacks.signal import Asked, Outputs, SignalBatch, Values, require_images
-from latentprint.attack_engine.endpoints.base import Endpoint
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.encoders import EMBEDDING, FEATURE_MAP
 from latentprint.core.errors import EndpointError, UsageError

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints.base import Endpoint, no_output
+from latentprint.attack_engine.asking.endpoint import Endpoint, no_output
 from latentprint.core.datasets import Ids, Samples
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import is_vector

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.attacks.feature_maps import width_of
 from latentprint.attack_engine.attacks.signal import Outputs, SignalBatch, Values, require_images, whole
-from latentprint.attack_engine.endpoints.base import Endpoint
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.encoders import EMBEDDING
 from latentprint.core.errors import UsageError

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.evidence import Evidence
 from latentprint.attack_engine.attacks.inference.base import Membership
 from latentprint.attack_engine.attacks.inference.over_draws import Draws
-from latentprint.attack_engine.extraction import Signals
 
 
 @dataclass(frozen=True)

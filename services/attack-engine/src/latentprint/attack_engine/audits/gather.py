@@ -8,26 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
+from latentprint.attack_engine.asking import Counts, EndpointSpec
+from latentprint.attack_engine.asking.extract import Extraction, extract
+from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
+from latentprint.attack_engine.asking.plan_table import plan_table
+from latentprint.attack_engine.asking.signal_store import Taken, read_signals, taken_between
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.signal import Signal
 from latentprint.attack_engine.audits.evidence import EvidenceFiles
 from latentprint.attack_engine.audits.extracted import Extracted
 from latentprint.attack_engine.audits.scoring import require_samples
-from latentprint.attack_engine.endpoints import Counts, EndpointSpec
 from latentprint.attack_engine.evaluation.evaluate import TARGET_FPRS
 from latentprint.attack_engine.evaluation.power import power_warnings
 from latentprint.attack_engine.evaluation.results import Queries
-from latentprint.attack_engine.extraction import (
-    Extraction,
-    ExtractionPlan,
-    Taken,
-    extract,
-    plan_extraction,
-    plan_table,
-    read_signals,
-    taken_between,
-)
 from latentprint.core.checks import require
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.splits import EVALUATION, Split

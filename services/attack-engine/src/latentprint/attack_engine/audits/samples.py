@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.audits.exposure import file_of
-from latentprint.attack_engine.endpoints import EndpointSpec
 from latentprint.attack_engine.evaluation.results import LeftOut, SampleFolder, SharedImage
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.datasets.folders import folders_spec, paired_folders

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.extraction.read import read_signals
+from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 
 

@@ -10,6 +10,9 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.extract import ray_session
+from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
 from latentprint.attack_engine.audits.evidence import EvidenceFiles
@@ -19,10 +22,7 @@ from latentprint.attack_engine.audits.samples import inspect_samples
 from latentprint.attack_engine.audits.scoring import require_samples
 from latentprint.attack_engine.audits.store import read_cell
 from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.endpoints import EndpointCard, EndpointSpec
 from latentprint.attack_engine.evaluation.results import Victim
-from latentprint.attack_engine.extraction import ray_session
-from latentprint.attack_engine.extraction.fitness import check_sizes
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.controls import (
     Control,

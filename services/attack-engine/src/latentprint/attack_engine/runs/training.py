@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from latentprint.attack_engine.extraction import ray_session
+from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.display import bars
 from latentprint.attack_engine.runs.victims import VictimJob, make_victims

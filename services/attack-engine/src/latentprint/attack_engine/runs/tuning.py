@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 from rich.progress import Progress
 
-from latentprint.attack_engine.extraction.outcomes import describe, restore
+from latentprint.attack_engine.asking.worker import describe, restore
 from latentprint.attack_engine.runs.candidates import Candidate
 from latentprint.attack_engine.runs.gpus import gpu_share
 from latentprint.attack_engine.runs.victims import VictimJob, make_victim, update_bar

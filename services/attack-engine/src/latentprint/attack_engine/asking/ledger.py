@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from latentprint.attack_engine.endpoints.base import Counts
+from latentprint.attack_engine.asking.endpoint import Counts
 from latentprint.core.errors import BudgetError, DataError
 
 _SCHEMA = (

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.signal import Signal, suited
-from latentprint.attack_engine.endpoints.base import EndpointCard
-from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
-from latentprint.attack_engine.endpoints.ledger import LedgerSpec
-from latentprint.attack_engine.endpoints.requests import answer_bytes, images_per_request
-from latentprint.attack_engine.endpoints.same_model import ModelCheck, forget_unverified
-from latentprint.attack_engine.endpoints.spec import EndpointSpec
-from latentprint.attack_engine.extraction.fitness import check_sizes, filling
-from latentprint.attack_engine.extraction.shards import Shard, make_shards, samples_per_shard
-from latentprint.attack_engine.extraction.store import SignalStore, Taken, taken_between
+from latentprint.attack_engine.asking.endpoint import EndpointCard
+from latentprint.attack_engine.asking.endpoint_spec import EndpointSpec
+from latentprint.attack_engine.asking.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.ledger import LedgerSpec
+from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, forget_unverified
+from latentprint.attack_engine.asking.requests import answer_bytes, images_per_request
+from latentprint.attack_engine.asking.shards import Shard, filling, make_shards, samples_per_shard
+from latentprint.attack_engine.asking.signal_store import SignalStore, Taken, taken_between
+from latentprint.attack_engine.attacks.signal import Signal, asked_of, suited
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.digests import digest_code, digest_imports, digest_json
 from latentprint.core.errors import UsageError
@@ -93,7 +92,7 @@ class ExtractionPlan:
     spent: int
     answers: Path | None
     images_per_second: float | None
-    check: ModelCheck | None = None
+    check: ModelIdentityCheck | None = None
     canaries: int = 0
 
     @property
@@ -168,6 +167,20 @@ def plan_extraction(
     return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate, check, canaries)
 
 
+def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
+    """Whether an endpoint takes what signals ask about samples of this shape.
+
+    Raises:
+        UsageError: samples that a signal can do nothing with.
+        EndpointError: images for an endpoint that takes vectors or the reverse, or a size that it does not take.
+    """
+    card.check_kind(sample_shape)
+    for signal in signals:
+        for asked in asked_of(signal, sample_shape):
+            option = f"--attack-option {asked.option}={{side}}" if asked.option else "--side {side}"
+            card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")
+
+
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
     """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set.
 
@@ -201,7 +214,7 @@ def _plan_signal(
     )
 
 
-def _canaries(check: ModelCheck, plans: Sequence[SignalPlan]) -> int:
+def _canaries(check: ModelIdentityCheck, plans: Sequence[SignalPlan]) -> int:
     """Images that the checks of an undisturbed run ask: at its start, before every shard is kept, and at intervals."""
     shards, pending = sum(len(plan.shards) for plan in plans), sum(plan.pending for plan in plans)
     return check.first_images + check.images * (shards + pending // check.every)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from latentprint.attack_engine.extraction.plan import ExtractionPlan
-from latentprint.attack_engine.extraction.store import Taken
+from latentprint.attack_engine.asking.plan import ExtractionPlan
+from latentprint.attack_engine.asking.signal_store import Taken
 from latentprint.core.text import printable
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from latentprint.attack_engine.extraction.table import duration
+from latentprint.attack_engine.asking.plan_table import duration
 from latentprint.core.text import say
 
 _LINE_SECONDS = 10.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from latentprint.attack_engine.endpoints.base import Answers, EndpointCard
+from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
 from latentprint.core.bundles import BundleCard, open_bundle, read_config, serving_digest
 from latentprint.core.channels import format_channels
 from latentprint.core.oip import names

@@ -8,12 +8,12 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from latentprint.attack_engine.endpoints.base import Driver, EndpointCard
-from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
-from latentprint.attack_engine.endpoints.ledger import Ledger, LedgerSpec
-from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
-from latentprint.attack_engine.endpoints.same_model import CANARIES, EVERY, ModelCheck
-from latentprint.attack_engine.endpoints.throttle import Throttle
+from latentprint.attack_engine.asking.endpoint import Driver, EndpointCard
+from latentprint.attack_engine.asking.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.ledger import Ledger, LedgerSpec
+from latentprint.attack_engine.asking.metered import MeteredEndpoint
+from latentprint.attack_engine.asking.model_identity import CANARIES, EVERY, ModelIdentityCheck
+from latentprint.attack_engine.asking.requests import Throttle
 from latentprint.core.encoders import OUTPUTS
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.oip import SERVICE
@@ -25,7 +25,7 @@ _FORMS = "use grpc://HOST:PORT[/MODEL], grpcs://HOST:PORT[/MODEL] for TLS, or lo
 
 
 @dataclass(frozen=True)
-class Address:
+class EndpointAddress:
     """A parsed address: a gRPC target and model ("" for the server's only one), or a bundle's folder."""
 
     target: str = ""
@@ -111,7 +111,7 @@ class EndpointSpec:
 
     def check(
         self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
-    ) -> ModelCheck | None:
+    ) -> ModelIdentityCheck | None:
         """How it is checked that `card`'s model stays the same; None in this process, where it cannot change.
 
         Args:
@@ -124,7 +124,7 @@ class EndpointSpec:
             return None
         usual = 0 if card.weights_digest else CANARIES
         count = usual if self.canaries is None else self.canaries
-        return ModelCheck(card, folder, outputs, sample_shape, count, self.canary_every)
+        return ModelIdentityCheck(card, folder, outputs, sample_shape, count, self.canary_every)
 
     def open(
         self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None
@@ -154,10 +154,10 @@ class EndpointSpec:
     def _driver(self, client: str) -> Driver:
         address = parse(self.url)
         if address.bundle is not None:
-            from latentprint.attack_engine.endpoints.local_driver import LocalDriver
+            from latentprint.attack_engine.asking.drivers.local import LocalDriver
 
             return LocalDriver(self.url, address.bundle, self.threads)
-        from latentprint.attack_engine.endpoints.grpc_driver import GrpcDriver, Transport
+        from latentprint.attack_engine.asking.drivers.grpc import GrpcDriver, Transport
 
         transport = Transport(
             timeout_seconds=self.timeout_seconds,
@@ -171,19 +171,19 @@ class EndpointSpec:
         return GrpcDriver(self.url, address, transport, key=_read_key(self.api_key_file), client=client)
 
 
-def parse(url: str) -> Address:
+def parse(url: str) -> EndpointAddress:
     """Take an endpoint's address apart. Raises `UsageError` saying which forms there are."""
     if url.startswith("local:"):
         folder = url.removeprefix("local:")
         if not folder:
             raise UsageError(f"The endpoint {url!r} names no bundle: {_FORMS}.")
-        return Address(bundle=Path(folder))
+        return EndpointAddress(bundle=Path(folder))
     match = _GRPC.fullmatch(url)
     if match is None:
         raise UsageError(f"{url!r} is not an endpoint's address: {_FORMS}.")
     if not 0 < int(match["port"]) < 65536:
         raise UsageError(f"{url!r} has no valid port: {match['port']} is not between 1 and 65535.")
-    return Address(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
+    return EndpointAddress(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
 
 
 def _read_key(path: str | None) -> str | None:

@@ -3,25 +3,25 @@
 import signal as signals
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
+import ray.data  # brings the console handler that a session quiets
 from numpy.typing import NDArray
 from rich.console import Console
 
-from latentprint.attack_engine.endpoints.base import Counts
-from latentprint.attack_engine.endpoints.ledger import Ledger
-from latentprint.attack_engine.extraction.cluster import ray_session
-from latentprint.attack_engine.extraction.outcomes import describe, restore
-from latentprint.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
-from latentprint.attack_engine.extraction.progress import Watch, shown
-from latentprint.attack_engine.extraction.store import SignalStore, Taken
-from latentprint.attack_engine.extraction.worker import ShardWorker, Task, shared_between, tasks_of
+from latentprint.attack_engine.asking.endpoint import Counts
+from latentprint.attack_engine.asking.ledger import Ledger
+from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
+from latentprint.attack_engine.asking.progress import Watch, shown
+from latentprint.attack_engine.asking.signal_store import SignalStore, Taken
+from latentprint.attack_engine.asking.worker import ShardWorker, Task, describe, restore, shared_between, tasks_of
 from latentprint.core.errors import Interrupted, LatentprintError
+from latentprint.core.ray_session import session
 from latentprint.core.text import say
 
 _WORKER_CPUS = 0.25
@@ -80,6 +80,17 @@ def extract(
             for samples in _run(plans, tasks, min(workers, len(tasks))):
                 watch.finished += samples
     return [_results(plan) for plan in plans]
+
+
+def ray_session(workers: int = 2) -> AbstractContextManager[None]:
+    """Use the Ray cluster this process is connected to, or that RAY_ADDRESS names; else start one and stop it after.
+
+    Wrap several extractions in one session to start Ray once.
+
+    Raises:
+        LatentprintError: on entry, Ray does not start.
+    """
+    return session(ray, workers)
 
 
 def _check_first(plan: ExtractionPlan, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints.base import EndpointCard
+from latentprint.attack_engine.asking.endpoint import EndpointCard
 from latentprint.core.errors import EndpointError
 from latentprint.core.oip import names, properties_of
 from latentprint.core.samples import Samples

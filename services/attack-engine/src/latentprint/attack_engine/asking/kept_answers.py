@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from latentprint.attack_engine.endpoints.base import Answers
+from latentprint.attack_engine.asking.endpoint import Answers
 from latentprint.core.files import write_atomically
 
 

@@ -1,11 +1,12 @@
 """Shards: the samples that are extracted, written and resumed together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.attacks.signal import Signal, asked_of
 from latentprint.core.datasets.base import Ids
 from latentprint.core.digests import digest_arrays
 
@@ -54,6 +55,13 @@ def make_shards(ids: Iterable[int], size: int = _FEWEST) -> tuple[Shard, ...]:
     distinct = np.array(sorted({int(i) for i in ids}), dtype=np.int64)
     ordered = distinct[np.argsort(_mixed(distinct), kind="stable")].tolist()
     return tuple(Shard(tuple(ordered[start : start + size])) for start in range(0, len(ordered), size))
+
+
+def filling(signal: Signal, shape: tuple[int, ...], shards: Sequence[Shard], together: int, full: int) -> int:
+    """Images that fill up the last request of everything that a signal asks in one go to `full` ones."""
+    lengths = [len(shard.ids) for shard in shards]
+    batches = [min(together, length - start) for length in lengths for start in range(0, length, together)]
+    return sum(-(samples * asked.count) % full for samples in batches for asked in asked_of(signal, shape))
 
 
 def _mixed(ids: Ids) -> NDArray[np.uint64]:

@@ -9,10 +9,10 @@ import grpc
 import numpy as np
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from latentprint.attack_engine.endpoints.base import Answers, EndpointCard
-from latentprint.attack_engine.endpoints.failures import explain, is_deadline, may_repeat, retry_delay
-from latentprint.attack_engine.endpoints.metadata import InputTensor, read_card, read_input
-from latentprint.attack_engine.endpoints.spec import Address
+from latentprint.attack_engine.asking.drivers.grpc_failures import explain, is_deadline, may_repeat, retry_delay
+from latentprint.attack_engine.asking.drivers.metadata import InputTensor, read_card, read_input
+from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
+from latentprint.attack_engine.asking.endpoint_spec import EndpointAddress
 from latentprint.core.errors import EndpointError
 from latentprint.core.oip import METHODS, SERVICE, TensorError, from_response, to_request
 from latentprint.core.oip.names import AUTHORIZATION, CLIENT
@@ -53,7 +53,9 @@ class GrpcDriver:
     Raises `EndpointError` if the server is down, not ready, of another protocol, refuses the key or the model.
     """
 
-    def __init__(self, url: str, address: Address, transport: Transport, *, key: str | None, client: str) -> None:
+    def __init__(
+        self, url: str, address: EndpointAddress, transport: Transport, *, key: str | None, client: str
+    ) -> None:
         self._url = url
         self._transport = transport
         self._key = key
@@ -192,7 +194,7 @@ def _sent(response: Any) -> str:
     return ", ".join(repr(tensor.name) for tensor in response.outputs) or "nothing"
 
 
-def _channel(address: Address) -> grpc.Channel:
+def _channel(address: EndpointAddress) -> grpc.Channel:
     options = (*_OPTIONS, ("grpc.enable_http_proxy", 0)) if address.loopback else _OPTIONS
     if address.secure:
         return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=options)

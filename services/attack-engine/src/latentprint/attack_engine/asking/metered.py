@@ -11,12 +11,11 @@ from uuid import uuid4
 
 import numpy as np
 
-from latentprint.attack_engine.endpoints.base import Answers, Counts, Driver, EndpointCard
-from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
-from latentprint.attack_engine.endpoints.ledger import Lease, Ledger
-from latentprint.attack_engine.endpoints.requests import Request, images_per_request, split
-from latentprint.attack_engine.endpoints.same_model import ModelCheck, ModelWatch
-from latentprint.attack_engine.endpoints.throttle import Throttle
+from latentprint.attack_engine.asking.endpoint import Answers, Counts, Driver, EndpointCard
+from latentprint.attack_engine.asking.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.ledger import Lease, Ledger
+from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, ModelIdentityWatch
+from latentprint.attack_engine.asking.requests import QueryRequest, Throttle, images_per_request, split
 from latentprint.core.errors import EndpointError
 from latentprint.core.samples import Samples
 
@@ -55,7 +54,7 @@ class MeteredEndpoint:
         self._lock = Lock()
         self.kept = kept
         self.scope = scope
-        self._watch: ModelWatch | None = None
+        self._watch: ModelIdentityWatch | None = None
         self.taken: tuple[float, float] | None = None
 
     @property
@@ -80,7 +79,7 @@ class MeteredEndpoint:
         self.card.check_outputs(outputs)
         self.card.check_sample(images.shape[1:])
         size = images_per_request(self.card, images.shape, outputs, self._request_images)
-        alike: dict[str, list[Request]] = {}
+        alike: dict[str, list[QueryRequest]] = {}
         for request in split(self.card, images, outputs, size):
             alike.setdefault(request.id, []).append(request)
         answers: Answers = {}
@@ -89,7 +88,9 @@ class MeteredEndpoint:
                 _place(self.card.url, answers, request, found, len(images))
         return answers
 
-    def _find(self, alike: Mapping[str, Sequence[Request]], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
+    def _find(
+        self, alike: Mapping[str, Sequence[QueryRequest]], outputs: Sequence[str]
+    ) -> Iterator[tuple[str, Answers]]:
         """Answers by request id: kept ones first, then the rest, each asked once however often it occurs."""
         missing, cached = [], {}
         for name, requests in alike.items():
@@ -106,7 +107,7 @@ class MeteredEndpoint:
         self._note_cached(cached)
         yield from self._ask_all(missing, outputs)
 
-    def _ask_all(self, requests: Sequence[Request], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
+    def _ask_all(self, requests: Sequence[QueryRequest], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
         if not requests:
             return
         sizes = {request.id: request.sent for request in requests}
@@ -146,16 +147,16 @@ class MeteredEndpoint:
                 lease.answered(again.id)
         return answers
 
-    def keep_watch(self, check: ModelCheck) -> None:
+    def keep_watch(self, check: ModelIdentityCheck) -> None:
         """From now on check, while it asks, that the model stays the same; `query` then raises `ModelChangedError`."""
-        self._watch = ModelWatch(check, self._driver.interruptions)
+        self._watch = ModelIdentityWatch(check, self._driver.interruptions)
 
     def confirm(self) -> None:
         """Check that the model is still the same, where that is watched. Raises `ModelChangedError` for another."""
         if self._watch is not None:
             self._watch.confirm(self)
 
-    def _ask(self, request: Request, outputs: Sequence[str], lease: Lease) -> Answers:
+    def _ask(self, request: QueryRequest, outputs: Sequence[str], lease: Lease) -> Answers:
         count = len(request.images)
         answers = self._send(request, outputs, lease, self._count)
         for name in outputs:
@@ -169,7 +170,7 @@ class MeteredEndpoint:
         self._take(time.time())
         return answers
 
-    def _send(self, request: Request, outputs: Sequence[str], lease: Lease, note: Callable[..., None]) -> Answers:
+    def _send(self, request: QueryRequest, outputs: Sequence[str], lease: Lease, note: Callable[..., None]) -> Answers:
         count = request.sent
 
         def sending() -> None:
@@ -222,7 +223,7 @@ def _abandon(futures: dict[Future[Answers], str]) -> None:
             future.exception()
 
 
-def _place(url: str, answers: Answers, request: Request, found: Answers, total: int) -> None:
+def _place(url: str, answers: Answers, request: QueryRequest, found: Answers, total: int) -> None:
     """Put a request's rows among those of its query. Raises `EndpointError` where they have other shapes."""
     for name, rows in found.items():
         if name not in answers:

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.endpoints.base import Answers, EndpointCard
-from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
+from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import EndpointError
 from latentprint.core.files import write_atomically
@@ -30,7 +30,7 @@ class ModelChangedError(EndpointError):
     """An endpoint serves another model than the one that it was asked about before."""
 
 
-class Asked(Protocol):
+class CanaryEndpoint(Protocol):
     """What the check needs of an endpoint."""
 
     def read_card(self) -> EndpointCard:
@@ -43,7 +43,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelCheck:
+class ModelIdentityCheck:
     """How it is checked that a model stays the same; small and picklable.
 
     Attributes:
@@ -98,7 +98,7 @@ class ModelCheck:
         rows, columns = (np.arange(side) * _CELLS // side for side in self.sample_shape[:2])
         return np.ascontiguousarray(patches[:, rows][:, :, columns])
 
-    def begin(self, endpoint: Asked) -> None:
+    def begin(self, endpoint: CanaryEndpoint) -> None:
         """The check at the start of a run; answers of canaries that were never asked are kept.
 
         Raises:
@@ -121,7 +121,7 @@ class ModelCheck:
             return time.time()
         return float(self._begun.read_text(encoding="utf-8")) if self._begun.exists() else 0.0
 
-    def confirm(self, endpoint: Asked, asked: Answers | None = None) -> None:
+    def confirm(self, endpoint: CanaryEndpoint, asked: Answers | None = None) -> None:
         """Raise `ModelChangedError` where the card, or what the canaries are answered (or `asked`), is another."""
         card = endpoint.read_card()
         if card.identity != self.card.identity:
@@ -134,7 +134,7 @@ class ModelCheck:
         if self.canaries:
             self._compare(endpoint, self._ask(endpoint) if asked is None else asked)
 
-    def _compare(self, endpoint: Asked, asked: Answers) -> None:
+    def _compare(self, endpoint: CanaryEndpoint, asked: Answers) -> None:
         kept = {name: self._kept(name) for name in self.outputs}
         doubtful = [name for name in self.outputs if kept[name].steady and not kept[name].agrees(asked[name])]
         if not doubtful:
@@ -150,7 +150,7 @@ class ModelCheck:
                     f"differs by {apart:.2g} of its norm, {kept[name].tolerance:.2g} is noise)"
                 )
 
-    def _ask(self, endpoint: Asked, *, alone: bool = False) -> Answers:
+    def _ask(self, endpoint: CanaryEndpoint, *, alone: bool = False) -> Answers:
         return endpoint.ask_anew(self.samples(), self.outputs, scope=self.scope, alone=alone)
 
     def _changed(self, what: str) -> "ModelChangedError":
@@ -210,21 +210,21 @@ def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.divide(apart, norm, out=np.zeros_like(apart), where=norm != 0).max())
 
 
-class ModelWatch:
+class ModelIdentityWatch:
     """Checks, while one worker asks, that the model stays the same: after so many images and after a lost connection.
 
     What was kept after the last check that passed is not to be trusted when one fails: `folder`/changed then holds the
     time of that check, and `forget_unverified` takes back what was kept since.
     """
 
-    def __init__(self, check: ModelCheck, interruptions: int) -> None:
+    def __init__(self, check: ModelIdentityCheck, interruptions: int) -> None:
         self._check = check
         self._verified = check.verified
         self._since = 0
         self._interruptions = interruptions
         self._lock, self._checking = Lock(), Lock()
 
-    def answered(self, endpoint: Asked, images: int, interruptions: int) -> None:
+    def answered(self, endpoint: CanaryEndpoint, images: int, interruptions: int) -> None:
         """Note that `images` were answered, and check where it is time to.
 
         Raises:
@@ -237,7 +237,7 @@ class ModelWatch:
             self._interruptions = interruptions
         self.confirm(endpoint)
 
-    def confirm(self, endpoint: Asked) -> None:
+    def confirm(self, endpoint: CanaryEndpoint) -> None:
         """Check, unless nothing was answered since the last time. Raises `ModelChangedError` for another model."""
         with self._checking:
             with self._lock:

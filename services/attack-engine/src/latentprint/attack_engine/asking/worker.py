@@ -6,14 +6,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latentprint.attack_engine.asking.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.metered import MeteredEndpoint
+from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
+from latentprint.attack_engine.asking.shards import Shard
+from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks.signal import SignalBatch
-from latentprint.attack_engine.endpoints.kept_answers import KeptAnswers
-from latentprint.attack_engine.endpoints.metered import MeteredEndpoint
-from latentprint.attack_engine.extraction.plan import ExtractionPlan, SignalPlan
-from latentprint.attack_engine.extraction.shards import Shard
-from latentprint.attack_engine.extraction.store import SignalStore, write_shard
 from latentprint.core.datasets import Dataset
-from latentprint.core.errors import EndpointError
+from latentprint.core.errors import (
+    BudgetError,
+    DataError,
+    EndpointError,
+    Interrupted,
+    LatentprintError,
+    UsageError,
+)
+
+_GENERAL = (LatentprintError, UsageError, DataError, EndpointError, BudgetError, Interrupted)
+_KINDS = {kind.__name__: kind for kind in _GENERAL}  # what a worker reports of an error: Ray would keep its text alone
 
 
 @dataclass(frozen=True)
@@ -112,3 +122,14 @@ def shared_between(plan: ExtractionPlan, workers: int) -> ExtractionPlan:
     """The plan of one of `workers`: a ceiling on the rate is divided between them."""
     rate = plan.endpoint.images_per_second
     return plan if rate is None else replace(plan, endpoint=replace(plan.endpoint, images_per_second=rate / workers))
+
+
+def describe(error: LatentprintError) -> tuple[str, str]:
+    """Kind and sentence of an error; a kind of its own is reported as the nearest general one."""
+    kind = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
+    return kind, str(error)
+
+
+def restore(kind: str, sentence: str) -> LatentprintError:
+    """The error that `describe` described."""
+    return _KINDS[kind](sentence)

@@ -1,10 +1,12 @@
-"""How a query becomes requests: sizes that fit the endpoint's limits, and ids that are digests of their content."""
+"""How a query becomes requests: sizes that fit the limits, ids that are digests of their content, and their pace."""
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from latentprint.attack_engine.endpoints.base import EndpointCard
+from latentprint.attack_engine.asking.endpoint import EndpointCard
 from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import EndpointError
 from latentprint.core.samples import Samples, is_vector
@@ -13,7 +15,7 @@ _OVERHEAD = 4096
 
 
 @dataclass(frozen=True)
-class Request:
+class QueryRequest:
     """Samples that travel together.
 
     Attributes:
@@ -66,11 +68,27 @@ def _described(count: int, sample_shape: tuple[int, ...]) -> str:
     return f"One {kind} of {size} and its answer need" if count == 1 else f"{count} {kind}s of {size} and answers need"
 
 
-def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[Request]:
+def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[QueryRequest]:
     """The requests that ask `outputs` for `images`, `size` images each, in order."""
     context = digest_json({"endpoint": card.identity, "outputs": sorted(outputs)})
     parts = [(start, images[start : start + size]) for start in range(0, len(images), size)]
     return [
-        Request(digest_json([context, digest_arrays(images=part)]), start, part, card.batch or len(part))
+        QueryRequest(digest_json([context, digest_arrays(images=part)]), start, part, card.batch or len(part))
         for start, part in parts
     ]
+
+
+class Throttle:
+    """Spaces requests so that no more than `images_per_second` leave on average; safe between threads."""
+
+    def __init__(self, images_per_second: float) -> None:
+        self._rate = images_per_second
+        self._lock = threading.Lock()
+        self._next = time.monotonic()
+
+    def wait(self, images: int) -> None:
+        """Block until `images` more may be sent."""
+        with self._lock:
+            start = max(self._next, time.monotonic())
+            self._next = start + images / self._rate
+        time.sleep(max(0.0, start - time.monotonic()))

@@ -1,0 +1,1 @@
+"""Ways of reaching a model, one module each."""
