@@ -1,5 +1,6 @@
 """`latentprint run`: an experiment from its file to its report."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 
 from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.core.errors import unknown_name
 
 
 def register(app: typer.Typer) -> None:
@@ -15,14 +17,36 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    experiment: Annotated[Path, typer.Argument(help="An experiment's YAML file.")],
+    experiment: Annotated[
+        str, typer.Argument(help="An experiment's YAML file, or the name of one that ships, such as quickstart.")
+    ],
     scale: Annotated[
         str, typer.Option(help="One of the file's scales, such as small or paper; default: its first.")
     ] = "",
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
-    checked = load_experiment(experiment, scale)
+    source = find_experiment(experiment)
+    checked = load_experiment(source, scale)
     from latentprint.attack_engine.runs.experiment import run_experiment
 
-    run_experiment(checked, experiment, root, Console(stderr=True))
+    run_experiment(checked, source, root, Console(stderr=True))
+
+
+def find_experiment(name: str) -> Path:
+    """The file that `name` is the path of; else the experiment of that name that ships with this package.
+
+    Args:
+        name: a path, or a name such as `quickstart` or `seqmia/table-3-vgg16`.
+
+    Raises:
+        UsageError: neither a path nor a known name.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix:
+        return path
+    folder = Path(str(files("latentprint.attack_engine"))) / "experiments"
+    shipped = {file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.rglob("*.yaml")}
+    if name not in shipped:
+        raise unknown_name("experiment", name, shipped)
+    return shipped[name]
