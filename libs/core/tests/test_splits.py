@@ -7,7 +7,17 @@ import pytest
 
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.errors import DataError, UsageError
-from latentprint.core.splits import EVALUATION, KNOWN, draw_split, read_split, split_by_membership, write_split
+from latentprint.core.splits import (
+    EVALUATION,
+    KNOWN,
+    VALIDATION,
+    Split,
+    Units,
+    draw_split,
+    read_split,
+    split_by_membership,
+    write_split,
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +119,50 @@ def test_another_file_is_refused_by_name(tmp_path: Path, content: str | None) ->
 def test_impossible_sizes_are_refused(digits: Dataset, sizes: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         draw_split(digits, **sizes)
+
+
+def _users(**changed: object) -> Split:
+    """Three users with two images each, of whom two are members, the second with one image that trained."""
+    parts: dict[str, np.ndarray] = {
+        "unit": np.array([7, 7, 8, 8, 9, 9]),
+        "trained": np.array([True, True, True, False, False, False]),
+        "member": np.array([True, True, True, True, False, False]),
+        "role": np.array([KNOWN, KNOWN, EVALUATION, EVALUATION, EVALUATION, EVALUATION]),
+    }
+    parts |= {name: np.asarray(value) for name, value in changed.items()}
+    units = Units(parts["unit"].astype(np.int64), parts["trained"])
+    further = {VALIDATION: np.array([40, 41])}
+    return Split(np.arange(6) * 3, parts["member"], parts["role"], "0" * 64, 1, further=further, units=units)
+
+
+def test_units_survive_the_disk_and_are_part_of_the_digest(tmp_path: Path) -> None:
+    split = _users()
+    write_split(split, tmp_path / "split.parquet")
+    again = read_split(tmp_path / "split.parquet")
+    assert again.digest == split.digest
+    assert again.unit.tolist() == [7, 7, 8, 8, 9, 9]
+    assert again.trained_ids.tolist() == [0, 3, 6]
+    assert again.validation.tolist() == [40, 41]
+    others = _users(unit=[7, 7, 8, 8, 8, 8], member=[True] * 2 + [False] * 4, trained=[True] * 2 + [False] * 4)
+    fewer_trained = _users(trained=[True, False, True, False, False, False])
+    assert len({split.digest, others.digest, fewer_trained.digest}) == 3
+
+
+def test_without_units_every_sample_is_one_and_members_are_trained(digits: Dataset) -> None:
+    split = draw_split(digits, members=30, non_members=30, seed=2)
+    assert (split.unit == split.sample_id).all()
+    assert (split.trained == split.member).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"member": [True, False, True, True, False, False], "trained": [False] * 6}, "7 of a split .* one membership"),
+        ({"role": [KNOWN, EVALUATION] + [EVALUATION] * 4}, "7 of a split .* one role"),
+        ({"trained": [False] * 4 + [True, False]}, "trained on and belong to no member"),
+        ({"unit": [7, 8, 9]}, "6 samples names 3 units"),
+    ],
+)
+def test_units_that_contradict_themselves_are_refused(changed: dict[str, list[object]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        _users(**changed)

@@ -3,7 +3,7 @@
 import json
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from latentprint.core.bundles import open_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.splits import KNOWN, Units
 from latentprint.trainer import RECIPES, DefenceSpec, read_progress, train, untrained, work_folder
 from latentprint.trainer.recipes.base import MEAN, STD
 
@@ -79,6 +80,16 @@ def test_training_reads_every_member_before_any_other_sample_and_none_outside_th
     members = split.ids(member=True)
     assert recorder.asked[: len(members)] == members.tolist()
     assert set(recorder.asked) == set(split.sample_id.tolist())
+
+
+def test_of_members_the_samples_that_are_not_marked_as_trained_on_are_not_trained_on(train_tiny, digits, split):
+    trained = split.member & (np.arange(len(split.member)) % 2 == 0)
+    users = replace(split, units=Units(np.where(split.member, 0, 1), trained), role=np.full(len(trained), KNOWN))
+    recorder = Recorder(digits.open())
+    card = train_tiny("mae", dataset=RecorderSpec("digits", {}, recorder), split=users)
+    assert card.training["members"] == trained.sum()
+    assert recorder.asked[: trained.sum()] == split.sample_id[trained].tolist()
+    assert not set(split.sample_id[split.member & ~trained].tolist()) & set(recorder.asked)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.names())

@@ -127,7 +127,7 @@ def draw_placebo(
         taken += [partition.shadow.sample_id, *partition.shadow.further.values()]
     order = stratified_order(dataset, np.random.default_rng([seed, _PLACEBO]))
     left = order[~np.isin(order, np.concatenate(taken))]
-    members, validation = len(target.ids(member=True)), len(target.validation)
+    members, validation = len(target.trained_ids), len(target.validation)
     others = min(len(left) - members - validation, len(target.ids(member=False)))
     if others < _FEWEST_OTHERS:
         return None

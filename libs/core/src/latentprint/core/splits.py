@@ -24,6 +24,34 @@ _FURTHER = (VALIDATION, DISTILLATION)
 _META = b"latentprint"
 _FORMER_META = b"leakscope"  # the project's name when the first splits were written
 _COLUMNS = ("sample_id", "member", "role")
+_UNIT_COLUMNS = ("unit", "trained")
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is a member or is not, where that is more than one sample: a user with several images, a collection.
+
+    Attributes:
+        unit: int64 [S], the unit that each sample belongs to.
+        trained: bool [S], True where this very sample was trained on; a member may have samples that were not.
+    """
+
+    unit: Ids
+    trained: NDArray[np.bool_]
+
+    def check(self, member: NDArray[np.bool_], role: NDArray[np.str_]) -> None:
+        """Raise `DataError` unless every unit has one membership and one role, and only members' samples trained."""
+        if not len(self.unit) == len(self.trained) == len(member):
+            raise DataError(
+                f"A split of {len(member)} samples names {len(self.unit)} units and {len(self.trained)} trained marks."
+            )
+        if (self.trained & ~member).any():
+            raise DataError("A split has samples that were trained on and belong to no member: they are members'.")
+        _, first, place = np.unique(self.unit, return_index=True, return_inverse=True)
+        for values, word in ((member, "membership"), (role, "role")):
+            mixed = values != values[first][place]
+            if mixed.any():
+                raise DataError(f"The unit {self.unit[mixed][0]} of a split has more than one {word}: give it one.")
 
 
 @dataclass(frozen=True)
@@ -32,7 +60,7 @@ class Split:
 
     Attributes:
         sample_id: int64 [S], unique, the data set's ids.
-        member: bool [S], True where the victim was trained on the sample.
+        member: bool [S], True where the sample's unit is a member: the victim was trained on it, or on some of it.
         role: str [S], "known" (the adversary knows its membership) or "evaluation".
         dataset_digest: digest of the data set that the ids belong to.
         seed: seed of the draw.
@@ -41,6 +69,10 @@ class Split:
             "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with).
         split_by: how members were told from non-members: "coin" (at random from one set), "time", "source", or "" where
             nobody says; no part of the digest.
+        units: what samples belong together; None where every sample is a unit by itself.
+
+    Raises:
+        DataError: see `Units.check`.
     """
 
     sample_id: Ids
@@ -51,11 +83,36 @@ class Split:
     source: DatasetSpec | None = None
     further: Mapping[str, Ids] = field(default_factory=dict)
     split_by: str = ""
+    units: Units | None = None
+
+    def __post_init__(self) -> None:
+        if self.units is not None:
+            self.units.check(self.member, self.role)
+
+    @property
+    def unit(self) -> Ids:
+        """The unit that each sample belongs to, which is what audits count, permute and draw: int64 [S]."""
+        return self.sample_id if self.units is None else self.units.unit
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """Whether the victim was trained on this very sample, which is all that the trainer reads: bool [S]."""
+        return self.member if self.units is None else self.units.trained
+
+    @property
+    def trained_ids(self) -> Ids:
+        """Ids of the samples that the victim is trained on, in table order."""
+        return self.sample_id[self.trained]
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the table, the further samples and the data set's digest included."""
+        """SHA-256 (hex) of the table, the further samples and the data set's digest included.
+
+        Units are part of it where there are any, so that a split without them keeps the digest that it always had.
+        """
+        units = {} if self.units is None else {"unit": self.units.unit, "trained": self.units.trained}
         return digest_arrays(
+            **units,
             sample_id=self.sample_id,
             member=self.member,
             known=self.role == KNOWN,
@@ -177,13 +234,16 @@ def write_split(split: Split, path: Path) -> None:
     """Write `split` as Parquet with its seed and digests in the file's metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     further = [(ids, np.full(len(ids), purpose)) for purpose, ids in split.further.items()]
-    table = pa.Table.from_pydict(
-        {
-            "sample_id": np.concatenate([split.sample_id, *(ids for ids, _ in further)]),
-            "member": np.concatenate([split.member, *(np.zeros(len(ids), dtype=bool) for ids, _ in further)]),
-            "role": [str(role) for role in np.concatenate([split.role, *(role for _, role in further)])],
-        }
-    )
+    neither = [np.zeros(len(ids), dtype=bool) for ids, _ in further]
+    columns = {
+        "sample_id": np.concatenate([split.sample_id, *(ids for ids, _ in further)]),
+        "member": np.concatenate([split.member, *neither]),
+        "role": [str(role) for role in np.concatenate([split.role, *(role for _, role in further)])],
+    }
+    if split.units is not None:
+        columns["unit"] = np.concatenate([split.units.unit, *(ids for ids, _ in further)])
+        columns["trained"] = np.concatenate([split.units.trained, *neither])
+    table = pa.Table.from_pydict(columns)
     meta = {
         "seed": split.seed,
         "dataset_digest": split.dataset_digest,
@@ -212,14 +272,26 @@ def read_split(path: Path) -> Split:
     own = ~np.isin(role, _FURTHER)
     split = Split(
         sample_id[own],
-        table["member"].to_numpy(zero_copy_only=False).astype(bool)[own],
+        _flags(table, "member")[own],
         role[own],
         str(values["dataset_digest"]),
         int(values["seed"]),
         DatasetSpec(**values["source"]) if values["source"] else None,
         {purpose: sample_id[role == purpose] for purpose in _FURTHER if (role == purpose).any()},
         str(values.get("split_by", "")),
+        _units(table, own),
     )
     if split.digest != values["digest"]:
         raise DataError(f"{path} was altered after it was written: its digest does not match. Draw the split again.")
     return split
+
+
+def _units(table: pa.Table, own: NDArray[np.bool_]) -> Units | None:
+    """The units of a table's own samples; None where it names none."""
+    if set(_UNIT_COLUMNS) - set(table.column_names):
+        return None
+    return Units(table["unit"].to_numpy().astype(np.int64)[own], _flags(table, "trained")[own])
+
+
+def _flags(table: pa.Table, column: str) -> NDArray[np.bool_]:
+    return np.asarray(table[column].to_numpy(zero_copy_only=False), dtype=bool)

@@ -96,7 +96,7 @@ def evaluate(encoder: Encoder, dataset: Dataset, split: Split, *, quick: bool) -
     Raises:
         UsageError: the encoder answers members with what is not finite.
     """
-    members, others = split.ids(member=True), split.ids(member=False)
+    members, others = split.trained_ids, split.ids(member=False)
     _check_answers(encoder, dataset.images(members[:_BATCH]))
     if len(others) == 0 or len(np.unique(classes(dataset)[members])) < 2:
         return {}

@@ -1,4 +1,4 @@
-"""The samples that a victim is trained on: the split's members, all of them, and nobody else."""
+"""The samples that a victim is trained on: those that the split marks so, all of them, and no other."""
 
 from dataclasses import dataclass
 
@@ -35,16 +35,16 @@ def classes(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def load_members(dataset: Dataset, split: Split, device: torch.device) -> Members:
-    """Put the members of `split` on `device`; no other sample is read.
+    """Put the training samples of `split` on `device`; no other sample is read.
 
     Raises:
         DataError: the split is of another data set.
-        UsageError: fewer than two members.
+        UsageError: fewer than two such samples.
     """
     split.check(dataset)
-    ids = split.ids(member=True)
+    ids = split.trained_ids
     if len(ids) < 2:
-        raise UsageError(f"Training needs at least two members; the split has {len(ids)}.")
+        raise UsageError(f"Training needs at least two samples; the split marks {len(ids)} as trained on.")
     images = torch.from_numpy(dataset.images(ids)).to(device)
     labels = torch.from_numpy(classes(dataset)[ids]).to(device)
     return Members(images, labels)

@@ -64,7 +64,7 @@ class Setup:
         """What a differentially private training may spend; None where it is not private."""
         if self.plan.privacy is None:
             return None
-        members = len(self.split.ids(member=True))
+        members = len(self.split.trained_ids)
         steps = steps_per_epoch(members, self.plan.options.batch_size)
         return self.plan.privacy.budget(members, steps, self.plan.stop_after)
 
@@ -78,7 +78,7 @@ class Setup:
             "epochs": self.plan.epochs,
             "stopped_after": self.plan.stop_after,
             "seed": self.seed,
-            "members": len(self.split.ids(member=True)),
+            "members": len(self.split.trained_ids),
             "defences": describe(self.defences),
             "device": self.device.type,
             "precision": "fp32" if self.autocast is None else "bf16",
@@ -125,7 +125,7 @@ class Setup:
 
     def check_workers(self, workers: int) -> None:
         """Raise `UsageError` for fewer workers than one, or for more than there are images in a step's batch."""
-        members = len(self.split.ids(member=True))
+        members = len(self.split.trained_ids)
         smallest = members // steps_per_epoch(members, self.plan.options.batch_size)
         if not 1 <= workers <= max(1, smallest):
             raise UsageError(
