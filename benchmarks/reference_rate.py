@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from latentprint.attack_engine.asking.extract import ray_session
-from latentprint.attack_engine.references.work import Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.models.reference_job import Samples, TrainedReference, Upbringing
 from latentprint.attack_engine.runs.making import make_missing
 from latentprint.core.datasets import DatasetSpec
 

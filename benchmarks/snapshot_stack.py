@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentprint.attack_engine.distillation.stacked import Chunk, StackedSnapshots
-from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.attack_engine.models.stacked_snapshots import Chunk, StackedSnapshots
+from latentprint.attack_engine.models.student import Student, StudentSpec
 
 _SNAPSHOTS, _CLASSES = 51, 10
 _ROUNDS = 15

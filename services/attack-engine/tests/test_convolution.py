@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentprint.attack_engine.distillation.convolution import StackableConv2d
+from latentprint.attack_engine.models.stacked_snapshots import StackableConv2d
 
 CASES: list[tuple[dict[str, Any], tuple[int, int], bool]] = [
     ({"kernel_size": 3, "padding": 1}, (2, 2), True),

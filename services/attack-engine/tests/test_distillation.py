@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from latentprint.attack_engine.distillation.asked import Asked
-from latentprint.attack_engine.distillation.distil import Lesson, distil, distillation_loss
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.distillation.snapshots import SnapshotStore
-from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.models.distil import DistillationSet, distil, distillation_loss
+from latentprint.attack_engine.models.snapshots import SnapshotStore
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 
@@ -30,7 +30,9 @@ def a_student(spec: StudentSpec = MLP, seed: int = 1, width: int = CLASSES, outp
     return Student(spec, output, (width,), VECTOR if spec is MLP else IMAGE, seed)
 
 
-def a_lesson(spec: StudentSpec = MLP, count: int = 50, output: str = "posterior", width: int = CLASSES) -> Lesson:
+def a_lesson(
+    spec: StudentSpec = MLP, count: int = 50, output: str = "posterior", width: int = CLASSES
+) -> DistillationSet:
     """What another model of the same kind answers."""
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(count, *VECTOR)).astype(np.float32)
@@ -41,10 +43,12 @@ def a_lesson(spec: StudentSpec = MLP, count: int = 50, output: str = "posterior"
         answers = teacher(teacher.inputs(torch.from_numpy(samples)))
     if output == "posterior":
         answers = (4 * answers).softmax(dim=1)
-    return Lesson(samples, answers.numpy())
+    return DistillationSet(samples, answers.numpy())
 
 
-def taught(folder: Path, lesson: Lesson, spec: StudentSpec = MLP, options: Distillation = FEW, seed: int = 3) -> Path:
+def taught(
+    folder: Path, lesson: DistillationSet, spec: StudentSpec = MLP, options: Distillation = FEW, seed: int = 3
+) -> Path:
     distil(a_student(spec), options, lesson, SnapshotStore(folder), key="k", seed=seed)
     return folder
 
@@ -201,7 +205,7 @@ def test_a_feature_map_is_learned_token_by_token(tmp_path: Path) -> None:
     answer = np.random.default_rng(1).normal(size=(1, tokens, 9)).astype(np.float32)
     store = SnapshotStore(tmp_path)
     options = Distillation("feature_map", 6, optimiser="adamw", learning_rate=1e-2)
-    distil(student, options, Lesson(samples, answer.repeat(40, axis=0)), store, key="", seed=0)
+    distil(student, options, DistillationSet(samples, answer.repeat(40, axis=0)), store, key="", seed=0)
     assert store.losses is not None
     assert store.losses[-1] < store.losses[0]
 
@@ -228,7 +232,7 @@ def test_options_that_teach_nothing_are_refused(options: dict[str, float], words
 
 
 def test_some_samples_are_spread_over_all() -> None:
-    asked = Asked(DatasetSpec("digits"), np.arange(100, 200), Path("nowhere"), (10,))
+    asked = StoredAnswers(DatasetSpec("digits"), np.arange(100, 200), Path("nowhere"), (10,))
     assert asked.some(4).ids.tolist() == [100, 125, 150, 175]
     assert asked.some(99).ids.size == np.unique(asked.some(99).ids).size == 99
     assert asked.some(None) is asked.some(100) is asked.some(500) is asked

@@ -15,8 +15,8 @@ from latentprint.attack_engine.attacks.posteriors.enhanced_mia import loss_quant
 from latentprint.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
 from latentprint.attack_engine.attacks.posteriors.metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
 from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
-from latentprint.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
-from latentprint.attack_engine.distillation.options import Distillation
+from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
+from latentprint.attack_engine.evidence.needs import Distillation
 from latentprint.core.errors import UsageError
 
 SAMPLES, CLASSES, STEPS, MODELS = 30, 5, 6, 12

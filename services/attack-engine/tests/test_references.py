@@ -10,15 +10,18 @@ from latentprint.attack_engine.asking.shards import make_shards
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks.posteriors.metrics import scaled_logit
 from latentprint.attack_engine.attacks.signal import SignalBatch
-from latentprint.attack_engine.distillation.asked import Asked
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.distillation.student import Student, StudentSpec
-from latentprint.attack_engine.references.folds import reference_members
-from latentprint.attack_engine.references.needs import Needs
-from latentprint.attack_engine.references.options import References
-from latentprint.attack_engine.references.score import scaled_logits
-from latentprint.attack_engine.references.store import ReferenceStore, SaidOf
-from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
+from latentprint.attack_engine.models.reference_design import reference_members
+from latentprint.attack_engine.models.reference_job import (
+    DistilledReference,
+    Samples,
+    TrainedReference,
+    Upbringing,
+    scaled_logits,
+)
+from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 
@@ -96,8 +99,8 @@ def test_a_reference_never_changes_and_the_seed_decides() -> None:
     assert not np.array_equal(first, reference_members(DATASET, POOL, 40, 6, 2))
 
 
-def said(ids: np.ndarray, reference: int) -> SaidOf:
-    return SaidOf(ids, (ids + 1000 * reference).astype(np.float32), ids % (reference + 2) == 0)
+def said(ids: np.ndarray, reference: int) -> ReferenceLogits:
+    return ReferenceLogits(ids, (ids + 1000 * reference).astype(np.float32), ids % (reference + 2) == 0)
 
 
 def test_the_store_gives_rows_for_samples_in_any_order(tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_a_distilled_reference_imitates_and_was_trained_on_nobody(tmp_path: Path
         answer = teacher.answer(DATASET.images(shard.array), ("posterior",))["posterior"]
         path = SignalStore(tmp_path / "answers").shard_path(shard)
         write_shard(path, shard.array, SignalBatch(answer), asked=len(answer), seconds=1.0)
-    lesson = Asked(BASKETS, lesson_ids, tmp_path / "answers", (4,))
+    lesson = StoredAnswers(BASKETS, lesson_ids, tmp_path / "answers", (4,))
     spec = StudentSpec("mlp", {"in_features": 60, "hidden": 16})
     for number in range(2):
         options = Distillation(epochs=30, batch_size=20)

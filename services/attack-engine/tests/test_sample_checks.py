@@ -12,9 +12,9 @@ from rich.console import Console
 
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
-from latentprint.attack_engine.audits.evidence import EvidenceFiles
 from latentprint.attack_engine.audits.samples import inspect_samples, sample_folders
 from latentprint.attack_engine.evaluation.results import LeftOut, SampleFolder, SharedImage
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.core.datasets import DatasetSpec, folders_spec
 from latentprint.core.errors import DataError
 from latentprint.core.splits import Split, draw_split, split_by_membership

@@ -14,15 +14,15 @@ from latentprint.attack_engine.attacks.energies import (
     uniform_energy,
 )
 from latentprint.attack_engine.attacks.posteriors.metrics import posterior_metrics
-from latentprint.attack_engine.distillation.disagreement import Disagreement, pool
-from latentprint.attack_engine.distillation.sequences import (
+from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
+from latentprint.attack_engine.models.metric_sequences import (
     answers_in_chunks,
     disagreement_sequence,
     posterior_sequence,
 )
-from latentprint.attack_engine.distillation.snapshots import State
-from latentprint.attack_engine.distillation.stacked import Chunk, StackedSnapshots
-from latentprint.attack_engine.distillation.student import Student, StudentSpec
+from latentprint.attack_engine.models.snapshots import State
+from latentprint.attack_engine.models.stacked_snapshots import Chunk, StackedSnapshots
+from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.core.datasets import DatasetSpec
 
 IMAGE = (16, 16, 3)
@@ -134,7 +134,7 @@ def test_no_pass_holds_more_than_its_chunk(together: int, monkeypatch: pytest.Mo
 
 
 def test_answers_come_in_the_order_of_the_ids_however_many_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentprint.attack_engine.distillation.sequences._READ", 7)
+    monkeypatch.setattr("latentprint.attack_engine.models.metric_sequences._READ", 7)
     spec, shape = STUDENTS["mlp"]
     student, states = snapshots_of(spec, shape, "posterior")
     stacked, dataset = StackedSnapshots(student, states, Chunk(samples=3)), BASKETS.open()

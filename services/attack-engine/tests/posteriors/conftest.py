@@ -14,16 +14,16 @@ from latentprint.attack_engine.asking.signal_store import SignalStore, write_sha
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
-from latentprint.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
 from latentprint.attack_engine.audits.extracted import Extracted, Shadow
 from latentprint.attack_engine.audits.gather import read_extracted
 from latentprint.attack_engine.audits.scoring import score_partial
-from latentprint.attack_engine.distillation.asked import Asked
-from latentprint.attack_engine.distillation.student import Student, StudentSpec
-from latentprint.attack_engine.distillation.work import DistillationWork
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.estimates import Estimate
-from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.models.distillation_job import DistillationWork
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
+from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.digests import digest_json
 from latentprint.core.encoders import EMBEDDING, Encoder
@@ -91,7 +91,7 @@ class Model:
     seed: int
     folder: Path
 
-    def asked(self, reading: Reading, ids: Ids) -> Asked:
+    def asked(self, reading: Reading, ids: Ids) -> StoredAnswers:
         """Answers to `ids`; everything that there is to be asked is asked once."""
         signal, folder = reading.asked, self.folder / reading.asked.name
         if not folder.exists():
@@ -101,7 +101,7 @@ class Model:
                 batch = signal.extract(DATASET.images(shard.array), shard.array, endpoint)
                 write_shard(SignalStore(folder).shard_path(shard), shard.array, batch, asked=len(shard.ids), seconds=1)
         width = HIDDEN if signal.outputs == (EMBEDDING,) else CLASSES
-        return Asked(BASKETS, ids, folder, (width,))
+        return StoredAnswers(BASKETS, ids, folder, (width,))
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class World:
             population=lesson if reading.population else None,
         )
 
-    def _sequence(self, reading: Reading, model: Model, lesson: Asked) -> Path | None:
+    def _sequence(self, reading: Reading, model: Model, lesson: StoredAnswers) -> Path | None:
         if reading.distillation is None:
             return None
         judged = model.asked(reading, model.split.sample_id)
@@ -181,7 +181,7 @@ class World:
             work.run()
         return work.result
 
-    def _references(self, reading: Reading, model: Model, lesson: Asked) -> ReferenceFiles | None:
+    def _references(self, reading: Reading, model: Model, lesson: StoredAnswers) -> ReferenceFiles | None:
         wanted = reading.references
         if wanted is None:
             return None

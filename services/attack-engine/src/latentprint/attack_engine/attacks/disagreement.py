@@ -10,10 +10,8 @@ from latentprint.attack_engine.attacks.evidence import Evidence
 from latentprint.attack_engine.attacks.posteriors.readings import one_draw
 from latentprint.attack_engine.attacks.posteriors.sequences import chosen_metrics
 from latentprint.attack_engine.attacks.signal import Values
-from latentprint.attack_engine.distillation.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.references.needs import Needs
-from latentprint.attack_engine.references.options import References
+from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
+from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.core.config import from_mapping
 from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError

@@ -4,9 +4,7 @@ from typing import Protocol
 
 from latentprint.attack_engine.attacks.evidence import Evidence
 from latentprint.attack_engine.attacks.signal import Signal, Values
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.references.needs import Needs
-from latentprint.attack_engine.references.options import References
+from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 
 
 class Reading(Protocol):

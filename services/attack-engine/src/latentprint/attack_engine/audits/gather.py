@@ -16,12 +16,12 @@ from latentprint.attack_engine.asking.signal_store import Taken, read_signals, t
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.answers import PlainAnswer
 from latentprint.attack_engine.attacks.signal import Signal
-from latentprint.attack_engine.audits.evidence import EvidenceFiles
 from latentprint.attack_engine.audits.extracted import Extracted
 from latentprint.attack_engine.audits.scoring import require_samples
 from latentprint.attack_engine.evaluation.evaluate import TARGET_FPRS
 from latentprint.attack_engine.evaluation.power import power_warnings
 from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.core.checks import require
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.splits import EVALUATION, Split

@@ -3,7 +3,7 @@
 ATTACK_CODE = (
     "latentprint.attack_engine.attacks",
     "latentprint.attack_engine.audits",
-    "latentprint.attack_engine.distillation",
-    "latentprint.attack_engine.references",
+    "latentprint.attack_engine.evidence",
+    "latentprint.attack_engine.models",
     "latentprint.core.views",
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from latentprint.attack_engine.references.folds import parts_of
+from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.preparing import Case
 from latentprint.attack_engine.runs.victims import VictimJob

@@ -15,7 +15,6 @@ from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
-from latentprint.attack_engine.audits.evidence import EvidenceFiles
 from latentprint.attack_engine.audits.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
 from latentprint.attack_engine.audits.samples import inspect_samples
@@ -23,6 +22,7 @@ from latentprint.attack_engine.audits.scoring import require_samples
 from latentprint.attack_engine.audits.store import read_cell
 from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.evaluation.results import Victim
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.controls import (
     Control,

@@ -7,7 +7,7 @@ import ray
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from latentprint.attack_engine.distillation.work import DistillationWork
+from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.runs.display import bars
 from latentprint.attack_engine.runs.gpus import gpu_share
 from latentprint.attack_engine.runs.preparing import Work

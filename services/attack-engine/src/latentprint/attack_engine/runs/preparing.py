@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 
 from latentprint.attack_engine.attacks.reading import Reading
-from latentprint.attack_engine.audits.evidence import EvidenceFiles, ReferenceFiles
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered
-from latentprint.attack_engine.distillation.asked import Asked
-from latentprint.attack_engine.distillation.student import StudentSpec
-from latentprint.attack_engine.distillation.work import DistillationWork
-from latentprint.attack_engine.references.options import References
-from latentprint.attack_engine.references.work import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.evidence.needs import References
+from latentprint.attack_engine.models.distillation_job import DistillationWork
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
+from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.student import StudentSpec
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.victims import VictimJob
 from latentprint.core.datasets import Ids
@@ -29,8 +29,8 @@ _SIDES: Mapping[Model, str] = {"target": VICTIM, "twin": TWIN, "placebo": PLACEB
 _BESIDE: Mapping[Model, str] = {"twin": " (untrained)", "placebo": " (placebo)"}
 
 _CODE = (
-    "latentprint.attack_engine.distillation",
-    "latentprint.attack_engine.references",
+    "latentprint.attack_engine.evidence",
+    "latentprint.attack_engine.models",
     "latentprint.core.architectures",
 )
 _POPULATION = 2000
@@ -148,7 +148,7 @@ class _Prepared:
         return self.case.job(self.model)
 
     @property
-    def lesson(self) -> Asked:
+    def lesson(self) -> StoredAnswers:
         """The distillation samples with the model's answers."""
         adversary = self.case.target.adversary
         if adversary is None or not len(adversary.split.distillation):
@@ -217,13 +217,13 @@ class _Prepared:
         arguments = json.loads(card["properties"].get(names.MODEL_ARGS, "{}"))
         return StudentSpec(str(card["architecture"]), arguments)
 
-    def _asked(self, samples: Samples, *, distillation: bool) -> Asked:
+    def _asked(self, samples: Samples, *, distillation: bool) -> StoredAnswers:
         gathered = self.shop.gathered[self.job.key, self.case.lesson]
         extraction = gathered.extraction(self.reading.asked, _SIDES[self.model], distillation=distillation)
         shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
-        return Asked(samples.dataset, samples.ids, extraction.plan.folder, shape)
+        return StoredAnswers(samples.dataset, samples.ids, extraction.plan.folder, shape)
 
-    def _key(self, options: object, student: object, lesson: Asked, *further: object) -> str:
+    def _key(self, options: object, student: object, lesson: StoredAnswers, *further: object) -> str:
         ids = digest_arrays(ids=lesson.ids)
         return digest_json([options, student, lesson.folder.name, ids, self.job.seed, digest_code(*_CODE), further])
 

@@ -21,9 +21,7 @@ from latentprint.attack_engine.attacks.posteriors.metrics import (
 from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
 from latentprint.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
 from latentprint.attack_engine.attacks.signal import Signal, Values
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.references.needs import Needs
-from latentprint.attack_engine.references.options import References
+from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError, unknown_name
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.attacks.posteriors.metrics import posterior_metrics
-from latentprint.attack_engine.distillation.disagreement import Disagreement
-from latentprint.attack_engine.distillation.stacked import StackedSnapshots
+from latentprint.attack_engine.evidence.disagreement import Disagreement
+from latentprint.attack_engine.models.stacked_snapshots import StackedSnapshots
 from latentprint.core.datasets import Dataset, Ids
 
 Sequence = NDArray[np.float32]

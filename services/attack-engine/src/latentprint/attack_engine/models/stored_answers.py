@@ -15,7 +15,7 @@ from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 
 
 @dataclass(frozen=True)
-class Asked:
+class StoredAnswers:
     """Small and picklable.
 
     Attributes:
@@ -35,13 +35,13 @@ class Asked:
         values = read_signals(self.folder, self.ids).values
         return values.reshape(len(values), *self.answer_shape)
 
-    def some(self, count: int | None) -> "Asked":
+    def some(self, count: int | None) -> "StoredAnswers":
         """`count` samples, as far apart as they can be, since many data sets are in order of class; all for None."""
         if count is None or count >= len(self.ids):
             return self
         return self.only(np.arange(count) * len(self.ids) // count)
 
-    def only(self, rows: NDArray[np.int64]) -> "Asked":
+    def only(self, rows: NDArray[np.int64]) -> "StoredAnswers":
         """The samples at `rows`."""
         return replace(self, ids=self.ids[rows])
 

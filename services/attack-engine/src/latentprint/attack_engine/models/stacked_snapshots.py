@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from latentprint.attack_engine.distillation.convolution import StackableConv2d
-from latentprint.attack_engine.distillation.snapshots import State
-from latentprint.attack_engine.distillation.student import Student
+from latentprint.attack_engine.models.snapshots import State
+from latentprint.attack_engine.models.student import Student
 
 Weights = dict[str, Tensor]
+_POSITIONS = 4  # of an output map, up to which a convolution is a product of matrices
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,34 @@ class StackedSnapshots:
 def _stacked(models: Sequence[nn.Module], kind: str) -> Weights:
     columns = [dict(getattr(model, kind)()) for model in models]
     return {name: torch.stack([column[name].detach().contiguous() for column in columns]) for name in columns[0]}
+
+
+class StackableConv2d(nn.Conv2d):
+    """A convolution that is a product of matrices where its output has at most four positions.
+
+    Grouped convolutions, which stacked ones become, reorder all weights at every call; few positions never repay that.
+    """
+
+    @classmethod
+    def substitute(cls, model: nn.Module) -> None:
+        """Turn the plain convolutions of `model` into such; their weights stay where they are."""
+        for module in model.modules():
+            if type(module) is nn.Conv2d and module.groups == 1 and module.padding_mode == "zeros":
+                module.__class__ = cls
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """`inputs` float32 [B, C, H, W] convolved: [B, C', H', W']."""
+        if isinstance(self.padding, str):
+            return super().forward(inputs)
+        height, width = (
+            (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for size, padding, dilation, kernel, stride in zip(
+                inputs.shape[-2:], self.padding, self.dilation, self.kernel_size, self.stride, strict=True
+            )
+        )
+        if height * width > _POSITIONS:
+            return super().forward(inputs)
+        patches = functional.unfold(inputs, self.kernel_size, self.dilation, self.padding, self.stride)
+        rows = patches.transpose(1, 2).flatten(0, 1)
+        answers = functional.linear(rows, self.weight.flatten(1), self.bias)
+        return answers.view(len(inputs), height, width, self.out_channels).permute(0, 3, 1, 2).contiguous()

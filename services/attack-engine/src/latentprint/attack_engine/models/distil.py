@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 from torch.optim import SGD, AdamW, Optimizer
 
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.distillation.snapshots import SnapshotStore
-from latentprint.attack_engine.distillation.student import Student
+from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.models.snapshots import SnapshotStore
+from latentprint.attack_engine.models.student import Student
 from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import Samples
@@ -22,7 +22,7 @@ _SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationSet:
     """What a student learns from.
 
     Attributes:
@@ -37,7 +37,7 @@ class Lesson:
 def distil(
     student: Student,
     options: Distillation,
-    lesson: Lesson,
+    lesson: DistillationSet,
     store: SnapshotStore | None,
     *,
     key: str,
@@ -97,7 +97,7 @@ def distillation_loss(student_answer: Tensor, teacher_answer: Tensor, output: st
     return (student_answer.float() - teacher_answer).square().mean() / scale
 
 
-def _epoch(student: Student, optimiser: Optimizer, lesson: Lesson, batches: list[NDArray[np.int64]]) -> float:
+def _epoch(student: Student, optimiser: Optimizer, lesson: DistillationSet, batches: list[NDArray[np.int64]]) -> float:
     device = next(student.parameters()).device
     student.train()
     total = torch.zeros((), dtype=torch.float64, device=device)

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from latentprint.attack_engine.distillation.options import Output
+from latentprint.attack_engine.evidence.needs import Output
 from latentprint.core import architectures
 from latentprint.core.encoders import EMBEDDING, POSTERIOR, Encoder
 from latentprint.core.errors import UsageError

@@ -7,9 +7,9 @@ import numpy as np
 
 from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
 from latentprint.attack_engine.attacks.signal import Values
-from latentprint.attack_engine.distillation.asked import Asked, opened
-from latentprint.attack_engine.distillation.work import read_sequence
-from latentprint.attack_engine.references.store import ReferenceStore
+from latentprint.attack_engine.models.distillation_job import read_sequence
+from latentprint.attack_engine.models.reference_store import ReferenceStore
+from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.encoders import POSTERIOR
 
@@ -42,7 +42,7 @@ class EvidenceFiles:
     output: str
     sequence: Path | None = None
     references: ReferenceFiles | None = None
-    population: Asked | None = None
+    population: StoredAnswers | None = None
 
     def read(self, sample_ids: Ids, answers: Values) -> Evidence:
         """The evidence on `sample_ids` (int64 [S]), to whom the model gave `answers` (float32 [S, K]).

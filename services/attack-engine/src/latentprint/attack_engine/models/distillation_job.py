@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.attacks.posteriors.metrics import METRICS
-from latentprint.attack_engine.distillation.asked import Asked, opened
-from latentprint.attack_engine.distillation.disagreement import Disagreement, pool
-from latentprint.attack_engine.distillation.distil import Lesson, distil
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.distillation.sequences import (
+from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
+from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.models.distil import DistillationSet, distil
+from latentprint.attack_engine.models.metric_sequences import (
     answers_in_chunks,
     disagreement_sequence,
     posterior_sequence,
 )
-from latentprint.attack_engine.distillation.snapshots import SnapshotStore
-from latentprint.attack_engine.distillation.stacked import StackedSnapshots
-from latentprint.attack_engine.distillation.student import Student, StudentSpec, placed
+from latentprint.attack_engine.models.snapshots import SnapshotStore
+from latentprint.attack_engine.models.stacked_snapshots import StackedSnapshots
+from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
+from latentprint.attack_engine.models.student import Student, StudentSpec, placed
 from latentprint.core.datasets import Ids
 from latentprint.core.digests import digest_arrays
 from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
@@ -50,8 +50,8 @@ class DistillationWork:
     title: str
     options: Distillation
     student: StudentSpec
-    lesson: Asked
-    judged: Asked
+    lesson: StoredAnswers
+    judged: StoredAnswers
     seed: int
     folder: Path
     key: str
@@ -114,7 +114,7 @@ def taught(work: DistillationWork, store: SnapshotStore) -> Student:
     dataset, answers = opened(work.lesson.dataset), work.lesson.answers()
     shapes = answers.shape[1:], dataset.sample_shape
     student = placed(Student(work.student, work.options.output, *shapes, _seed(work.seed)))
-    lesson = Lesson(np.ascontiguousarray(dataset.images(work.lesson.ids)), answers)
+    lesson = DistillationSet(np.ascontiguousarray(dataset.images(work.lesson.ids)), answers)
     distil(student, work.options, lesson, store, key=work.key, seed=work.seed)
     return student
 

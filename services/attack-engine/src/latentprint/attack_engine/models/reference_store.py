@@ -15,7 +15,7 @@ from latentprint.core.files import write_atomically
 
 
 @dataclass(frozen=True)
-class SaidOf:
+class ReferenceLogits:
     """What one reference said of some samples of one data set.
 
     Attributes:
@@ -39,7 +39,7 @@ class ReferenceStore:
         """Whether a reference's file is there."""
         return self._path(reference).exists()
 
-    def write(self, reference: int, said: dict[str, SaidOf]) -> None:
+    def write(self, reference: int, said: dict[str, ReferenceLogits]) -> None:
         """Keep what a reference said, by the digest of the samples' data set. Raises `DataError` without room."""
         arrays = {
             f"{digest}.{name}": getattr(one, name)
@@ -63,11 +63,11 @@ class ReferenceStore:
             np.stack([one.inside[row] for one, row in zip(said, rows, strict=True)]),
         )
 
-    def _read(self, reference: int, digest: str) -> SaidOf:
+    def _read(self, reference: int, digest: str) -> ReferenceLogits:
         path = self._path(reference)
         try:
             with np.load(path, allow_pickle=False) as content:
-                return SaidOf(*(content[f"{digest}.{name}"] for name in ("sample_id", "phi", "inside")))
+                return ReferenceLogits(*(content[f"{digest}.{name}"] for name in ("sample_id", "phi", "inside")))
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path} is missing or damaged ({error}): remove it, and it is made again.") from None
 
@@ -75,7 +75,7 @@ class ReferenceStore:
         return self.folder / f"reference-{reference:04d}.npz"
 
 
-def _rows(said: SaidOf, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:
+def _rows(said: ReferenceLogits, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:
     order = np.argsort(said.sample_id)
     place = np.searchsorted(said.sample_id, sample_ids, sorter=order).clip(max=len(order) - 1)
     rows: NDArray[np.int64] = order[place]

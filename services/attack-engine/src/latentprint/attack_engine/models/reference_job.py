@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from latentprint.attack_engine.distillation.asked import Asked, opened
-from latentprint.attack_engine.distillation.distil import Lesson, distil
-from latentprint.attack_engine.distillation.options import Distillation
-from latentprint.attack_engine.distillation.student import Student, StudentSpec, placed
-from latentprint.attack_engine.references.folds import reference_members
-from latentprint.attack_engine.references.score import scaled_logits
-from latentprint.attack_engine.references.store import ReferenceStore, SaidOf
-from latentprint.core.datasets import DatasetSpec, Ids
-from latentprint.core.encoders import Encoder
+from latentprint.attack_engine.attacks.posteriors.metrics import scaled_logit
+from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.models.distil import DistillationSet, distil
+from latentprint.attack_engine.models.reference_design import reference_members
+from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore
+from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
+from latentprint.attack_engine.models.student import Student, StudentSpec, placed
+from latentprint.core.datasets import Dataset, DatasetSpec, Ids
+from latentprint.core.encoders import POSTERIOR, Encoder
 from latentprint.core.threads import using_threads
 from latentprint.trainer import DefenceSpec, train_encoder
 
 _SEEDS = 1_000_000
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class DistilledReference:
     number: int
     options: Distillation
     student: StudentSpec
-    lesson: Asked
+    lesson: StoredAnswers
     asked: tuple[Samples, ...]
     seed: int
     folder: Path
@@ -127,7 +130,7 @@ class DistilledReference:
         with using_threads(1):
             seed = _SEEDS * (self.seed + 1) + self.number
             student = placed(Student(self.student, "posterior", answers.shape[1:], dataset.sample_shape, seed))
-            lesson = Lesson(np.ascontiguousarray(dataset.images(ids)), answers)
+            lesson = DistillationSet(np.ascontiguousarray(dataset.images(ids)), answers)
             distil(student, self.options, lesson, None, key="", seed=seed)
             keep_said(self.number, student.encoder(), None, self.asked, self.folder)
 
@@ -136,20 +139,32 @@ def keep_said(
     number: int, encoder: Encoder, trained_on: Samples | None, asked: tuple[Samples, ...], folder: Path
 ) -> None:
     """Ask a reference about samples of one or more data sets, and write what it says of them."""
-    said: dict[str, SaidOf] = {}
+    said: dict[str, ReferenceLogits] = {}
     for samples in asked:
         dataset = opened(samples.dataset)
         own = trained_on is not None and opened(trained_on.dataset).digest == dataset.digest
         inside = np.isin(samples.ids, trained_on.ids if trained_on is not None and own else [])
-        one = SaidOf(samples.ids, scaled_logits(encoder, dataset, samples.ids), inside)
+        one = ReferenceLogits(samples.ids, scaled_logits(encoder, dataset, samples.ids), inside)
         said[dataset.digest] = joined(said[dataset.digest], one) if dataset.digest in said else one
     ReferenceStore(folder).write(number, said)
 
 
-def joined(one: SaidOf, other: SaidOf) -> SaidOf:
+def joined(one: ReferenceLogits, other: ReferenceLogits) -> ReferenceLogits:
     """What was said of both, of samples that they do not share."""
-    return SaidOf(
+    return ReferenceLogits(
         np.concatenate([one.sample_id, other.sample_id]),
         np.concatenate([one.phi, other.phi]),
         np.concatenate([one.inside, other.inside]),
     )
+
+
+@torch.inference_mode()
+def scaled_logits(encoder: Encoder, dataset: Dataset, ids: Ids) -> NDArray[np.float32]:
+    """Scaled logits float32 [S] of an encoder that answers posteriors, for samples `ids` (int64 [S])."""
+    label = dataset.labels["class"][ids]
+    parts = [np.zeros(0)]
+    for start in range(0, len(ids), _BATCH):
+        rows = slice(start, start + _BATCH)
+        answer = encoder.answer(np.ascontiguousarray(dataset.images(ids[rows])), (POSTERIOR,))[POSTERIOR]
+        parts.append(scaled_logit(answer, label[rows]))
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,1 @@
+"""What is held of samples about a model, before any inference."""
