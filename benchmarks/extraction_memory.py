@@ -15,7 +15,7 @@ import timm
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.trainer.recipes.vit import VIT, vit_arguments

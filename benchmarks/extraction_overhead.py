@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.datasets import DatasetSpec

@@ -23,8 +23,8 @@ from latentprint.attack_engine.asking.model_identity import EVERY, ModelIdentity
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.signal_store import SignalStore, read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.attacks.answers import PlainAnswer
-from latentprint.attack_engine.attacks.views import VarianceSignal
+from latentprint.attack_engine.signals.answers import PlainAnswer
+from latentprint.attack_engine.signals.views import VarianceSignal
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import EndpointError
 from latentprint.core.oip import METHODS, SERVICE, from_request, to_response

@@ -9,7 +9,7 @@ from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import extract, ray_session
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.audits.cell import Encoders, make_cell
+from latentprint.attack_engine.attacks.fitting.cell import Encoders, make_cell
 from latentprint.attack_engine.audits.gather import read_extracted
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentprint.attack_engine.attacks.parts import draw_adaptive_parts
-from latentprint.attack_engine.attacks.saliency import gradient_saliency, object_boxes, spectral_residual
+from latentprint.attack_engine.signals.parts import draw_adaptive_parts
+from latentprint.attack_engine.signals.saliency import gradient_saliency, object_boxes, spectral_residual
 from latentprint.core.views.part_crops import draw_object_parts
 
 

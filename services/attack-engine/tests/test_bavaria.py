@@ -8,11 +8,11 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
-from latentprint.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
-from latentprint.attack_engine.attacks.posteriors.lira import lira_online
-from latentprint.attack_engine.attacks.posteriors.normal_inverse_gamma import NormalInverseGamma
-from latentprint.attack_engine.attacks.posteriors.references import moments
-from latentprint.attack_engine.attacks.posteriors.student import student_log_density, student_log_tail
+from latentprint.attack_engine.attacks.membership.bavaria import bavaria_offline, bavaria_online
+from latentprint.attack_engine.attacks.membership.lira import lira_online
+from latentprint.attack_engine.evidence.normal_inverse_gamma import NormalInverseGamma
+from latentprint.attack_engine.evidence.reference_moments import moments
+from latentprint.attack_engine.evidence.student_t import student_log_density, student_log_tail
 
 
 def drawn(rng: np.random.Generator, samples: int, references: int) -> tuple[np.ndarray, np.ndarray]:

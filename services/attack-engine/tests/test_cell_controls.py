@@ -5,9 +5,9 @@ import pytest
 
 from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import Attack, AttackChoice
-from latentprint.attack_engine.audits.cell import Cell, Encoders, is_constant, make_cell
-from latentprint.attack_engine.audits.extracted import Extracted
-from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.cell import Cell, Encoders, is_constant, make_cell
+from latentprint.attack_engine.attacks.fitting.extracted import Extracted
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
 from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.attack_engine.evaluation.validity import EXCHANGED, PLACEBO, UNTRAINED

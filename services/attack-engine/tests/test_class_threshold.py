@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from latentprint.attack_engine.attacks.inference.class_threshold import ClassThreshold
-from latentprint.attack_engine.attacks.inference.fixed import Fixed
-from latentprint.attack_engine.attacks.inference.over_draws import OverDraws
-from latentprint.attack_engine.attacks.inference.threshold import MeanThreshold, best_threshold
+from latentprint.attack_engine.inference.class_threshold import ClassThreshold
+from latentprint.attack_engine.inference.fixed import Fixed
+from latentprint.attack_engine.inference.over_draws import OverDraws
+from latentprint.attack_engine.inference.threshold import MeanThreshold, best_threshold
 
 CLASSES = 4
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from latentprint.attack_engine.attacks.energies import (
+from latentprint.attack_engine.evidence.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,

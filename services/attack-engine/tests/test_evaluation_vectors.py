@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.exposure import exposed
-from latentprint.attack_engine.audits.scoring import Scored
 from latentprint.attack_engine.evaluation.blind import blind_baseline
 from latentprint.attack_engine.evaluation.sample_features import sample_features
 from latentprint.attack_engine.evaluation.split_test import split_test

@@ -20,8 +20,8 @@ from latentprint.attack_engine.asking.extract import extract, ray_session
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import BudgetError, EndpointError
 
@@ -132,7 +132,7 @@ _PROGRAM = """
 import signal, sys
 from pathlib import Path
 import numpy as np
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.plan import plan_extraction

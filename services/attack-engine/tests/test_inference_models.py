@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from latentprint.attack_engine.attacks.inference.base import InferenceModel, Standardiser
-from latentprint.attack_engine.attacks.inference.deep_sets import DeepSets
-from latentprint.attack_engine.attacks.inference.logistic import Logistic
-from latentprint.attack_engine.attacks.inference.mlp import Mlp
-from latentprint.attack_engine.attacks.inference.threshold import MeanThreshold, best_threshold
-from latentprint.attack_engine.attacks.inference.training import balanced_batches
+from latentprint.attack_engine.inference.base import InferenceModel, Standardiser
+from latentprint.attack_engine.inference.deep_sets import DeepSets
+from latentprint.attack_engine.inference.logistic import Logistic
+from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.threshold import MeanThreshold, best_threshold
+from latentprint.attack_engine.inference.training import balanced_batches
 
 MODELS = [Logistic(), Mlp(), Mlp(hidden=(256, 256)), DeepSets(), MeanThreshold()]
 

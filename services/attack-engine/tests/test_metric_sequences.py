@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.attacks.posteriors.analyses import (
+from latentprint.attack_engine.evidence.posterior_metrics import METRICS
+from latentprint.attack_engine.evidence.sequence_analyses import (
     cumulative_fluctuation,
     decline_rate,
     metric_correlations,
 )
-from latentprint.attack_engine.attacks.posteriors.metrics import METRICS
-from latentprint.attack_engine.attacks.posteriors.sequences import chosen_metrics, first_snapshots, shuffled_steps
+from latentprint.attack_engine.evidence.sequences import chosen_metrics, first_snapshots, shuffled_steps
 from latentprint.core.errors import UsageError
 
 

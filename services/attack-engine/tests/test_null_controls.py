@@ -9,8 +9,8 @@ import pytest
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
-from latentprint.attack_engine.audits.extracted import Extracted
-from latentprint.attack_engine.audits.scoring import score_partial
+from latentprint.attack_engine.attacks.fitting.extracted import Extracted
+from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.estimates import Estimate
 from latentprint.core.datasets import Dataset, DatasetSpec

@@ -15,8 +15,8 @@ from scipy.stats import binom, norm
 from latentprint.attack_engine.asking.endpoint import Answers, Counts, EndpointCard
 from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
-from latentprint.attack_engine.audits.extracted import Extracted
-from latentprint.attack_engine.audits.scoring import score_partial
+from latentprint.attack_engine.attacks.fitting.extracted import Extracted
+from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.evaluation.auc import estimate_auc, newcombe_variance
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 

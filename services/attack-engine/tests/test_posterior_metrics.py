@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.attacks.posteriors.metrics import (
+from latentprint.attack_engine.evidence.posterior_metrics import (
     METRICS,
     loss_of_phi,
     posterior_metrics,

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
-from latentprint.attack_engine.attacks.answers import PlainAnswer
-from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
-from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm
-from latentprint.attack_engine.attacks.inference.fixed import Fixed
-from latentprint.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
-from latentprint.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
-from latentprint.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
-from latentprint.attack_engine.attacks.posteriors.metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
-from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
+from latentprint.attack_engine.attacks.membership.bavaria import bavaria_offline, bavaria_online
+from latentprint.attack_engine.attacks.membership.enhanced_mia import loss_quantile
+from latentprint.attack_engine.attacks.membership.lira import lira_offline, lira_online
+from latentprint.attack_engine.attacks.membership.rmia import in_average_slope, rmia
 from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
 from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.evidence.posterior_metrics import METRICS, loss_of_phi, posterior_metrics, scaled_logit
+from latentprint.attack_engine.evidence.types import Evidence, Population, ReferenceScores
+from latentprint.attack_engine.inference.attention_lstm import AttentionLstm
+from latentprint.attack_engine.inference.fixed import Fixed
+from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.core.errors import UsageError
 
 SAMPLES, CLASSES, STEPS, MODELS = 30, 5, 6, 12

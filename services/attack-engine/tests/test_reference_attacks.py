@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from latentprint.attack_engine.attacks.posteriors.bavaria import bavaria_offline, bavaria_online
-from latentprint.attack_engine.attacks.posteriors.enhanced_mia import loss_quantile
-from latentprint.attack_engine.attacks.posteriors.lira import lira_offline, lira_online
-from latentprint.attack_engine.attacks.posteriors.metrics import loss_of_phi
-from latentprint.attack_engine.attacks.posteriors.rmia import in_average_slope, rmia
+from latentprint.attack_engine.attacks.membership.bavaria import bavaria_offline, bavaria_online
+from latentprint.attack_engine.attacks.membership.enhanced_mia import loss_quantile
+from latentprint.attack_engine.attacks.membership.lira import lira_offline, lira_online
+from latentprint.attack_engine.attacks.membership.rmia import in_average_slope, rmia
+from latentprint.attack_engine.evidence.posterior_metrics import loss_of_phi
 from latentprint.core.errors import DataError
 
 Attack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]

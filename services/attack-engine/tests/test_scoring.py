@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from latentprint.attack_engine.attacks.inference.base import Membership, Signals
-from latentprint.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
-from latentprint.attack_engine.attacks.inference.mlp import Mlp
-from latentprint.attack_engine.attacks.inference.over_draws import Draws, OverDraws
-from latentprint.attack_engine.audits.scoring import (
+from latentprint.attack_engine.attacks.fitting.scoring import (
     conformal_p_values,
     exchanged,
     require_samples,
     score_partial,
     with_less_known,
 )
+from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.logistic import Logistic, LogisticScorer
+from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.core.errors import DataError
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 

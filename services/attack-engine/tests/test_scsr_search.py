@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from latentprint.attack_engine.attacks.inference.base import Membership, Signals
-from latentprint.attack_engine.attacks.inference.logistic import Logistic, LogisticScorer
-from latentprint.attack_engine.attacks.inference.over_draws import OverDraws
-from latentprint.attack_engine.audits.scoring import cross_validated_auc
+from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
+from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.logistic import Logistic, LogisticScorer
+from latentprint.attack_engine.inference.over_draws import OverDraws
 from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.search import Tried, ranked, second_stage
 from latentprint.core.errors import UsageError

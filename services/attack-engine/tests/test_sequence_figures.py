@@ -5,14 +5,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from latentprint.attack_engine.attacks.evidence import Evidence
-from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm
-from latentprint.attack_engine.attacks.inference.mlp import Mlp
-from latentprint.attack_engine.audits.cell import Cell
-from latentprint.attack_engine.audits.scoring import Scored
-from latentprint.attack_engine.audits.sequence_figures import attention_curves, sequence_curves, sequence_figures
+from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.sequence_figures import (
+    attention_curves,
+    sequence_curves,
+    sequence_figures,
+)
 from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
 from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.inference.attention_lstm import AttentionLstm
+from latentprint.attack_engine.inference.mlp import Mlp
 
 SAMPLES, STEPS = 40, 6
 NAMES = ("loss", "entropy")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm, AttentionNetwork
-from latentprint.attack_engine.attacks.inference.base import InferenceModel
-from latentprint.attack_engine.attacks.inference.deep_sets import DeepSets
-from latentprint.attack_engine.attacks.inference.transformer import SequenceTransformer, sinusoids
+from latentprint.attack_engine.inference.attention_lstm import AttentionLstm, AttentionNetwork
+from latentprint.attack_engine.inference.base import InferenceModel
+from latentprint.attack_engine.inference.deep_sets import DeepSets
+from latentprint.attack_engine.inference.transformer import SequenceTransformer, sinusoids
 from latentprint.core.errors import UsageError
 
 STEPS, CHANNELS = 8, 2

@@ -8,16 +8,16 @@ import torch
 
 from latentprint.attack_engine.asking import EndpointSpec, MeteredEndpoint
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
-from latentprint.attack_engine.attacks.answers import PlainAnswer
-from latentprint.attack_engine.attacks.energies import (
+from latentprint.attack_engine.evidence.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,
     uniform_energy,
 )
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.attacks.signal import Signal, SignalBatch
-from latentprint.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
+from latentprint.attack_engine.signals.answers import PlainAnswer
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
+from latentprint.attack_engine.signals.signal import Signal, SignalBatch
+from latentprint.attack_engine.signals.views import EncoderMISignal, VarianceSignal
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec

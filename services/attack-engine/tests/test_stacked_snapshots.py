@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from latentprint.attack_engine.attacks.energies import (
+from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
+from latentprint.attack_engine.evidence.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,
     uniform_energy,
 )
-from latentprint.attack_engine.attacks.posteriors.metrics import posterior_metrics
-from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
+from latentprint.attack_engine.evidence.posterior_metrics import posterior_metrics
 from latentprint.attack_engine.models.metric_sequences import (
     answers_in_chunks,
     disagreement_sequence,

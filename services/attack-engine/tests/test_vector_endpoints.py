@@ -9,9 +9,9 @@ from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers.metadata import InputTensor, read_input
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.requests import images_per_request
-from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.attacks.views import EncoderMISignal
+from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
+from latentprint.attack_engine.signals.views import EncoderMISignal
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.datasets import DatasetSpec

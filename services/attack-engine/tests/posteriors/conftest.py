@@ -12,11 +12,11 @@ import pytest
 from latentprint.attack_engine.asking.shards import make_shards
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks import Attack, AttackChoice
+from latentprint.attack_engine.attacks.fitting.cell import Encoders, make_shadow_cell, make_unfitted_cell
+from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shadow
+from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.attacks.reading import Reading
-from latentprint.attack_engine.audits.cell import Encoders, make_shadow_cell, make_unfitted_cell
-from latentprint.attack_engine.audits.extracted import Extracted, Shadow
 from latentprint.attack_engine.audits.gather import read_extracted
-from latentprint.attack_engine.audits.scoring import score_partial
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.estimates import Estimate
 from latentprint.attack_engine.models.distillation_job import DistillationWork

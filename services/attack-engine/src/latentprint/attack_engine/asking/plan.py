@@ -15,7 +15,7 @@ from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, 
 from latentprint.attack_engine.asking.requests import answer_bytes, images_per_request
 from latentprint.attack_engine.asking.shards import Shard, filling, make_shards, samples_per_shard
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken, taken_between
-from latentprint.attack_engine.attacks.signal import Signal, asked_of, suited
+from latentprint.attack_engine.signals.signal import Signal, asked_of, suited
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.digests import digest_code, digest_imports, digest_json
 from latentprint.core.errors import UsageError
@@ -23,7 +23,7 @@ from latentprint.core.samples import sample_bytes
 
 _BATCH_BYTES = 64 * 2**20
 LEDGER = "ledger.sqlite"
-_SIGNALS, _VIEWS = "latentprint.attack_engine.attacks", "latentprint.core.views"
+_SIGNALS, _VIEWS = "latentprint.attack_engine", "latentprint.core.views"
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,8 @@
 from dataclasses import replace
 
 from latentprint.attack_engine.attacks.attack import ATTACKS, Attack, AttackChoice, AttackDefinition
-from latentprint.attack_engine.attacks.disagreement import IMITATION, DisagreementSequence
-from latentprint.attack_engine.attacks.embedding import EmbeddingSignal
-from latentprint.attack_engine.attacks.inference.attention_lstm import AttentionLstm
-from latentprint.attack_engine.attacks.inference.class_threshold import ClassThreshold
-from latentprint.attack_engine.attacks.inference.deep_sets import DeepSets
-from latentprint.attack_engine.attacks.inference.fixed import Fixed
-from latentprint.attack_engine.attacks.inference.mlp import Mlp
-from latentprint.attack_engine.attacks.inference.threshold import MeanThreshold
-from latentprint.attack_engine.attacks.inference.transformer import SequenceTransformer
-from latentprint.attack_engine.attacks.partcrop import PartCropSignal
-from latentprint.attack_engine.attacks.posteriors.readings import (
+from latentprint.attack_engine.attacks.membership.disagreement import IMITATION, DisagreementSequence
+from latentprint.attack_engine.attacks.membership.posteriors import (
     Bavaria,
     EnhancedMia,
     Lira,
@@ -22,7 +13,16 @@ from latentprint.attack_engine.attacks.posteriors.readings import (
     Rmia,
     SortedPosterior,
 )
-from latentprint.attack_engine.attacks.views import EncoderMISignal, VarianceSignal
+from latentprint.attack_engine.inference.attention_lstm import AttentionLstm
+from latentprint.attack_engine.inference.class_threshold import ClassThreshold
+from latentprint.attack_engine.inference.deep_sets import DeepSets
+from latentprint.attack_engine.inference.fixed import Fixed
+from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.threshold import MeanThreshold
+from latentprint.attack_engine.inference.transformer import SequenceTransformer
+from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.part_crops import PartCropSignal
+from latentprint.attack_engine.signals.views import EncoderMISignal, VarianceSignal
 
 __all__ = ["ATTACKS", "Attack", "AttackChoice", "AttackDefinition"]
 

@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.evidence import Evidence
-from latentprint.attack_engine.attacks.inference import INFERENCE
-from latentprint.attack_engine.attacks.inference.base import InferenceModel
-from latentprint.attack_engine.attacks.inference.fixed import Fixed
-from latentprint.attack_engine.attacks.inference.over_draws import OverDraws
 from latentprint.attack_engine.attacks.reading import Reading
-from latentprint.attack_engine.attacks.signal import Outputs, ShapedSignal, Signal, Values, suited
-from latentprint.attack_engine.attacks.views import VICTIM, EncoderMISignal
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.inference import INFERENCE
+from latentprint.attack_engine.inference.base import InferenceModel
+from latentprint.attack_engine.inference.fixed import Fixed
+from latentprint.attack_engine.inference.over_draws import OverDraws
+from latentprint.attack_engine.signals.signal import Outputs, ShapedSignal, Signal, Values, suited
+from latentprint.attack_engine.signals.views import VICTIM, EncoderMISignal
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.registry import Registry

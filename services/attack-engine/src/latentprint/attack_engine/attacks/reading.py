@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from latentprint.attack_engine.attacks.evidence import Evidence
-from latentprint.attack_engine.attacks.signal import Signal, Values
 from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.signals.signal import Signal, Values
 
 
 class Reading(Protocol):

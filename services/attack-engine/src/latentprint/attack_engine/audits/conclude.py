@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.audits.cell import Cell
+from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.exposure import exposed
 from latentprint.attack_engine.audits.gather import TWIN, VICTIM
-from latentprint.attack_engine.audits.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell
 from latentprint.attack_engine.evaluation.auc import estimate_auc
 from latentprint.attack_engine.evaluation.blind import Blind, blind_baseline

@@ -6,9 +6,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from latentprint.attack_engine.attacks.inference.base import Scores
-from latentprint.attack_engine.audits.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.evaluation.diagnostics import Exposed
+from latentprint.attack_engine.inference.base import Scores
 from latentprint.core.datasets import Dataset
 from latentprint.core.samples import Images, is_vector
 

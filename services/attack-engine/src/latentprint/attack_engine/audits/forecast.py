@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from latentprint.attack_engine.audits.scoring import exchanged
+from latentprint.attack_engine.attacks.fitting.scoring import exchanged
 from latentprint.attack_engine.evaluation.blind import Blind
 from latentprint.attack_engine.evaluation.tail import TAIL_FPRS, tail_target
 from latentprint.attack_engine.evaluation.wording import rate_words

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentprint.attack_engine.audits.cell import Cell
-from latentprint.attack_engine.audits.scoring import Scored
-from latentprint.attack_engine.audits.sweeps import Swept
+from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.sweeps import Swept
 from latentprint.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
 from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.core.config import from_mapping

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.attacks.energies import (
+from latentprint.attack_engine.evidence.energies import (
     gaussian_energy,
     gaussian_references,
     log_responses,

@@ -8,9 +8,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.attacks.posteriors.metrics import METRICS
 from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
 from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.evidence.posterior_metrics import METRICS
 from latentprint.attack_engine.models.distil import DistillationSet, distil
 from latentprint.attack_engine.models.metric_sequences import (
     answers_in_chunks,

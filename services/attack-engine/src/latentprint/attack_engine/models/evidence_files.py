@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.evidence import Evidence, Population, ReferenceScores
-from latentprint.attack_engine.attacks.signal import Values
+from latentprint.attack_engine.evidence.types import Evidence, Population, ReferenceScores
 from latentprint.attack_engine.models.distillation_job import read_sequence
 from latentprint.attack_engine.models.reference_store import ReferenceStore
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
+from latentprint.attack_engine.signals.signal import Values
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.encoders import POSTERIOR
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.attacks.posteriors.metrics import posterior_metrics
 from latentprint.attack_engine.evidence.disagreement import Disagreement
+from latentprint.attack_engine.evidence.posterior_metrics import posterior_metrics
 from latentprint.attack_engine.models.stacked_snapshots import StackedSnapshots
 from latentprint.core.datasets import Dataset, Ids
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.attacks.posteriors.metrics import scaled_logit
 from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.evidence.posterior_metrics import scaled_logit
 from latentprint.attack_engine.models.distil import DistillationSet, distil
 from latentprint.attack_engine.models.reference_design import reference_members
 from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore

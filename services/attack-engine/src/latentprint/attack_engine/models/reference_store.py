@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.attacks.evidence import ReferenceScores
+from latentprint.attack_engine.evidence.types import ReferenceScores
 from latentprint.core.datasets import Ids
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically

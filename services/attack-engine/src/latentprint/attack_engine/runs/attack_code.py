@@ -4,6 +4,8 @@ ATTACK_CODE = (
     "latentprint.attack_engine.attacks",
     "latentprint.attack_engine.audits",
     "latentprint.attack_engine.evidence",
+    "latentprint.attack_engine.inference",
     "latentprint.attack_engine.models",
+    "latentprint.attack_engine.signals",
     "latentprint.core.views",
 )

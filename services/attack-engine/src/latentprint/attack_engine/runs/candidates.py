@@ -11,9 +11,9 @@ from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.inference.over_draws import Draws
+from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
 from latentprint.attack_engine.audits.gather import read_extracted
-from latentprint.attack_engine.audits.scoring import cross_validated_auc
+from latentprint.attack_engine.inference.over_draws import Draws
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.victims import VictimJob

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, imitates
 from latentprint.attack_engine.audits.store import StoredCell, read_cell
-from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.config import Experiment

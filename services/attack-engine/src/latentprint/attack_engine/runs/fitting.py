@@ -9,11 +9,17 @@ import ray
 from rich.console import Console
 
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.audits.cell import Cell, Encoders, make_cell, make_shadow_cell, make_unfitted_cell
-from latentprint.attack_engine.audits.extracted import Extracted, Shadow
+from latentprint.attack_engine.attacks.fitting.cell import (
+    Cell,
+    Encoders,
+    make_cell,
+    make_shadow_cell,
+    make_unfitted_cell,
+)
+from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shadow
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered, read_extracted
 from latentprint.attack_engine.audits.store import StoredCell, write_cell
-from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.display import bars

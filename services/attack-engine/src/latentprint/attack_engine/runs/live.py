@@ -14,13 +14,13 @@ from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.fitting.scoring import require_samples
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
 from latentprint.attack_engine.audits.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
 from latentprint.attack_engine.audits.samples import inspect_samples
-from latentprint.attack_engine.audits.scoring import require_samples
 from latentprint.attack_engine.audits.store import read_cell
-from latentprint.attack_engine.audits.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.evaluation.results import Victim
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE

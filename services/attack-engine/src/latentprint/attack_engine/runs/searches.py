@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from latentprint.attack_engine.asking.extract import ray_session
-from latentprint.attack_engine.audits.scoring import require_samples
+from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.runs.candidates import Candidate, probe_accuracy
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.display import bars

@@ -1,0 +1,170 @@
+"""The partial setting: fit on the samples whose membership is known, score the others. Selection never sees those."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentprint.attack_engine.evaluation.auc import auc
+from latentprint.attack_engine.inference.base import Decider, Membership, Scores
+from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer, OverDraws
+from latentprint.core.datasets import Ids
+from latentprint.core.errors import DataError
+from latentprint.core.splits import KNOWN, Split
+
+_FOLDS = 5
+_FEWEST_KNOWN = 10
+_FEWEST_EVALUATED = 10
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the evaluated samples.
+
+    Attributes:
+        sample_id: int64 [E].
+        member: bool [E].
+        score: float64 [E], higher = member.
+        threshold: the inference model's own decision: member where the score reaches it.
+        called: bool [E], the decision where it is not that threshold; None where it is.
+    """
+
+    sample_id: Ids
+    member: Membership
+    score: Scores
+    threshold: float
+    called: Membership | None = None
+
+    @property
+    def sides(self) -> tuple[Scores, Scores]:
+        """Scores of members and of non-members."""
+        return self.score[self.member], self.score[~self.member]
+
+    @property
+    def called_sides(self) -> tuple[Membership, Membership]:
+        """Who is called a member, of members and of non-members."""
+        called = self.score >= self.threshold if self.called is None else self.called
+        return called[self.member], called[~self.member]
+
+
+def require_samples(split: Split, *, known_too: bool = True) -> None:
+    """Raise `DataError` when either side has too few evaluated samples for any inference, or too few known ones."""
+    for member, word in ((True, "members"), (False, "non-members")):
+        known = len(split.ids(member=member, role=KNOWN))
+        evaluated = len(split.ids(member=member)) - known
+        if (known_too and known < _FEWEST_KNOWN) or evaluated < _FEWEST_EVALUATED:
+            raise DataError(
+                f"The split has {known} known and {evaluated} evaluated {word}; an attack needs at least "
+                f"{_FEWEST_KNOWN} known and {_FEWEST_EVALUATED} evaluated on each side. Add samples."
+            )
+
+
+def score_partial(inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator) -> Scored:
+    """Fit `inference` on the known rows of `features` (float32 [S, R, F], in the split's order), score the others."""
+    known = split.role == KNOWN
+    scorer = inference.fit(features[known], split.member[known], rng)
+    return scored_by(scorer, features, split)
+
+
+def scored_by(scorer: DrawsScorer, features: Draws, split: Split) -> Scored:
+    """Scores of the evaluated rows of `features` (float32 [S, R, F], in the split's order)."""
+    evaluated = split.role != KNOWN
+    score = scorer.score(features[evaluated])
+    called = scorer.decide(features[evaluated]) if isinstance(scorer.scorer, Decider) else None
+    return Scored(split.sample_id[evaluated], split.member[evaluated], score, scorer.threshold, called)
+
+
+def conformal_p_values(
+    inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """p-value of each evaluated sample for "not a member", calibrated on known non-members.
+
+    Cross-conformal (Vovk 2015): each fold's non-members are compared with the evaluated samples under a model
+    that never saw them, so a model's fit to its own training samples cannot pass for membership.
+
+    Returns:
+        float64 [E], in the order of `score_partial`.
+    """
+    known = np.flatnonzero(split.role == KNOWN)
+    evaluated = features[split.role != KNOWN]
+    fold = _stratified_folds(split.member[known], rng)
+    at_least = np.ones(len(evaluated))
+    for held_out in range(_FOLDS):
+        rows = known[fold != held_out]
+        scorer = inference.fit(features[rows], split.member[rows], rng)
+        calibration = known[(fold == held_out) & ~split.member[known]]
+        reference = np.sort(scorer.score(features[calibration]))
+        at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
+    p_values: NDArray[np.float64] = at_least / (1 + np.count_nonzero(~split.member[known]))
+    return p_values
+
+
+def cross_validated_auc(inference: OverDraws, features: Draws, member: Membership, rng: np.random.Generator) -> float:
+    """AUC of an attack over the known samples alone, for selection: no evaluated sample is needed, or seen.
+
+    The mean over stratified folds; each fold's samples are ranked by one model, which was fitted to the others.
+
+    Args:
+        inference: what is fitted.
+        features: float32 [K, R, F] of the known samples.
+        member: bool [K], at least one of each side a fold.
+        rng: folds and fits.
+    """
+    fold = _stratified_folds(member, rng)
+    aucs = []
+    for held_out in range(_FOLDS):
+        rest, own = fold != held_out, fold == held_out
+        score = inference.fit(features[rest], member[rest], rng).score(features[own])
+        aucs.append(auc(score[member[own]], score[~member[own]]))
+    return float(np.mean(aucs))
+
+
+def with_less_known(split: Split, fraction: float, rng: np.random.Generator) -> Split:
+    """The split with fewer known samples and the same evaluated ones.
+
+    Args:
+        split: the whole.
+        fraction: of all members, and of all non-members, that stay known; at most what the split knows. Of two
+            fractions with equal generators, the smaller's known samples are among the larger's.
+        rng: which samples stay.
+
+    Raises:
+        DataError: the split knows fewer, or too few are left for any inference.
+    """
+    kept = split.role != KNOWN
+    for member in (True, False):
+        side = split.member == member
+        known = rng.permutation(np.flatnonzero(side & (split.role == KNOWN)))
+        wanted = round(fraction * np.count_nonzero(side))
+        if wanted > len(known):
+            raise DataError(
+                f"A knowledge of {fraction:g} needs {wanted} known samples of a side; the split knows {len(known)}."
+            )
+        kept[known[:wanted]] = True
+    less = Split(split.sample_id[kept], split.member[kept], split.role[kept], split.dataset_digest, split.seed)
+    require_samples(less)
+    return less
+
+
+def exchanged(split: Split, rng: np.random.Generator, *, known_too: bool = True) -> Split | None:
+    """The split's non-members alone, half of them in the members' role; None where they are too few."""
+    ids, roles, member = [], [], []
+    for role in np.unique(split.role):
+        chosen = rng.permutation(split.ids(member=False, role=str(role)))
+        ids.append(chosen)
+        roles.append(np.full(len(chosen), role))
+        member.append(np.arange(len(chosen)) < len(chosen) // 2)
+    drawn = Split(np.concatenate(ids), np.concatenate(member), np.concatenate(roles), split.dataset_digest, split.seed)
+    try:
+        require_samples(drawn, known_too=known_too)
+    except DataError:
+        return None
+    return drawn
+
+
+def _stratified_folds(member: Membership, rng: np.random.Generator) -> NDArray[np.int64]:
+    fold = np.empty(len(member), dtype=np.int64)
+    for side in (True, False):
+        rows = np.flatnonzero(member == side)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
+    return fold

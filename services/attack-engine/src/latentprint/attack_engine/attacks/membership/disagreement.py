@@ -1,0 +1,63 @@
+"""SeqMIA for endpoints without posteriors: how a student of the embedding comes to agree with its teacher."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.membership.posteriors import one_draw
+from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
+from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
+from latentprint.attack_engine.evidence.sequences import chosen_metrics
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.signals.answers import PlainAnswer
+from latentprint.attack_engine.signals.signal import Values
+from latentprint.core.config import from_mapping
+from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
+from latentprint.core.errors import UsageError
+
+IMITATION = {"output": "embedding", "optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05}
+
+
+@dataclass(frozen=True)
+class DisagreementSequence:
+    """Metrics of the student's disagreement with the endpoint over the snapshots of a distillation.
+
+    Attributes:
+        metrics: which, and in which order; empty for all that there are.
+        distillation: how the endpoint is imitated, its embedding or its feature map.
+    """
+
+    name = "seqmia-encoder"
+    references: ClassVar[References | None] = None
+    needs: ClassVar[Needs] = Needs()
+    population: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = False
+    metrics: tuple[str, ...] = ()
+    distillation: Distillation = field(default_factory=lambda: from_mapping(Distillation, IMITATION, "seqmia-encoder"))
+
+    def __post_init__(self) -> None:
+        if self.distillation.output == POSTERIOR:
+            raise UsageError(f"{self.name}: it distils embeddings or feature maps; for posteriors there is seqmia.")
+        chosen_metrics(np.zeros((1, 1, len(self._offered))), self._offered, self.metrics or self._offered)
+
+    @property
+    def asked(self) -> PlainAnswer:
+        """See `Reading.asked`."""
+        return PlainAnswer(self.distillation.output)
+
+    @property
+    def channels(self) -> int:
+        """Metrics a step."""
+        return len(self.metrics or self._offered)
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: step by step, [S, 1, T * M]."""
+        if evidence.sequence is None:
+            raise ValueError("a reading of sequences without a sequence")
+        sequence = chosen_metrics(evidence.sequence, evidence.metrics, self.metrics or self._offered)
+        return one_draw(sequence.reshape(len(sequence), -1))
+
+    @property
+    def _offered(self) -> tuple[str, ...]:
+        return FEATURE_MAP_METRICS if self.distillation.output == FEATURE_MAP else EMBEDDING_METRICS

@@ -1,1 +1,0 @@
-"""The maths of the attacks on posteriors: pure functions of arrays."""
