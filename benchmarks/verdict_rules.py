@@ -11,18 +11,20 @@ from functools import partial
 import numpy as np
 from scipy.stats import norm
 
-from latentprint.attack_engine.evaluation.auc import auc_interval, auc_moments, p_values
-from latentprint.attack_engine.evaluation.epsilon import epsilon_clopper_pearson
-from latentprint.attack_engine.evaluation.estimates import Estimate, Interval
-from latentprint.attack_engine.evaluation.evaluate import evaluate
-from latentprint.attack_engine.evaluation.judgement import BlindBaseline, NullControl, Outcome, SplitTest
-from latentprint.attack_engine.evaluation.looks import holm
-from latentprint.attack_engine.evaluation.paired import paired_difference
-from latentprint.attack_engine.evaluation.report_verdict import overall_verdict
-from latentprint.attack_engine.evaluation.results import Audit, Queries, Victim
-from latentprint.attack_engine.evaluation.tail import tail_count
-from latentprint.attack_engine.evaluation.validity import LOOK_ERROR, UNTRAINED, assess_validity, null_control
-from latentprint.attack_engine.evaluation.verdict import audit_verdict
+from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.evidence.controls import UNTRAINED
+from latentprint.attack_engine.questions.header import Outcome, Victim
+from latentprint.attack_engine.questions.membership.controls import LOOK_ERROR, assess_validity, null_control
+from latentprint.attack_engine.questions.membership.evaluate import evaluate
+from latentprint.attack_engine.questions.membership.judge import audit_verdict
+from latentprint.attack_engine.questions.membership.overall import overall_verdict
+from latentprint.attack_engine.questions.membership.results import Audit, NullControl
+from latentprint.attack_engine.statistics.auc import auc_interval, auc_moments, p_values
+from latentprint.attack_engine.statistics.epsilon import epsilon_clopper_pearson
+from latentprint.attack_engine.statistics.estimates import BlindBaseline, Estimate, Interval, SplitTest
+from latentprint.attack_engine.statistics.multiple_testing import holm
+from latentprint.attack_engine.statistics.paired import paired_difference
+from latentprint.attack_engine.statistics.tail import tail_count
 from latentprint.core.splits import COIN
 
 DRAWS = int(os.environ.get("DRAWS", "2000"))

@@ -10,7 +10,7 @@ import pytest
 import timm
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
-from latentprint.attack_engine.evaluation.validity import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.controls import (
     Control,
     described_controls,

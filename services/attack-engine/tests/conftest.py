@@ -15,7 +15,7 @@ import pytest
 import timm
 from scipy.stats import binom
 
-from latentprint.attack_engine.evaluation.estimates import Estimate
+from latentprint.attack_engine.statistics.estimates import Estimate
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 

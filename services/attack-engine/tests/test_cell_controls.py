@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.cell import Cell, Encoders, is_constant, make_cell
 from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
-from latentprint.attack_engine.evaluation.results import Queries
-from latentprint.attack_engine.evaluation.validity import EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 SAMPLES = 160

@@ -11,8 +11,8 @@ from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
-from latentprint.attack_engine.evaluation.auc import estimate_auc
-from latentprint.attack_engine.evaluation.estimates import Estimate
+from latentprint.attack_engine.statistics.auc import estimate_auc
+from latentprint.attack_engine.statistics.estimates import Estimate
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split, draw_split
 from latentprint.core.views.augmentations import MOCO_WEAK

@@ -17,7 +17,7 @@ from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
-from latentprint.attack_engine.evaluation.auc import estimate_auc, newcombe_variance
+from latentprint.attack_engine.statistics.auc import estimate_auc, newcombe_variance
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 SAMPLES, DIM, LOCATIONS = 200, 16, 16

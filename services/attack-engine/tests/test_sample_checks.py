@@ -11,10 +11,10 @@ from PIL import Image
 from rich.console import Console
 
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
-from latentprint.attack_engine.audits.samples import inspect_samples, sample_folders
-from latentprint.attack_engine.evaluation.results import LeftOut, SampleFolder, SharedImage
 from latentprint.attack_engine.evidence.types import Evidence, Population, ReferenceScores
+from latentprint.attack_engine.findings.results import LeftOut, SampleFolder, SharedImage
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
+from latentprint.attack_engine.runs.samples import inspect_samples, sample_folders
 from latentprint.core.datasets import DatasetSpec, folders_spec
 from latentprint.core.errors import DataError
 from latentprint.core.splits import Split, draw_split, split_by_membership

@@ -11,14 +11,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.cell import Cell
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
-from latentprint.attack_engine.audits.conclude import AuditedCell
-from latentprint.attack_engine.audits.exposure import exposed
-from latentprint.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
 from latentprint.attack_engine.audits.store import StoredCell
-from latentprint.attack_engine.evaluation.results import Queries, Victim
+from latentprint.attack_engine.findings.conclude import AuditedCell
+from latentprint.attack_engine.questions.header import Victim
+from latentprint.attack_engine.questions.membership.exposure import exposed
+from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
 from latentprint.attack_engine.runs.layout import part_name
 from latentprint.core.datasets import Dataset, DatasetSpec, folders_spec
 from latentprint.core.splits import KNOWN, Split, draw_split, split_by_membership

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.cell import Cell
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.attacks.fitting.sequence_figures import (
@@ -13,7 +14,6 @@ from latentprint.attack_engine.attacks.fitting.sequence_figures import (
     sequence_figures,
 )
 from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
-from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.attention_lstm import AttentionLstm
 from latentprint.attack_engine.inference.mlp import Mlp

@@ -17,13 +17,13 @@ from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shado
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.audits.gather import read_extracted
-from latentprint.attack_engine.evaluation.auc import estimate_auc
-from latentprint.attack_engine.evaluation.estimates import Estimate
 from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
 from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
 from latentprint.attack_engine.models.stored_answers import StoredAnswers
 from latentprint.attack_engine.models.student import Student, StudentSpec
+from latentprint.attack_engine.statistics.auc import estimate_auc
+from latentprint.attack_engine.statistics.estimates import Estimate
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.digests import digest_json
 from latentprint.core.encoders import EMBEDDING, Encoder

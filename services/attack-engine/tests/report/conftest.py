@@ -8,46 +8,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentprint.attack_engine.evaluation.diagnostics import (
-    Correlations,
-    Curves,
+from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.findings.results import Findings, LeftOut, Published, SampleFolder, SharedImage
+from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
+from latentprint.attack_engine.questions.membership.results import (
+    Artefact,
+    Audit,
+    Evaluation,
     Exposed,
-    NamedHistogram,
-    SequenceFigures,
+    NullControl,
+    Sweep,
+    SweepPoint,
+    Validity,
 )
-from latentprint.attack_engine.evaluation.estimates import (
+from latentprint.attack_engine.statistics.estimates import (
+    BlindBaseline,
+    Difference,
     Discoveries,
     EpsilonBound,
     Estimate,
-    Evaluation,
     Histogram,
     Interval,
+    Power,
     Roc,
-    Sweep,
-    SweepPoint,
+    SplitTest,
     TprAtFpr,
 )
-from latentprint.attack_engine.evaluation.judgement import (
-    BlindBaseline,
-    Difference,
-    NullControl,
-    Outcome,
-    Power,
-    SplitTest,
-    Validity,
-    Verdict,
-)
-from latentprint.attack_engine.evaluation.results import (
-    Artefact,
-    Audit,
-    Findings,
-    LeftOut,
-    Published,
-    Queries,
-    SampleFolder,
-    SharedImage,
-    Victim,
-)
+from latentprint.attack_engine.statistics.figures import Correlations, Curves, NamedHistogram, SequenceFigures
 
 LEVEL = 0.95
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.findings.results import Findings
 from latentprint.attack_engine.report.figures import figures
 from latentprint.attack_engine.report.render import render
 

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.evaluation.diagnostics import Correlations, Curves
-from latentprint.attack_engine.evaluation.estimates import Estimate, Histogram, Interval, Roc
-from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.findings.results import Findings
 from latentprint.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
 from latentprint.attack_engine.report.charts.curves import curves
 from latentprint.attack_engine.report.charts.histogram import histogram
@@ -22,6 +20,8 @@ from latentprint.attack_engine.report.charts.strip import strips
 from latentprint.attack_engine.report.charts.svg import thin
 from latentprint.attack_engine.report.figures import figures
 from latentprint.attack_engine.report.palette import PALETTE
+from latentprint.attack_engine.statistics.estimates import Estimate, Histogram, Interval, Roc
+from latentprint.attack_engine.statistics.figures import Correlations, Curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,8 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 from latentprint.attack_engine.commands.report import register
-from latentprint.attack_engine.evaluation.results import Findings
-from latentprint.attack_engine.evaluation.serialise import save_findings
+from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.findings.serialise import save_findings
 from latentprint.attack_engine.report.render import render
 from latentprint.core.errors import DataError
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.evaluation.estimates import Estimate, Interval, Sweep, SweepPoint
-from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.questions.membership.results import Sweep, SweepPoint
 from latentprint.attack_engine.report.charts.plane import BOX, Spot, plane
 from latentprint.attack_engine.report.charts.sweep import sweep_chart
 from latentprint.attack_engine.report.figures import figures
 from latentprint.attack_engine.report.palette import PALETTE
 from latentprint.attack_engine.report.sweeps import AXES, axis_of
+from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 
 def estimate(value: float, half: float = 0.05) -> Estimate:

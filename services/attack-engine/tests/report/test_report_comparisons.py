@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from latentprint.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Interval
-from latentprint.attack_engine.evaluation.judgement import Outcome, Verdict
-from latentprint.attack_engine.evaluation.results import Audit, Findings, Published, Victim
-from latentprint.attack_engine.evaluation.serialise import from_json, to_json
+from latentprint.attack_engine.findings.results import Findings, Published
+from latentprint.attack_engine.findings.serialise import from_json, to_json
+from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report.claims import Claim, claim, contradicts, judge
 from latentprint.attack_engine.report.page import page
 from latentprint.attack_engine.report.published import scale_line, sources
@@ -16,6 +16,7 @@ from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.report.signs import compare, contradictions, signs
 from latentprint.attack_engine.report.trade_off import TradeOff, trade_offs
 from latentprint.attack_engine.report.treatment import reading
+from latentprint.attack_engine.statistics.estimates import EpsilonBound, Estimate, Interval
 
 SECTIONS = ("shadow", "published", "trade-offs", "treatment")
 

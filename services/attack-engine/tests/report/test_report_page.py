@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from latentprint.attack_engine.evaluation.judgement import Outcome, Validity, Verdict
-from latentprint.attack_engine.evaluation.results import Findings, LeftOut, SampleFolder, SharedImage
+from latentprint.attack_engine.findings.results import Findings, LeftOut, SampleFolder, SharedImage
+from latentprint.attack_engine.questions.header import Outcome, Verdict
+from latentprint.attack_engine.questions.membership.results import Validity
 from latentprint.attack_engine.report.render import render
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentprint.attack_engine.evaluation.estimates import Interval
 from latentprint.attack_engine.report import words
+from latentprint.attack_engine.statistics.estimates import Interval
 
 
 def plain(text: str) -> str:

@@ -12,16 +12,16 @@ from latentprint.attack_engine.asking import Counts, EndpointSpec
 from latentprint.attack_engine.asking.extract import Extraction, extract
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.asking.signal_store import Taken, read_signals, taken_between
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
-from latentprint.attack_engine.evaluation.evaluate import TARGET_FPRS
-from latentprint.attack_engine.evaluation.power import power_warnings
-from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Signal
+from latentprint.attack_engine.statistics.power import power_warnings
+from latentprint.attack_engine.statistics.rates import TARGET_FPRS
 from latentprint.core.checks import require
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.splits import EVALUATION, Split

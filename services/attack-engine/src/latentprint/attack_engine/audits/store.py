@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.cell import Cell
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.attacks.fitting.sweeps import Swept
-from latentprint.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
-from latentprint.attack_engine.evaluation.results import Queries
+from latentprint.attack_engine.statistics.figures import Curves, SequenceFigures
 from latentprint.core.config import from_mapping
 from latentprint.core.files import write_atomically
 

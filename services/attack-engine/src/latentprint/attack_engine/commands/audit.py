@@ -11,9 +11,9 @@ from latentprint.attack_engine.asking.model_identity import CANARIES, EVERY
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
 from latentprint.attack_engine.audits.gather import Effort
-from latentprint.attack_engine.audits.samples import samples_of_folders, samples_of_split
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.errors import UsageError
 from latentprint.core.values import parse_value

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from latentprint.attack_engine.evaluation.serialise import load_findings
+from latentprint.attack_engine.findings.serialise import load_findings
 from latentprint.attack_engine.report.render import render
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically

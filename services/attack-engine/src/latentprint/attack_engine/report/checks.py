@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from latentprint.attack_engine.evaluation.judgement import BlindBaseline, NullControl, Power, SplitTest, Validity
-from latentprint.attack_engine.evaluation.validity import BLIND, EXCHANGED, PLACEBO, UNTRAINED
-from latentprint.attack_engine.evaluation.wording import tail_words
+from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.questions.membership.results import NullControl, Validity
+from latentprint.attack_engine.questions.membership.wording import tail_words
 from latentprint.attack_engine.report import words
+from latentprint.attack_engine.statistics.estimates import BlindBaseline, Power, SplitTest
 
 _SEES = "the method sees membership where none can be seen"
 _ABSENT = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latentprint.attack_engine.evaluation.results import Audit
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report import words
 from latentprint.attack_engine.report.training import number
 

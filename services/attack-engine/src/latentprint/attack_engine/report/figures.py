@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.results import Audit
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report import sweeps
 from latentprint.attack_engine.report.assets import asset
 from latentprint.attack_engine.report.charts.correlations import correlation_matrices

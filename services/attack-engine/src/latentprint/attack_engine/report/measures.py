@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from latentprint.attack_engine.evaluation.estimates import EpsilonBound, Estimate, Evaluation, TprAtFpr
+from latentprint.attack_engine.questions.membership.results import Evaluation
 from latentprint.attack_engine.report import words
+from latentprint.attack_engine.statistics.estimates import EpsilonBound, Estimate, TprAtFpr
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from latentprint.attack_engine.evaluation.judgement import NullControl, Outcome, Verdict
-from latentprint.attack_engine.evaluation.results import Audit, Findings, Queries, Victim
+from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
+from latentprint.attack_engine.questions.membership.results import Audit, NullControl
 from latentprint.attack_engine.report import words
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")

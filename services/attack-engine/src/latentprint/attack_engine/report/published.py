@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from latentprint.attack_engine.evaluation.estimates import Estimate, Evaluation, Interval, SweepPoint
-from latentprint.attack_engine.evaluation.results import Audit, Findings, Published
+from latentprint.attack_engine.findings.results import Findings, Published
+from latentprint.attack_engine.questions.membership.results import Audit, Evaluation, SweepPoint
 from latentprint.attack_engine.report import words
 from latentprint.attack_engine.report.training import number
+from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {

@@ -3,8 +3,8 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.judgement import Outcome
-from latentprint.attack_engine.evaluation.results import Findings
+from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.questions.header import Outcome
 from latentprint.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
 from latentprint.attack_engine.report.assets import PACKAGE
 from latentprint.attack_engine.report.charts.correlations import correlation_matrices

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from latentprint.attack_engine.evaluation.results import Audit
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report import words
 from latentprint.attack_engine.report.claims import claim, contradicts
 from latentprint.attack_engine.report.trade_off import TradeOff, Variant

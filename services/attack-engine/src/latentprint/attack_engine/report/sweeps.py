@@ -5,8 +5,7 @@ from types import MappingProxyType
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.estimates import Sweep
-from latentprint.attack_engine.evaluation.results import Audit
+from latentprint.attack_engine.questions.membership.results import Audit, Sweep
 from latentprint.attack_engine.report.charts.sweep import Axis, sweep_chart
 from latentprint.attack_engine.report.page import Group
 

@@ -1,7 +1,7 @@
 """The control experiment on how samples are treated, in words."""
 
-from latentprint.attack_engine.evaluation.estimates import Estimate
-from latentprint.attack_engine.evaluation.results import Artefact
+from latentprint.attack_engine.questions.membership.results import Artefact
+from latentprint.attack_engine.statistics.estimates import Estimate
 
 CHANCE = 0.5
 

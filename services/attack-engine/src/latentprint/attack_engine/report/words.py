@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from latentprint.attack_engine.evaluation.estimates import Estimate, Interval
+from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 NBSP = "\N{NO-BREAK SPACE}"
 LONGEST_LIST = 12

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
 from latentprint.attack_engine.audits.gather import imitates, needs_shadow
-from latentprint.attack_engine.evaluation.results import Published
+from latentprint.attack_engine.findings.results import Published
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
 from latentprint.attack_engine.runs.search import SearchChoice, scsr

@@ -13,7 +13,7 @@ from typing import Literal
 import timm
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
-from latentprint.attack_engine.evaluation.validity import CONTROLS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core import architectures
 from latentprint.core.bundles import read_card

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import ray_session
-from latentprint.attack_engine.audits.conclude import AuditedCell
 from latentprint.attack_engine.audits.gather import Effort, Gathered, Subject, gather
-from latentprint.attack_engine.evaluation.results import Victim
+from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.header import Victim
 from latentprint.attack_engine.runs.cells import CellPlan, placebos, plan_cells, shadows
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.enough import require_enough_references

@@ -10,15 +10,16 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, conclude
-from latentprint.attack_engine.audits.sample_table import as_csv, as_parquet, sample_table
-from latentprint.attack_engine.audits.samples import sample_folders
 from latentprint.attack_engine.audits.store import SCORES
-from latentprint.attack_engine.evaluation.results import Published, SharedImage
-from latentprint.attack_engine.evaluation.serialise import save_findings
+from latentprint.attack_engine.findings.conclude import Alikeness, conclude
+from latentprint.attack_engine.findings.results import Published, SharedImage
+from latentprint.attack_engine.findings.serialise import save_findings
+from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
 from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.record import record_audit, record_findings
+from latentprint.attack_engine.runs.samples import sample_folders
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
 from latentprint.core.tracking import Run

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from rich.console import Console
 
+from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.cell import (
     Cell,
@@ -20,7 +21,6 @@ from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shado
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered, read_extracted
 from latentprint.attack_engine.audits.store import StoredCell, write_cell
-from latentprint.attack_engine.evaluation.results import Queries
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.display import bars
 from latentprint.core.errors import LatentprintError

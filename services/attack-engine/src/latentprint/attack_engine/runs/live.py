@@ -16,13 +16,13 @@ from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.conclude import Alikeness, AuditedCell, look_alike
-from latentprint.attack_engine.audits.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
-from latentprint.attack_engine.audits.samples import inspect_samples
 from latentprint.attack_engine.audits.store import read_cell
-from latentprint.attack_engine.evaluation.results import Victim
+from latentprint.attack_engine.findings.conclude import Alikeness, look_alike
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
+from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.header import Victim
+from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.controls import (
     Control,
@@ -34,6 +34,7 @@ from latentprint.attack_engine.runs.controls import (
 from latentprint.attack_engine.runs.finish import FinishedCell, finish
 from latentprint.attack_engine.runs.fitting import CellWork, fit_cells
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
+from latentprint.attack_engine.runs.samples import inspect_samples
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_code, digest_json

@@ -5,7 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from latentprint.attack_engine.evaluation.results import Audit, Findings
+from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report.figures import figures
 from latentprint.core.tracking import Run, finishing
 

@@ -24,9 +24,9 @@ from latentprint.attack_engine.attacks.fitting.sequence_figures import (
     sequence_figures,
 )
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
-from latentprint.attack_engine.evaluation.diagnostics import Curves, SequenceFigures
-from latentprint.attack_engine.evaluation.validity import EXCHANGED, LABELS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
+from latentprint.attack_engine.statistics.figures import Curves, SequenceFigures
 from latentprint.core.splits import KNOWN, Split
 
 _FITS = 1  # what a seed is used for tells its streams apart

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.evaluation.diagnostics import Curves
+from latentprint.attack_engine.statistics.figures import Curves
 
 
 def diagnostic_curves(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.evaluation.auc import auc
 from latentprint.attack_engine.inference.base import Decider, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer, OverDraws
+from latentprint.attack_engine.statistics.auc import auc
 from latentprint.core.datasets import Ids
 from latentprint.core.errors import DataError
 from latentprint.core.splits import KNOWN, Split

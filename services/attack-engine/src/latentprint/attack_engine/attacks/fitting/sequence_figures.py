@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.attacks.fitting.curves import diagnostic_curves
-from latentprint.attack_engine.evaluation.diagnostics import Correlations, Curves, NamedHistogram, SequenceFigures
-from latentprint.attack_engine.evaluation.roc import score_histogram
 from latentprint.attack_engine.evidence.sequence_analyses import (
     cumulative_fluctuation,
     decline_rate,
@@ -16,6 +14,8 @@ from latentprint.attack_engine.evidence.sequence_analyses import (
 )
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.statistics.figures import Correlations, Curves, NamedHistogram, SequenceFigures
+from latentprint.attack_engine.statistics.roc import score_histogram
 
 _STEP = "step (the last is the model itself)"
 _SNAPSHOT = "snapshot"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.diagnostics import Correlations
 from latentprint.attack_engine.report.charts.frame import Box, drawing
 from latentprint.attack_engine.report.charts.svg import Point, element, group, text
 from latentprint.attack_engine.report.words import decimal, signed
+from latentprint.attack_engine.statistics.figures import Correlations
 
 BOX = Box(left=104, top=12, bottom=268)
 DEEPEST = 0.45  # opacity of a correlation of 1 or more: ink stays readable on it

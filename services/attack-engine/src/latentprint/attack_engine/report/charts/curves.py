@@ -6,11 +6,11 @@ from itertools import starmap
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.diagnostics import Curves
 from latentprint.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from latentprint.attack_engine.report.charts.scales import Linear, Scale
 from latentprint.attack_engine.report.charts.svg import Point, area, group, line
 from latentprint.attack_engine.report.words import significant
+from latentprint.attack_engine.statistics.figures import Curves
 
 UPPER = Box(bottom=186)
 LOWER = Box(top=206)

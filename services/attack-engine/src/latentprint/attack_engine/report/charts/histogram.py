@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.diagnostics import NamedHistogram
-from latentprint.attack_engine.evaluation.estimates import Histogram
 from latentprint.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from latentprint.attack_engine.report.charts.scales import Linear
 from latentprint.attack_engine.report.charts.svg import Point, area, line
 from latentprint.attack_engine.report.words import NBSP, percent, significant
+from latentprint.attack_engine.statistics.estimates import Histogram
+from latentprint.attack_engine.statistics.figures import NamedHistogram
 
 BOX = Box()
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.estimates import Estimate
 from latentprint.attack_engine.report.charts.frame import Box, axes, drawing
 from latentprint.attack_engine.report.charts.scales import Linear
 from latentprint.attack_engine.report.charts.svg import Point, element, group, line, text
 from latentprint.attack_engine.report.words import NBSP, estimate, percent
+from latentprint.attack_engine.statistics.estimates import Estimate
 
 BOX = Box(width=340, height=300, left=46, right=332, top=14, bottom=252)
 CHANCE = 0.5

@@ -2,11 +2,12 @@
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.estimates import Evaluation, TprAtFpr
+from latentprint.attack_engine.questions.membership.results import Evaluation
 from latentprint.attack_engine.report.charts.frame import Box, Key, axes, drawing, key
 from latentprint.attack_engine.report.charts.scales import Logarithmic
 from latentprint.attack_engine.report.charts.svg import Point, area, element, group, line, steps, text, thin
 from latentprint.attack_engine.report.words import NBSP, count, nominal, percent, plural
+from latentprint.attack_engine.statistics.estimates import TprAtFpr
 
 BOX = Box()
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.estimates import Estimate
-from latentprint.attack_engine.evaluation.results import Audit
+from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report.charts.scales import Linear
 from latentprint.attack_engine.report.charts.svg import element, group
 from latentprint.attack_engine.report.words import decimal, decimal_interval
+from latentprint.attack_engine.statistics.estimates import Estimate
 
 CHANCE = 0.5
 HEIGHT = 22

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.evaluation.estimates import Sweep, SweepPoint
+from latentprint.attack_engine.questions.membership.results import Sweep, SweepPoint
 from latentprint.attack_engine.report.charts.frame import Box, axes, drawing
 from latentprint.attack_engine.report.charts.scales import Linear, Scale
 from latentprint.attack_engine.report.charts.svg import Point, area, element, group, line, text

@@ -1,0 +1,10 @@
+"""Names of the controls that stand beside an attack: by them scores, judgements and reports know each other."""
+
+UNTRAINED, PLACEBO, EXCHANGED, LABELS = "untrained encoder", "placebo encoder", "exchanged non-members", "labels alone"
+BLIND = "blind baseline"
+CONTROLS = {
+    UNTRAINED: "the same attack on the same samples against an untrained encoder of the same architecture",
+    PLACEBO: "the same attack on the same samples against a trained encoder that saw neither members nor non-members",
+    EXCHANGED: "the same attack on this endpoint, with half of the non-members in the members' place",
+    LABELS: "the same samples told apart by their class labels alone, without asking the endpoint",
+}

@@ -1,0 +1,1 @@
+"""What all audits of a report found, judged together, as one document."""

@@ -1,0 +1,1 @@
+"""What is asked about an encoder, and how the answer is judged."""

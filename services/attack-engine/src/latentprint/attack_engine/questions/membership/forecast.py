@@ -1,0 +1,53 @@
+"""What is known of an audit's verdict before the first query: what would make it invalid, and the most it can say."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.fitting.scoring import exchanged
+from latentprint.attack_engine.questions.membership.wording import rate_words
+from latentprint.attack_engine.statistics.blind import Blind
+from latentprint.attack_engine.statistics.tail import TAIL_FPRS, tail_target
+from latentprint.core.splits import COIN, EVALUATION, Split
+
+
+def forecast(split: Split, *, untrained: bool, placebo: bool, fitted: bool = True) -> Iterator[str]:
+    """What the controls that there will be allow to be said, a sentence each.
+
+    Args:
+        split: the samples.
+        untrained: whether an untrained twin will be asked.
+        placebo: whether a trained encoder that saw none of the samples will be asked.
+        fitted: whether some attack is fitted on known samples of the victim.
+    """
+    others = exchanged(split, np.random.default_rng(0), known_too=fitted)
+    if not (untrained or placebo or others):
+        yield (
+            "This audit will not be valid: there is no untrained encoder, no placebo, and too few non-members to put "
+            "half of them in the members' place. Name an untrained encoder (--untrained), or add non-members."
+        )
+    elif not untrained:
+        yield (
+            'The most that this audit can say is "leak indicated": no untrained encoder of the same architecture is '
+            "asked. Name one (--untrained)."
+        )
+    elif not placebo and split.split_by != COIN:
+        yield (
+            'The most that this audit can say is "leak found, if members and non-members were drawn alike": name a '
+            "trained encoder that saw neither (--reference), or say that a coin told them apart (--split-by coin)."
+        )
+    evaluated = len(split.ids(member=False, role=EVALUATION))
+    if tail_target(evaluated) is None:
+        yield (
+            f"A leak in the tail cannot be looked for with {evaluated:,} evaluated non-members: it takes at least "
+            f"{round(1 / max(TAIL_FPRS)):,}."
+        )
+
+
+def forecast_of_samples(blind: Blind) -> Iterator[str]:
+    """Whether the samples alone will make the audit invalid, from their blind baseline."""
+    if blind.baseline.above_chance:
+        yield (
+            "This audit will not be valid: the images alone tell members from non-members without asking the encoder "
+            f"(blind baseline: {rate_words(blind.baseline.auc)}). Draw members and non-members alike."
+        )

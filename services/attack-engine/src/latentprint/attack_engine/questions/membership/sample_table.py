@@ -1,0 +1,88 @@
+"""Every sample of a report in one table: which file it is, on which side it lies, and what each attack says of it."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.membership.exposure import file_of, percentiles
+from latentprint.core.datasets import Dataset
+from latentprint.core.splits import KNOWN, Split
+from latentprint.core.text import spreadsheet_cell
+
+_BOM = "\ufeff"  # without it some spreadsheets read a name's letters as of another alphabet
+
+
+def sample_table(cells: Sequence[AuditedCell], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
+    """One row a victim and sample, one group of columns an attack.
+
+    Columns: victim, data set, file ("" for samples that are no files), sample_id, group (member, non-member), use
+    (known, evaluated); and of each attack "NAME score", "NAME percentile" (a fraction) and "NAME p" (calibrated, for
+    "not a member"), empty for samples that it did not score.
+
+    Args:
+        cells: the report's audits.
+        datasets: the data sets of their splits, opened, by digest.
+    """
+    victims = dict.fromkeys((cell.victim.name, cell.victim.url, cell.split.digest) for cell in cells)
+    frames = [
+        _of_victim([c for c in cells if (c.victim.name, c.victim.url, c.split.digest) == victim], datasets)
+        for victim in victims
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """`table` as a spreadsheet opens it: UTF-8 with its mark, and no text in it that would be read as a formula."""
+    safe = table.rename(columns=spreadsheet_cell)
+    for name in safe.select_dtypes(exclude="number").columns:
+        safe[name] = [spreadsheet_cell(value) for value in safe[name]]
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    return (_BOM + text).encode()
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    """`table` as Parquet."""
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    return stream.getvalue()
+
+
+def _of_victim(cells: Sequence[AuditedCell], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
+    split, victim = cells[0].split, cells[0].victim
+    table = _samples(split, datasets[split.dataset_digest])
+    table.insert(0, "victim", victim.name)
+    table.insert(1, "data set", victim.dataset)
+    for name, cell in _named(cells):
+        scored = cell.stored.cell.scored
+        columns = {"score": scored.score, "percentile": percentiles(scored.score)}
+        if cell.stored.cell.p_values is not None:
+            columns["p"] = cell.stored.cell.p_values
+        for column, values in columns.items():
+            of_sample = pd.Series(values, index=scored.sample_id)
+            table[f"{name} {column}"] = of_sample.reindex(table["sample_id"]).to_numpy()
+    return table
+
+
+def _samples(split: Split, dataset: Dataset) -> pd.DataFrame:
+    order = np.argsort(split.sample_id)
+    ids = split.sample_id[order]
+    return pd.DataFrame(
+        {
+            "file": [file_of(dataset, int(sample)) for sample in ids],
+            "sample_id": ids,
+            "group": np.where(split.member[order], "member", "non-member"),
+            "use": np.where(split.role[order] == KNOWN, "known", "evaluated"),
+        }
+    )
+
+
+def _named(cells: Sequence[AuditedCell]) -> Iterator[tuple[str, AuditedCell]]:
+    """Each audit of a victim with a name of its own."""
+    seen: dict[str, int] = {}
+    for cell in cells:
+        name = f"{cell.attack.name} fitted on {cell.shadow}" if cell.shadow else cell.attack.name
+        seen[name] = seen.get(name, 0) + 1
+        yield (name if seen[name] == 1 else f"{name} ({seen[name]})"), cell

@@ -1,0 +1,1 @@
+"""Statistics of scores: pure functions on arrays, and the plain data that they give."""
