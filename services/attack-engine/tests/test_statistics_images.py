@@ -125,3 +125,43 @@ def test_too_few_images_are_refused():
     for judge in (blind_baseline, split_test):
         with pytest.raises(DataError, match="two samples"):
             judge(images[:1], images, rng=np.random.default_rng(0))
+
+
+def albums(rng, users, images):
+    """Images of users, those of one user nearly alike; and whose they are."""
+    users_scenes = scenes(rng, users, 8).repeat(images, axis=0).astype(int)
+    grain = rng.normal(0, 5, users_scenes.shape)
+    return np.clip(users_scenes + grain, 0, 255).astype(np.uint8), np.arange(users).repeat(images)
+
+
+@pytest.mark.parametrize("by_unit", [True, False])
+def test_users_images_are_judged_by_user_or_else_alike_ones_look_told_apart(by_unit):
+    rng = np.random.default_rng(11)
+    draws, p_values, above = 100, [], 0
+    for _ in range(draws):
+        (members, of_member), (others, of_other) = albums(rng, 12, 5), albums(rng, 12, 5)
+        units = (of_member, 100 + of_other) if by_unit else None
+        p_values.append(split_test(members, others, rng=rng, units=units, permutations=39).p_value)
+        above += blind_baseline(members, others, rng=rng, units=units, permutations=39).baseline.above_chance
+    rejected = np.mean(np.array(p_values) <= 0.05)
+    if by_unit:
+        assert max(rejected, above / draws) <= 0.12  # 5 %, and three standard errors of 100 draws
+    else:
+        assert min(rejected, above / draws) >= 0.5
+
+
+def test_samples_that_are_units_by_themselves_are_judged_the_same_whatever_their_names():
+    rng = np.random.default_rng(12)
+    members, others = brighter(scenes(rng, 30, 8)), scenes(rng, 20, 8)
+    names = rng.permutation(1000)[:50]
+    for judge in (blind_baseline, split_test):
+        plain = judge(members, others, rng=np.random.default_rng(1), permutations=19)
+        named = judge(members, others, rng=np.random.default_rng(1), permutations=19, units=(names[:30], names[30:]))
+        assert repr(plain) == repr(named)
+
+
+def test_a_unit_on_both_sides_is_refused_by_name():
+    images = scenes(np.random.default_rng(13), 4, 8)
+    units = np.array([3, 3, 4, 5]), np.array([5, 6, 6, 7])
+    with pytest.raises(DataError, match="the unit 5 has samples on both sides"):
+        split_test(images, images, rng=np.random.default_rng(0), units=units)

@@ -91,12 +91,13 @@ def look_alike(spec: DatasetSpec, split: Split, seed: int) -> Alikeness:
     """Whether all the split's samples, of both roles, look drawn alike; nothing is asked for it."""
     dataset = spec.open()
     ids = [split.ids(member=member) for member in (True, False)]
+    units = split.unit[split.member], split.unit[~split.member]
     members, non_members = (dataset.images(side) for side in ids)
     blind_rng, test_rng = np.random.default_rng([seed, _IMAGES]).spawn(2)
-    blind = blind_baseline(members, non_members, rng=blind_rng)
+    blind = blind_baseline(members, non_members, rng=blind_rng, units=units)
     scores = np.concatenate([blind.member_scores, blind.non_member_scores])
     by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
-    return Alikeness(dataset, blind, split_test(members, non_members, rng=test_rng), by_sample)
+    return Alikeness(dataset, blind, split_test(members, non_members, rng=test_rng, units=units), by_sample)
 
 
 def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:

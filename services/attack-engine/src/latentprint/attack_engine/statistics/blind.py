@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 
 from latentprint.attack_engine.statistics.estimates import BlindBaseline, Estimate, Interval
 from latentprint.attack_engine.statistics.image_features import Features, standardised
+from latentprint.attack_engine.statistics.permutation import Sides, UnitsOfSides
 from latentprint.attack_engine.statistics.sample_features import described, sample_features
 from latentprint.attack_engine.statistics.scores import Rates, Scores
-from latentprint.core.errors import DataError
 from latentprint.core.samples import Samples
 
 PERMUTATION = "permutation"
@@ -37,6 +37,7 @@ def blind_baseline(
     non_member_images: Samples,
     *,
     rng: np.random.Generator,
+    units: UnitsOfSides | None = None,
     folds: int = 5,
     permutations: int = 500,
     ridge: float = 1.0,
@@ -54,22 +55,20 @@ def blind_baseline(
         member_images: uint8 [M, H, W, 3], or float32 vectors [M, F].
         non_member_images: uint8 [N, H, W, 3], or float32 vectors [N, F].
         rng: draws folds, random features and permutations.
-        folds: how often the classifier is fitted; fewer where there are not as many samples on a side.
+        units: int64 [M] and [N], what the samples of either side belong to; None where each is a unit by itself. A
+            unit's samples share a fold, and membership is permuted by unit.
+        folds: how often the classifier is fitted; fewer where there are not as many units on a side.
         permutations: of membership, for the interval.
         ridge: penalty, where each of the three kinds of feature has a mean squared norm of 1.
         level: of the interval, as a fraction.
 
     Raises:
-        DataError: fewer than two samples on a side.
+        DataError: fewer than two units on a side.
     """
-    sizes = len(member_images), len(non_member_images)
-    if min(sizes) < 2:
-        raise DataError(f"The blind baseline needs two samples on each side; there are {sizes[0]} and {sizes[1]}.")
+    sides = Sides.of(len(member_images), len(non_member_images), units, "The blind baseline")
     features = blind_features(np.concatenate([member_images, non_member_images]), rng)
-    fold = rng.permutation(np.arange(sum(sizes)) % min(folds, *sizes))
-    truth = np.arange(sum(sizes)) < sizes[0]
-    labels = np.stack([truth, *(rng.permutation(truth) for _ in range(permutations))], axis=1)  # [S, 1 + P]
-    ranks, aucs = _cross_fit(features, labels, fold, ridge)
+    fold, truth = sides.folds(folds, rng), sides.truth
+    ranks, aucs = _cross_fit(features, sides.permuted(permutations, rng), fold, ridge)
     auc = _permutation_estimate(aucs, level)
     baseline = BlindBaseline(auc=auc, above_chance=auc.interval.low > 0.5, features=described(member_images))
     return Blind(baseline, ranks[truth], ranks[~truth])

@@ -6,8 +6,8 @@ from scipy.spatial.distance import pdist, squareform
 
 from latentprint.attack_engine.statistics.estimates import SplitTest
 from latentprint.attack_engine.statistics.image_features import Features, standardised
+from latentprint.attack_engine.statistics.permutation import Sides, UnitsOfSides
 from latentprint.attack_engine.statistics.sample_features import sample_features
-from latentprint.core.errors import DataError
 from latentprint.core.samples import Samples, is_vector
 
 METHOD = "MMD, radial kernel on coarse pixels and image statistics, permutation p-value"
@@ -19,6 +19,7 @@ def split_test(
     non_member_images: Samples,
     *,
     rng: np.random.Generator,
+    units: UnitsOfSides | None = None,
     permutations: int = 999,
     most: int = 1000,
     error: float = 0.05,
@@ -32,30 +33,31 @@ def split_test(
         member_images: uint8 [M, H, W, 3], or float32 vectors [M, F].
         non_member_images: uint8 [N, H, W, 3], or float32 vectors [N, F].
         rng: draws permutations, and samples where there are too many.
+        units: int64 [M] and [N], what the samples of either side belong to; None where each is a unit by itself.
+            Membership is permuted by unit.
         permutations: of membership; the smallest p-value is 1 / (permutations + 1).
         most: samples used of each side; more are sampled down to this.
         error: p-values up to this reject.
 
     Raises:
-        DataError: fewer than two samples on a side.
+        DataError: fewer than two units on a side.
     """
-    members, non_members = _sampled(member_images, most, rng), _sampled(non_member_images, most, rng)
-    if min(len(members), len(non_members)) < 2:
-        raise DataError(
-            f"The split test needs two samples on each side; there are {len(members)} and {len(non_members)}."
-        )
+    images = member_images, non_member_images
+    rows = tuple(_sampled(len(side), most, rng) for side in images)
+    members, non_members = (side[chosen] for side, chosen in zip(images, rows, strict=True))
+    kept = None if units is None else (units[0][rows[0]], units[1][rows[1]])
+    sides = Sides.of(len(members), len(non_members), kept, "The split test")
     blocks = sample_features(np.concatenate([members, non_members]))
     kernel = _radial_kernel(np.concatenate([standardised(block) for block in blocks], axis=1))
-    truth = np.arange(len(kernel)) < len(members)
-    labels = np.stack([truth, *(rng.permutation(truth) for _ in range(permutations))], axis=1)  # [S, 1 + P]
-    statistics = _mmd_squared(kernel, labels)
+    statistics = _mmd_squared(kernel, sides.permuted(permutations, rng))
     p_value = float(np.mean(statistics >= statistics[0] - np.finfo(np.float32).eps * abs(statistics[0])))
     method = METHOD_OF_VECTORS if is_vector(members.shape[1:]) else METHOD
     return SplitTest(method, float(statistics[0]), p_value, p_value <= error)
 
 
-def _sampled(images: Samples, most: int, rng: np.random.Generator) -> Samples:
-    return images if len(images) <= most else images[np.sort(rng.permutation(len(images))[:most])]
+def _sampled(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of at most `most` of `count` samples, in their order."""
+    return np.arange(count) if count <= most else np.sort(rng.permutation(count)[:most])
 
 
 def _radial_kernel(features: Features) -> Features:
