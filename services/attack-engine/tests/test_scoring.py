@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from latentprint.attack_engine.inference.logistic import Logistic, LogisticScore
 from latentprint.attack_engine.inference.mlp import Mlp
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.core.errors import DataError
-from latentprint.core.splits import EVALUATION, KNOWN, Split
+from latentprint.core.splits import EVALUATION, KNOWN, Split, Units
 
 
 def make_split(members: int, others: int, known: float = 0.5) -> Split:
@@ -101,6 +103,13 @@ def test_too_few_samples_are_refused_with_the_counts() -> None:
     with pytest.raises(DataError, match="5 known and 5 evaluated members; an attack needs at least 10"):
         require_samples(make_split(10, 100))
     require_samples(make_split(20, 20))
+
+
+def test_units_of_several_samples_are_no_samples() -> None:
+    split = make_split(20, 20)
+    users = replace(split, units=Units(split.sample_id // 6, split.member))
+    with pytest.raises(DataError, match="40 samples belong to 20 units"):
+        require_samples(users)
 
 
 def test_less_knowledge_is_nested_and_leaves_the_evaluated_samples_alone() -> None:

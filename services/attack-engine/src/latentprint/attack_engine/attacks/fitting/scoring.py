@@ -48,7 +48,15 @@ class Scored:
 
 
 def require_samples(split: Split, *, known_too: bool = True) -> None:
-    """Raise `DataError` when either side has too few evaluated samples for any inference, or too few known ones."""
+    """Raise `DataError` where a side has too few evaluated samples for any inference, or too few known ones.
+
+    So too for units of several samples, whose scores are no independent ones.
+    """
+    if len(np.unique(split.unit)) < len(split.unit):
+        raise DataError(
+            f"The split's {len(split.unit)} samples belong to {len(np.unique(split.unit))} units, and the membership of "
+            "samples is audited one by one: give a split whose units are single samples."
+        )
     for member, word in ((True, "members"), (False, "non-members")):
         known = len(split.ids(member=member, role=KNOWN))
         evaluated = len(split.ids(member=member)) - known
