@@ -27,7 +27,8 @@ class Sides:
         """The sides of so many samples.
 
         Args:
-            members, non_members: how many samples.
+            members: how many samples are members'.
+            non_members: how many are others'.
             units: int64 [M] and [N], the units of members and of non-members; None where each sample is its own.
             what: that needs them, for the message.
 
@@ -62,6 +63,6 @@ class Sides:
         return np.asarray(of_units[self.place])
 
     def folds(self, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """A fold for each sample, int64 [S], all samples of a unit in one: at most `most`, and as many as a side has."""
+        """A fold for each sample, int64 [S], one for all of a unit: at most `most`, or as many as a side has units."""
         count = min(most, int(self.member.sum()), int((~self.member).sum()))
         return np.asarray(rng.permutation(np.arange(len(self.member)) % count)[self.place])

@@ -54,8 +54,8 @@ def require_samples(split: Split, *, known_too: bool = True) -> None:
     """
     if len(np.unique(split.unit)) < len(split.unit):
         raise DataError(
-            f"The split's {len(split.unit)} samples belong to {len(np.unique(split.unit))} units, and the membership of "
-            "samples is audited one by one: give a split whose units are single samples."
+            f"The split's {len(split.unit)} samples belong to {len(np.unique(split.unit))} units, and the membership "
+            "of samples is audited one by one: give a split whose units are single samples."
         )
     for member, word in ((True, "members"), (False, "non-members")):
         known = len(split.ids(member=member, role=KNOWN))
