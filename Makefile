@@ -9,7 +9,7 @@ BENCHMARKS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine
+PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine libs/latentprint
 APART := proto conformance mlserver kserve
 MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps

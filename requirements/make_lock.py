@@ -1,4 +1,4 @@
-"""Re-make the lock files: exact versions of all that the four packages and the developer's tools need.
+"""Re-make the lock files: exact versions of all that the packages and the developer's tools need.
 
 Reads the ranges from each package's pyproject.toml, resolves them with pip-compile (whatever index pip is set up
 with here; no address is written down) and keeps a version that is already locked for as long as it fits its range.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
-PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
+PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine", "libs/latentprint"]
 APART = ["proto", "conformance", "mlserver", "kserve", "tools"]
 OWN = "latentprint"
 BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation

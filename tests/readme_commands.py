@@ -26,6 +26,8 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 NOT_RUN: Mapping[str, str] = {
     "make demo": "makes an environment of its own and runs for minutes; tests/test_first_light.py runs its like",
     "make test": "runs this",
+    "pip install ./libs/* ./services/*": "fetches packages; tests/test_wheels.py installs them without",
+    "latentprint run quickstart": "runs for minutes; tests/test_wheels.py starts it",
     "latentprint run partcrop/table-4-energies": "runs for half an hour",
     "latentprint run partcrop/table-4-energies --scale paper": "needs CIFAR-100's archive and GPUs",
     "latentprint serve timm:vit_small_patch14_dinov2.lvd142m --port 8501": "needs weights from the Hugging Face hub",

