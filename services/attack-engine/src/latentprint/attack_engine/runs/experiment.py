@@ -21,7 +21,7 @@ from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.making import make_missing
 from latentprint.attack_engine.runs.preparing import Workshop
 from latentprint.attack_engine.runs.searches import run_searches
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.runs.serving import require_server, served
 from latentprint.attack_engine.runs.training import train_missing
 from latentprint.attack_engine.runs.victims import Adversary, VictimJob
 from latentprint.core.bundles import read_card
@@ -45,6 +45,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     """
     require_folder(root, "--root")
     require_cluster()
+    require_server()
     layout = Layout(root, experiment.folder)
     jobs = plan_victims(experiment, layout)
     require_enough_references(experiment, jobs)

@@ -10,13 +10,24 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
+from latentprint.core.cli import COMMANDS
 from latentprint.core.errors import EndpointError
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+
+
+def require_server() -> None:
+    """Raise `EndpointError` where no installed package serves, before anything is trained to be served."""
+    if not entry_points(group=COMMANDS, name="serve"):
+        raise EndpointError(
+            "latentprint run serves the victims that it trains, and the server is not installed: "
+            "install latentprint-encoder-server."
+        )
 
 
 @contextlib.contextmanager
