@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
 from latentprint.core.errors import unknown_name
@@ -16,8 +17,13 @@ class Entry(Generic[T]):
     name: str
     summary: str
     source: str
-    value: T
+    load: Callable[[], T]
     needs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def value(self) -> T:
+        """The thing itself; its module is imported at the first use."""
+        return self.load()
 
 
 class Registry(Generic[T]):
@@ -29,9 +35,17 @@ class Registry(Generic[T]):
 
     def add(self, name: str, value: T, *, summary: str, source: str, needs: Mapping[str, str] | None = None) -> None:
         """Register `value` under `name`. Raises `ValueError` on a duplicate."""
-        if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
-        self._entries[name] = Entry(name, summary, source, value, dict(needs or {}))
+        self._add(Entry(name, summary, source, lambda: value, dict(needs or {})))
+
+    def add_lazily(
+        self, name: str, place: str, *, summary: str, source: str, needs: Mapping[str, str] | None = None
+    ) -> None:
+        """Register what `place` ("package.module:attribute") names, imported at its first use.
+
+        For what computes with torch: who only lists or looks up names does not wait for it. Raises `ValueError` on a
+        duplicate.
+        """
+        self._add(Entry(name, summary, source, lambda: resolve_name(place), dict(needs or {})))
 
     def register(
         self, name: str, *, summary: str, source: str, needs: Mapping[str, str] | None = None
@@ -56,6 +70,11 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter(self._entries.values())
+
+    def _add(self, entry: Entry[T]) -> None:
+        if entry.name in self._entries:
+            raise ValueError(f"{self.kind} {entry.name!r} is registered twice")
+        self._entries[entry.name] = entry
 
     def names(self) -> list[str]:
         """Registered names, in order of registration."""

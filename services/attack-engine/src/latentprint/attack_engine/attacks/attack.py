@@ -1,11 +1,13 @@
 """An attack: signals, and the inference model that reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
+from latentprint.attack_engine.attacks import ATTACKS
+from latentprint.attack_engine.attacks.definition import AttackDefinition
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference import INFERENCE
@@ -16,35 +18,9 @@ from latentprint.attack_engine.signals.signal import Outputs, ShapedSignal, Sign
 from latentprint.attack_engine.signals.views import VICTIM, EncoderMISignal
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError, unknown_name
-from latentprint.core.registry import Registry
 from latentprint.core.views.augmentations import Augmentation
 
 _CHANNELS = "channels"
-
-
-@dataclass(frozen=True)
-class AttackDefinition:
-    """A registered attack.
-
-    Attributes:
-        signal: frozen dataclass whose fields are the attack's options: a signal, or a reading.
-        inference: default inference model.
-        curves: diagnostic name to (title, x label, y label) of its figure.
-        options: those that are not the dataclass's own defaults.
-    """
-
-    signal: type[Signal] | type[Reading]
-    inference: InferenceModel
-    curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def has_reading(self) -> bool:
-        """Whether something is prepared for it beside the endpoint's answers about a sample."""
-        return hasattr(self.signal, "asked")
-
-
-ATTACKS: Registry[AttackDefinition] = Registry("attack")
 
 
 @dataclass(frozen=True)
@@ -201,8 +177,15 @@ def _informed(signal: Signal, augmentation: Augmentation) -> Signal:
 
 def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Signal | Reading:
     drawn = {"seed": seed} if "seed" in _fields(definition.signal) else {}
-    usual = {key: _merged(value, options.get(key)) for key, value in definition.options.items()}
+    known = {**_nested(definition.signal), **definition.options}
+    usual = {key: _merged(value, options.get(key)) for key, value in known.items()}
     return from_mapping(definition.signal, {**drawn, **options, **usual}, f"attack {name}")
+
+
+def _nested(kind: type[Signal] | type[Reading]) -> Mapping[str, Any]:
+    """The usual values of the options that are options themselves, such as those of a distillation."""
+    usual = {name: getattr(kind(), name) for name in _fields(kind)}
+    return {name: asdict(value) for name, value in usual.items() if is_dataclass(value)}
 
 
 def _merged(usual: Any, given: Any) -> Any:

@@ -6,7 +6,8 @@ from typing import Any, cast
 from latentprint.core.errors import UsageError
 from latentprint.trainer.defences.base import Plan
 from latentprint.trainer.privacy import Privacy
-from latentprint.trainer.recipes import RECIPES, Recipe
+from latentprint.trainer.recipes import RECIPES
+from latentprint.trainer.recipes.base import Recipe
 
 _NORM = "norm"
 DECLARATION = "held_constant"

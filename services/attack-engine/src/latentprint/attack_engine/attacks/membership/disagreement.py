@@ -1,6 +1,6 @@
 """SeqMIA for endpoints without posteriors: how a student of the embedding comes to agree with its teacher."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,11 +12,10 @@ from latentprint.attack_engine.evidence.sequences import chosen_metrics
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Values
-from latentprint.core.config import from_mapping
-from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
+from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
 
-IMITATION = {"output": "embedding", "optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05}
+_IMITATION = Distillation(output=EMBEDDING, optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DisagreementSequence:
     population: ClassVar[bool] = False
     reads_labels: ClassVar[bool] = False
     metrics: tuple[str, ...] = ()
-    distillation: Distillation = field(default_factory=lambda: from_mapping(Distillation, IMITATION, "seqmia-encoder"))
+    distillation: Distillation = _IMITATION
 
     def __post_init__(self) -> None:
         if self.distillation.output == POSTERIOR:

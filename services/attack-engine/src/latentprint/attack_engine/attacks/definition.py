@@ -1,0 +1,50 @@
+"""How an attack is registered: by the places of its parts, so that listing attacks imports none of their code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from latentprint.attack_engine.inference import INFERENCE
+from latentprint.core.config import from_mapping
+
+if TYPE_CHECKING:
+    from latentprint.attack_engine.attacks.reading import Reading
+    from latentprint.attack_engine.inference.base import InferenceModel
+    from latentprint.attack_engine.signals.signal import Signal
+
+
+@dataclass(frozen=True)
+class AttackDefinition:
+    """A registered attack.
+
+    Attributes:
+        signal_place: "package.module:Class" of `signal`.
+        inference_name: name of the default inference model.
+        inference_options: its options that are not its own defaults.
+        curves: diagnostic name to (title, x label, y label) of its figure.
+        options: the signal's options that are not the dataclass's own defaults.
+    """
+
+    signal_place: str
+    inference_name: str
+    inference_options: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def signal(self) -> "type[Signal] | type[Reading]":
+        """Frozen dataclass whose fields are the attack's options: a signal, or a reading."""
+        kind: type[Signal] | type[Reading] = resolve_name(self.signal_place)
+        return kind
+
+    @property
+    def inference(self) -> "InferenceModel":
+        """The default inference model."""
+        where = f"inference model {self.inference_name!r}"
+        return from_mapping(INFERENCE.get(self.inference_name), self.inference_options, where)
+
+    @property
+    def has_reading(self) -> bool:
+        """Whether something is prepared for it beside the endpoint's answers about a sample."""
+        return hasattr(self.signal, "asked")
