@@ -7,12 +7,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
 from latentprint.core import cli
 from latentprint.core.commands import doctor as command
-from latentprint.core.commands.doctor import machine, packages, services
+from latentprint.core.commands.doctor import machine, packages, services, torch_build
 from latentprint.core.commands.doctor.check import Check
 
 
@@ -73,7 +74,7 @@ def test_this_machine_has_what_is_required(tmp_path, monkeypatch):
 
 def test_one_line_a_check_with_its_status_and_what_to_do(monkeypatch):
     found = [Check("a", "ok", "here [1]"), Check("b", "warn", "old"), Check("c", "fail", "gone", "fetch it")]
-    monkeypatch.setattr(command, "examine", lambda runs: found)
+    monkeypatch.setattr(command, "examine", lambda runs, load: found)
     result = run()
     assert result.exit_code == 1
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
@@ -81,7 +82,7 @@ def test_one_line_a_check_with_its_status_and_what_to_do(monkeypatch):
 
 
 def test_a_warning_alone_is_no_failure(monkeypatch):
-    monkeypatch.setattr(command, "examine", lambda runs: [Check("b", "warn", "old", "renew it")])
+    monkeypatch.setattr(command, "examine", lambda runs, load: [Check("b", "warn", "old", "renew it")])
     assert run().exit_code == 0
     assert json.loads(run("--json").stdout)["ok"] is True
 
@@ -127,9 +128,9 @@ def test_a_runs_folder_that_is_a_file_is_a_failure(tmp_path):
 def test_a_module_that_cannot_be_imported_is_named_with_the_reason(tmp_path, monkeypatch):
     (tmp_path / "made_for_another_torch.py").write_text("raise RuntimeError('operator does not\\n exist')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    problem = machine.import_problem("made_for_another_torch")
+    problem = torch_build.import_problem("made_for_another_torch")
     assert problem == "made_for_another_torch cannot be imported (operator does not exist)"
-    assert machine.import_problem("json") == ""
+    assert torch_build.import_problem("json") == ""
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
@@ -138,7 +139,38 @@ def test_a_gpu_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert machine.gpu().status == "warn"
+    assert torch_build.loaded_gpu().status == "warn"
+    assert torch_build.listed_gpu().status == "warn"
+
+
+@pytest.mark.parametrize(("cuda", "status"), [("13.2", "ok"), (None, "warn")])
+def test_a_gpu_that_the_driver_lists_counts_where_torch_is_built_for_it(cuda, status, tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(torch_build, "_build", lambda: {"__version__": "2.15.0", "cuda": cuda})
+    check = torch_build.listed_gpu()
+    assert (check.status, "H100" in check.found) == (status, status == "ok")
+
+
+def test_the_build_that_is_read_is_the_one_that_torch_loads_with():
+    build = torch_build._build()
+    assert (build["__version__"], build["cuda"]) == (torch.__version__, torch.version.cuda)
+    assert torch_build.torch_version().found.startswith(torch.__version__)
+
+
+def test_a_package_made_for_another_torch_is_named(monkeypatch):
+    monkeypatch.setattr(torch_build, "requires", lambda name: ["torch>=99", 'torch<1; extra == "old"'])
+    assert "torchvision: torch" in torch_build.installed_problem("torchvision")
+    assert torch_build.installed_problem("no-such-package") == "no-such-package is not installed"
+    assert torch_build.checks(load=False)[0].status == "fail"
+
+
+def test_what_is_loaded_is_what_is_installed():
+    checks = torch_build.checks(load=True)
+    assert [check.name for check in checks] == ["torch", "gpu"]
+    assert checks[0].status == "ok"
 
 
 def test_versions_outside_their_range_and_missing_packages_are_named():

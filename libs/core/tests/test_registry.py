@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from latentprint.core.errors import UsageError
@@ -29,3 +31,15 @@ def test_an_unknown_name_gets_the_nearest_and_all(attacks: Registry[int]) -> Non
         attacks.get("partcorp")
     expected = "Unknown attack 'partcorp'. Did you mean 'partcrop'? Known: encodermi, partcrop."
     assert str(error.value) == expected
+
+
+def test_what_is_registered_by_its_place_is_imported_at_its_first_use(tmp_path, monkeypatch) -> None:
+    (tmp_path / "slow_to_import.py").write_text("THING = 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[int] = Registry("thing")
+    registry.add_lazily("slow", "slow_to_import:THING", summary="seven", source="here")
+    assert (registry.names(), registry.entry("slow").summary) == (["slow"], "seven")
+    assert "slow_to_import" not in sys.modules
+    assert registry.get("slow") == 7
+    with pytest.raises(ValueError, match="'slow' is registered twice"):
+        registry.add_lazily("slow", "slow_to_import:THING", summary="", source="")

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.inference import INFERENCE
 from latentprint.attack_engine.inference.base import InferenceModel, Standardiser
 from latentprint.attack_engine.inference.deep_sets import DeepSets
 from latentprint.attack_engine.inference.logistic import Logistic
@@ -90,3 +92,16 @@ def test_a_threshold_never_turns_the_sign_round() -> None:
     signals, member = planted(np.random.default_rng(0), 100, 100, 2.0)
     scorer = MeanThreshold().fit(signals, ~member, np.random.default_rng(0))
     assert roc_auc_score(member, scorer.score(signals)) > 0.8
+
+
+@pytest.mark.parametrize("name", ATTACKS.names())
+def test_an_attack_s_usual_inference_model_is_built_as_its_entry_says(name: str) -> None:
+    definition = ATTACKS.get(name)
+    model = AttackChoice(name).build(0).inference
+    assert type(model) is INFERENCE.get(definition.inference_name)
+    assert {key: getattr(model, key) for key in definition.inference_options} == definition.inference_options
+
+
+def test_a_distillation_option_alone_leaves_the_attack_s_others_as_usual() -> None:
+    reading = AttackChoice("seqmia-encoder", {"distillation": {"epochs": 3}}).build(0).reading
+    assert (reading.distillation.epochs, reading.distillation.optimiser) == (3, "adamw")

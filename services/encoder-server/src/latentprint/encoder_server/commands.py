@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +11,11 @@ from latentprint.core.checks import require_seed
 from latentprint.core.errors import UsageError
 from latentprint.core.oip import SERVICE
 from latentprint.core.values import parse_value
-from latentprint.encoder_server.lifecycle import serve_until_told
 from latentprint.encoder_server.logs import log_to_stderr
-from latentprint.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
-from latentprint.encoder_server.timm_models import HUB, OWN, Inputs, from_timm
-from latentprint.encoder_server.victims import Victim, check_model_name, from_bundle
+from latentprint.encoder_server.settings import HUB, Batching, Compute, Inputs, Limits, Listening, Settings
+
+if TYPE_CHECKING:
+    from latentprint.encoder_server.victims import Victim
 
 TIMM = "timm:"
 _DEFAULT = Settings()
@@ -110,6 +110,9 @@ def serve(
     ] = _DEFAULT.limits.replay_bytes,
 ) -> None:
     """Serve an encoder as a black box over gRPC (Open Inference Protocol v2)."""
+    from latentprint.encoder_server.lifecycle import serve_until_told
+    from latentprint.encoder_server.victims import check_model_name
+
     log_to_stderr()
     settings = Settings(
         Limits(max_images_per_request, max_message_bytes, max_queued_images, max_side, replay_bytes, max_queued_bytes),
@@ -131,15 +134,19 @@ def serve(
 
 def _victim(
     source: str, name: str | None, outputs: list[str], weights: str, seed: int, model_args: list[str], inputs: Inputs
-) -> Victim:
+) -> "Victim":
     if source.startswith(TIMM):
+        from latentprint.encoder_server.timm_models import from_timm
+
         architecture, options = source.removeprefix(TIMM), _options(model_args)
         return from_timm(architecture, name, outputs, weights=weights, seed=seed, options=options, inputs=inputs)
-    if model_args or inputs != OWN:
+    if model_args or inputs != Inputs():
         raise UsageError(
             "--model-arg, --image-size, --mean and --std belong to timm models; a bundle says itself how its model is "
             "made."
         )
+    from latentprint.encoder_server.victims import from_bundle
+
     return from_bundle(Path(source), name, outputs)
 
 

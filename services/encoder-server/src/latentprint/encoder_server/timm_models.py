@@ -1,7 +1,6 @@
 """timm models by name: weights from the hub as safetensors, or untrained ones from a seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +10,15 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from latentprint.core import architectures
-from latentprint.core.channels import Channels
 from latentprint.core.digests import digest_arrays, digest_file, digest_json
 from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder, vector_features
 from latentprint.core.errors import DataError, EndpointError, UsageError, unknown_name
+from latentprint.encoder_server.settings import HUB, Inputs
 from latentprint.encoder_server.victims import Victim, has_fixed_size, restricted
 
-HUB = "hub"
 RANDOM = "random"
 WEIGHTS = (HUB, RANDOM)
 _FILE = "model.safetensors"
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The images that a timm model is made for, where they are not the architecture's own.
-
-    Attributes:
-        side: pixels.
-        mean, std: of red, green and blue, of images scaled to [0, 1].
-    """
-
-    side: int | None = None
-    mean: Channels | None = None
-    std: Channels | None = None
-
-    def __post_init__(self) -> None:
-        if self.side is not None and self.side < 1:
-            raise UsageError(f"--image-size must be at least 1 pixel, not {self.side}.")
-
-    @property
-    def overlay(self) -> dict[str, Any]:
-        """These as timm's pretrained_cfg has them."""
-        size = None if self.side is None else (3, self.side, self.side)
-        found = {"input_size": size, "mean": self.mean, "std": self.std}
-        return {key: value for key, value in found.items() if value is not None}
 
 
 OWN = Inputs()

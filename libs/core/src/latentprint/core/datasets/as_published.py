@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
@@ -16,7 +15,6 @@ from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, 
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
-from latentprint.core.views.augmentations import MAE, views_for_samples
 
 NAME = "as-published"
 
@@ -71,6 +69,10 @@ class AsPublished:
 
     def images(self, ids: Ids) -> Images:
         """The images of `ids` (int64 [B]) as uint8 [B, H, W, 3]; a sample's crop is its own, whatever the batch."""
+        import torch
+
+        from latentprint.core.views.augmentations import MAE, views_for_samples
+
         images = self.of.images(ids).copy()
         rows = np.flatnonzero(np.isin(ids, self.treated))
         if len(rows):

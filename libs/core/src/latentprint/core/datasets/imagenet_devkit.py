@@ -6,9 +6,6 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
-
 from latentprint.core.errors import DataError
 
 FOLDER = "ILSVRC2012_devkit_t12"
@@ -69,6 +66,9 @@ def _member(archive: tarfile.TarFile, name: str, place: Path) -> bytes:
 
 def _synsets(meta: bytes, place: Path) -> dict[int, str]:
     """Number of each class, as the labels have it, to its WordNet id; synsets with children are no classes."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
     try:
         table = loadmat(io.BytesIO(meta), squeeze_me=True, struct_as_record=True)["synsets"]
         rows = zip(table["ILSVRC2012_ID"], table["WNID"], table["num_children"], strict=True)

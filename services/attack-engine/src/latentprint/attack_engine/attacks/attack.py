@@ -1,7 +1,7 @@
 """An attack: signals, and the inference model that reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -184,8 +184,9 @@ def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any],
 
 def _nested(kind: type[Signal] | type[Reading]) -> Mapping[str, Any]:
     """The usual values of the options that are options themselves, such as those of a distillation."""
-    usual = {name: getattr(kind(), name) for name in _fields(kind)}
-    return {name: asdict(value) for name, value in usual.items() if is_dataclass(value)}
+    usual = cast(Any, kind())
+    values = {one.name: getattr(usual, one.name) for one in fields(usual)}
+    return {name: asdict(cast(Any, value)) for name, value in values.items() if is_dataclass(value)}
 
 
 def _merged(usual: Any, given: Any) -> Any:
@@ -196,5 +197,5 @@ def _merged(usual: Any, given: Any) -> Any:
 
 
 def _fields(kind: type) -> Mapping[str, Any]:
-    fields: Mapping[str, Any] = getattr(kind, "__dataclass_fields__", {})
-    return fields
+    known: Mapping[str, Any] = getattr(kind, "__dataclass_fields__", {})
+    return known

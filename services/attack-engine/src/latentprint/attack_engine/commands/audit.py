@@ -4,16 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from latentprint.attack_engine.asking import EndpointSpec
-from latentprint.attack_engine.asking.model_identity import CANARIES, EVERY
-from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
-from latentprint.attack_engine.audits.gather import Effort
-from latentprint.attack_engine.runs.layout import RESERVED
-from latentprint.attack_engine.runs.live import LiveAudit, run_audit
-from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.errors import UsageError
 from latentprint.core.values import parse_value
@@ -82,15 +73,19 @@ def audit(
         typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
     ] = None,
     canaries: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Generated samples asked again and again to tell whether the model stays the same; 0 for none.",
+            help="Generated samples asked again and again to tell whether the model stays the same; 0 for none. "
+            "Default: 4.",
             rich_help_panel=_CONTROLS,
         ),
-    ] = CANARIES,
+    ] = None,
     canary_every: Annotated[
-        int, typer.Option(help="Images that a worker asks between two such checks.", rich_help_panel=_CONTROLS)
-    ] = EVERY,
+        int | None,
+        typer.Option(
+            help="Images that a worker asks between two such checks. Default: 1000.", rich_help_panel=_CONTROLS
+        ),
+    ] = None,
     untrained: Annotated[
         str,
         typer.Option(
@@ -125,6 +120,16 @@ def audit(
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
     """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
+    from rich.console import Console
+
+    from latentprint.attack_engine.asking import EndpointSpec
+    from latentprint.attack_engine.attacks import AttackChoice
+    from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+    from latentprint.attack_engine.audits.gather import Effort
+    from latentprint.attack_engine.runs.layout import RESERVED
+    from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+    from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
+
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
     require_seed("--seed", seed)
@@ -138,6 +143,7 @@ def audit(
     choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
     if options:
         raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {attack!r}.")
+    checks: dict[str, Any] = {"canaries": canaries, "canary_every": canary_every}
     spec = EndpointSpec(
         endpoint,
         api_key_file=str(api_key_file) if api_key_file else None,
@@ -146,8 +152,7 @@ def audit(
         images_per_request=images_per_request,
         images_per_second=images_per_second,
         output_names=dict(_pair(text, "--output-name") for text in output_name or []),
-        canaries=canaries,
-        canary_every=canary_every,
+        **{key: value for key, value in checks.items() if value is not None},
     )
     attacks = [choice.build(seed) for choice in choices]
     if split is not None and members is None and non_members is None:

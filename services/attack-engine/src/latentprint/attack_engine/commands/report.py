@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from latentprint.attack_engine.findings.serialise import load_findings
-from latentprint.attack_engine.report.render import render
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically
 
@@ -30,6 +28,9 @@ def report(
 
 
 def _render(path: Path) -> str:
+    from latentprint.attack_engine.findings.serialise import load_findings
+    from latentprint.attack_engine.report.render import render
+
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the findings' JSON file in it.")
     return render(load_findings(path))

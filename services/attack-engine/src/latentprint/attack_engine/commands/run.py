@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.core.errors import unknown_name
 
 
@@ -26,6 +24,10 @@ def run(
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
+    from rich.console import Console
+
+    from latentprint.attack_engine.runs.config import load_experiment
+
     source = find_experiment(experiment)
     checked = load_experiment(source, scale)
     from latentprint.attack_engine.runs.experiment import run_experiment

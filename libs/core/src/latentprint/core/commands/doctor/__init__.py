@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from latentprint.core.commands.doctor import machine, packages, services
+from latentprint.core.commands.doctor import machine, packages, services, torch_build
 from latentprint.core.commands.doctor.check import Check
 from latentprint.core.text import SENTENCE_LENGTH, printable
 
@@ -23,10 +23,14 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     runs: Annotated[Path, typer.Option(help="The folder that runs are written to.")] = Path("runs"),
+    load: Annotated[
+        bool,
+        typer.Option("--load", help="Import torch, torchvision and timm too, and ask torch for its GPUs: seconds."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Say what this machine has, what is missing and what to do; exit 1 only when something required is missing."""
-    checks = examine(runs)
+    checks = examine(runs, load=load)
     healthy = all(check.status != "fail" for check in checks)
     if as_json:
         typer.echo(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))
@@ -36,9 +40,14 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(runs: Path) -> list[Check]:
-    """Every check in the order it is shown. `runs` is the folder that runs are written to; it need not exist."""
-    return [*machine.checks(runs), *packages.checks(), *services.checks(runs)]
+def examine(runs: Path, *, load: bool = False) -> list[Check]:
+    """Every check in the order it is shown.
+
+    Args:
+        runs: the folder that runs are written to; it need not exist.
+        load: whether torch and what is built for it are imported, or only looked up as installed.
+    """
+    return [*machine.checks(runs), *torch_build.checks(load=load), *packages.checks(), *services.checks(runs)]
 
 
 def _print(checks: list[Check]) -> None:

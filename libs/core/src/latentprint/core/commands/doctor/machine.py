@@ -1,16 +1,14 @@
-"""The machine: Python, cores, memory, disk, torch and the GPU it can use."""
+"""The machine: Python, cores, memory and disk."""
 
 import os
 import platform
 import shutil
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from latentprint.core.commands.doctor.check import Check
 
 _GIB = 2**30
-_TORCH = ("torch", "torchvision", "timm")
 _OLDEST_PYTHON = (3, 11)
 _LITTLE_MEMORY = 4 * _GIB
 _LITTLE_DISK = 5 * _GIB
@@ -21,9 +19,7 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 def checks(runs: Path) -> list[Check]:
     """What the machine offers."""
-    broken = [problem for name in _TORCH if (problem := import_problem(name))]
-    torch = Check("torch", "fail", "; ".join(broken), "run make setup") if broken else gpu()
-    return [python(), cores(), memory(), disk(runs), torch]
+    return [python(), cores(), memory(), disk(runs)]
 
 
 def python() -> Check:
@@ -76,28 +72,6 @@ def _available(meminfo: Path, otherwise: int) -> int:
         return otherwise
     lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines() if ":" in line)
     return int(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else otherwise
-
-
-def import_problem(module: str) -> str:
-    """Why `module` cannot be imported, e.g. one made for another torch; empty where it can."""
-    try:
-        import_module(module)
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"{module} cannot be imported ({' '.join(str(error).split())})"
-    return ""
-
-
-def gpu() -> Check:
-    """GPUs that torch can use."""
-    torch = import_module("torch")
-    if torch.cuda.is_available():
-        devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-        found = "; ".join(f"{device.name}, {device.total_memory / _GIB:.0f} GiB" for device in devices)
-        return Check("gpu", "ok", f"{found} (CUDA {torch.version.cuda})")
-    if shutil.which("nvidia-smi"):
-        found = f"there is one that torch {torch.__version__} cannot use"
-        return Check("gpu", "warn", found, "update the NVIDIA driver, or install a torch build that suits it")
-    return Check("gpu", "ok", "none: everything runs on the CPU, only slower")
 
 
 def disk(runs: Path) -> Check:

@@ -12,10 +12,10 @@ from latentprint.attack_engine.evidence.sequences import chosen_metrics
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Values
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
+from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
 
-_IMITATION = Distillation(output=EMBEDDING, optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
+_IMITATION = Distillation(output="embedding", optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
 
 
 @dataclass(frozen=True)

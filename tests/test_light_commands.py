@@ -1,0 +1,45 @@
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from latentprint.core.cli import COMMANDS
+from latentprint.core.commands.list import REGISTRIES, open_registry
+
+LATENTPRINT = shutil.which("latentprint", path=Path(sys.executable).parent)
+HEAVY = {"torch", "torchvision", "timm", "ray", "mlflow", "sklearn", "scipy", "pandas"}
+KINDS = sorted(point.name for point in entry_points(group=REGISTRIES))
+
+
+def imported(*arguments):
+    """Modules that `latentprint ARGUMENTS` imports."""
+    command = [sys.executable, "-X", "importtime", LATENTPRINT, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("doctor",),
+        *(("list", kind) for kind in KINDS),
+        *((point.name, "--help") for point in entry_points(group=COMMANDS)),
+    ],
+    ids=" ".join,
+)
+def test_what_computes_nothing_imports_nothing_that_computes(arguments):
+    modules = imported(*arguments)
+    assert "typer" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_registered_by_its_place_is_there(kind):
+    for entry in open_registry(kind):
+        assert entry.value is not None
+        assert open_registry(kind).get(entry.name) == entry.value
