@@ -161,23 +161,6 @@ def test_a_key_depends_on_signal_endpoint_and_data(tiny_bundle: Path) -> None:
     assert signal_key(_SIGNAL, replace(card, url="grpc://elsewhere:1"), "data") in keys
 
 
-def test_a_key_depends_on_the_signals_own_code_and_on_no_inference_model(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EndpointSpec(f"local:{tiny_bundle}").open() as endpoint:
-        card = endpoint.card
-    source = Path.read_bytes
-
-    def key_when(changed: str) -> str:
-        monkeypatch.setattr(Path, "read_bytes", lambda path: source(path) + b"#" * (path.name == changed))
-        return signal_key(PlainAnswer("embedding"), card, "data")
-
-    now = key_when("nothing")
-    assert key_when("answers.py") != now
-    assert key_when("signal.py") != now
-    assert key_when("mlp.py") == now
-
-
 def test_requests_that_cannot_be(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="samples 0 to 1796, not 1797"):
         _plan(tiny_bundle, tmp_path, sample_ids=np.array([3, 1797]))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from latentprint.trainer.checkpoint import Position, load_checkpoint, save_checkpoint
     from latentprint.trainer.defences import DEFENCES
     from latentprint.trainer.in_memory import train_encoder
-    from latentprint.trainer.plan import DefenceSpec, make_plan
+    from latentprint.trainer.plan import DefenceSpec, make_plan, training_code
     from latentprint.trainer.progress import Progress, read_progress
     from latentprint.trainer.recipes import RECIPES
     from latentprint.trainer.session import Tracker
@@ -34,6 +34,7 @@ __all__ = [
     "save_checkpoint",
     "train",
     "train_encoder",
+    "training_code",
     "untrained",
     "work_folder",
 ]
@@ -52,6 +53,7 @@ _HOMES = {
     "save_checkpoint": "checkpoint",
     "train": "training",
     "train_encoder": "in_memory",
+    "training_code": "plan",
     "untrained": "training",
     "work_folder": "workspace",
 }

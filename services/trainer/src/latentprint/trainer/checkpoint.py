@@ -66,8 +66,8 @@ def load_checkpoint(path: Path, identity: str, method: nn.Module, optimiser: Opt
         raise DataError(f"The checkpoint {path} is damaged ({error}): remove it and train from the start.") from None
     if header["identity"] != identity:
         raise DataError(
-            f"The checkpoint {path} belongs to another training (recipe, options, data, split, seed or epochs "
-            "differ): choose another folder, or remove it."
+            f"The checkpoint {path} belongs to another training (recipe, options, data, split, seed, epochs "
+            "or the code that trains differ): choose another folder, or remove it."
         )
     method.load_state_dict({n.removeprefix(_METHOD): t for n, t in tensors.items() if n.startswith(_METHOD)})
     _restore_optimiser(optimiser, tensors)

@@ -4,11 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError
 from latentprint.trainer.defences import DEFENCES
 from latentprint.trainer.defences.base import Plan
 from latentprint.trainer.recipes import RECIPES
+
+# What a training computes with: one worker of several does what one alone does, on its rows. `train` only sends these
+# on their way.
+_COMPUTING = (
+    "latentprint.trainer.job:run_first",
+    "latentprint.trainer.job:run_other",
+    "latentprint.trainer.in_memory:train_encoder",
+    "latentprint.trainer.training:untrained",
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,15 @@ def make_plan(recipe: str, options: Mapping[str, Any], epochs: int, defences: Se
         defence = from_mapping(DEFENCES.get(spec.name), spec.options, f"defence {spec.name!r}")
         plan = defence.apply(plan)
     return plan
+
+
+def training_code(plan: Plan, defences: Sequence[DefenceSpec] = ()) -> str:
+    """Digest of the code that weights depend on: the training's, the recipe's before and after `defences`, and theirs.
+
+    Recipes and defences are chosen from registries by name, so that following the training's code does not find them.
+    """
+    recipes = {type(plan.options), RECIPES.get(plan.of_recipe or plan.recipe)}
+    return code_digest(*recipes, *(DEFENCES.get(spec.name) for spec in defences), *_COMPUTING)
 
 
 def describe(defences: Sequence[DefenceSpec]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from latentprint.trainer.exchange import Exchange
 from latentprint.trainer.loop import LoopSettings
 from latentprint.trainer.members import classes as classes_of
 from latentprint.trainer.members import steps_per_epoch
-from latentprint.trainer.plan import DefenceSpec, describe
+from latentprint.trainer.plan import DefenceSpec, describe, training_code
 from latentprint.trainer.privacy import Budget
 from latentprint.trainer.recipes.base import Method, Recipe, VectorRecipe, normalisation
 from latentprint.trainer.schedule import Scheduled, WarmupCosine
@@ -93,6 +93,7 @@ class Setup:
             "options": self.options,
             "dataset": self.dataset.digest,
             "split": self.split.digest,
+            "code": training_code(self.plan, self.defences),
             **self.facts,
         }
         return digest_json(parts)

@@ -24,7 +24,7 @@ class Workspace:
 
     Attributes:
         folder: the bundle to be.
-        identity: digest of recipe, options, data, split, seed, epochs and precision.
+        identity: digest of recipe, options, data, split, seed, epochs, precision and the code that trains.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Workspace:
         if card.training.get("identity") != self.identity:
             raise UsageError(
                 f"{self.folder} already holds another bundle (recipe {card.recipe!r}; recipe, options, data, split, "
-                "seed or epochs differ): choose another folder, or remove it."
+                "seed, epochs or the code that trains differ): choose another folder, or remove it."
             )
         return card
 

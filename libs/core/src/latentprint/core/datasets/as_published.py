@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images
 from latentprint.core.datasets.sample_files import SampleFiles
@@ -99,5 +100,6 @@ def as_published(options: Mapping[str, Any]) -> Dataset:
         raise UsageError(f"The data set {NAME!r}: treated must hold sample ids from 0 to {len(of) - 1}.")
     if of.image_size[0] != of.image_size[1]:
         raise UsageError(f"The data set {NAME!r} needs square images; {of.name!r} has {of.image_size}.")
-    digest = digest_json({"treatment": NAME, "of": of.digest, "treated": list(given.treated), "seed": given.seed})
+    made = {"treatment": NAME, "of": of.digest, "treated": list(given.treated), "seed": given.seed}
+    digest = digest_json({**made, "code": code_digest(as_published)})  # the images are drawn when asked for
     return AsPublished(of, treated, given.seed, digest)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Samples
 from latentprint.core.datasets.sample_files import SampleFiles
-from latentprint.core.digests import digest_json
+from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import UsageError
 from latentprint.core.views.streams import uniforms
 
@@ -84,7 +84,7 @@ def noisy_labels(options: Mapping[str, Any]) -> Dataset:
         raise UsageError(f"data set {NAME!r}: fraction must lie in 0 .. 1, not {given.fraction}.")
     of = given.of.open()
     labels = {**of.labels, "class": _noisy(of.labels["class"], given)}
-    digest = digest_json({"noise": NAME, "of": of.digest, "fraction": given.fraction, "seed": given.seed})
+    digest = digest_json({"noise": NAME, "of": of.digest, "labels": digest_arrays(**labels)})
     return NoisyLabels(of, labels, digest)
 
 

@@ -16,14 +16,14 @@ from latentprint.attack_engine.asking.requests import answer_bytes, images_per_r
 from latentprint.attack_engine.asking.shards import Shard, filling, make_shards, samples_per_shard
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken, taken_between
 from latentprint.attack_engine.signals.signal import Signal, asked_of, suited
+from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
-from latentprint.core.digests import digest_code, digest_imports, digest_json
+from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import sample_bytes
 
 _BATCH_BYTES = 64 * 2**20
 LEDGER = "ledger.sqlite"
-_SIGNALS, _VIEWS = "latentprint.attack_engine", "latentprint.core.views"
 
 
 @dataclass(frozen=True)
@@ -184,13 +184,13 @@ def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tup
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
     """SHA-256 (hex) of all that a signal's values depend on: itself, its options and code, endpoint, data set.
 
-    Its code is its own module with the attacks' modules that it imports: whatever else changes in an attack, such as
-    the inference model that reads the signal, asks nothing again.
+    Its code is its class with whatever that names: whatever else changes in an attack, such as the inference model that
+    reads the signal, asks nothing again. The data set's digest is one of its content, so that its code does not matter.
     """
     options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
     kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
     described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
-    code = [digest_imports(type(signal).__module__, _SIGNALS), digest_code(_VIEWS)]
+    code = code_digest(type(signal))
     return digest_json({"signal": described, "code": code, "endpoint": card.identity, "dataset": dataset_digest})
 
 

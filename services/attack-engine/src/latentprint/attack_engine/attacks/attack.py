@@ -14,8 +14,7 @@ from latentprint.attack_engine.inference import INFERENCE
 from latentprint.attack_engine.inference.base import InferenceModel
 from latentprint.attack_engine.inference.fixed import Fixed
 from latentprint.attack_engine.inference.over_draws import OverDraws
-from latentprint.attack_engine.signals.signal import Outputs, ShapedSignal, Signal, Values, suited
-from latentprint.attack_engine.signals.views import VICTIM, EncoderMISignal
+from latentprint.attack_engine.signals.signal import InformedSignal, Outputs, ShapedSignal, Signal, Values, suited
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.views.augmentations import Augmentation
@@ -37,6 +36,17 @@ class Attack:
     inference: InferenceModel
     curves: Mapping[str, tuple[str, str, str]]
     reading: Reading | None = None
+
+    @property
+    def options(self) -> list[object]:
+        """All of it that scores depend on, as plain values: no name, no summary, no word of a figure."""
+        return [repr(self.signals), repr(self.inference), repr(self.reading), sorted(self.curves)]
+
+    @property
+    def parts(self) -> tuple[type, ...]:
+        """The classes that it computes with, for `code_digest`."""
+        reading = () if self.reading is None else (type(self.reading),)
+        return (*map(type, self.signals), type(self.inference), *reading)
 
     @property
     def unfitted(self) -> bool:
@@ -170,9 +180,7 @@ class AttackChoice:
 
 
 def _informed(signal: Signal, augmentation: Augmentation) -> Signal:
-    if isinstance(signal, EncoderMISignal) and signal.augmentation == VICTIM and signal.known is None:
-        return replace(signal, known=augmentation)
-    return signal
+    return signal.informed(augmentation) if isinstance(signal, InformedSignal) else signal
 
 
 def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Signal | Reading:

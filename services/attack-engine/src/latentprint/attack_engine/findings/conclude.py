@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.curves import worded
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.gather import TWIN, VICTIM
 from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
@@ -129,7 +130,7 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
         discoveries=_discoveries(scores) if verdict.outcome.claims_leak else None,
         most_exposed=most,
         least_exposed=least,
-        curves=scores.curves,
+        curves=worded(scores.curves, cell.attack.curves),
         queries=cell.stored.queries,
         known_members=0 if cell.shadow else len(split.ids(member=True, role=KNOWN)),
         known_non_members=0 if cell.shadow else len(split.ids(member=False, role=KNOWN)),

@@ -14,13 +14,13 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
 from latentprint.attack_engine.audits.gather import read_extracted
 from latentprint.attack_engine.inference.over_draws import Draws
-from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.victims import VictimJob
 from latentprint.core.bundles import read_card
+from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets import Ids
-from latentprint.core.digests import digest_code, digest_json
+from latentprint.core.digests import digest_json
 from latentprint.core.files import write_atomically
 from latentprint.core.splits import KNOWN
 
@@ -48,8 +48,8 @@ class Candidate:
     @cached_property
     def path(self) -> Path:
         """Where the measurement is kept, by its content."""
-        key = digest_json([self.job.key, repr(self.attack), self.seed, digest_code(*ATTACK_CODE)])
-        return self.layout.candidate(key)
+        code = code_digest(cross_validated_auc, read_extracted, probe_accuracy, *self.attack.parts)
+        return self.layout.candidate(digest_json([self.job.key, self.attack.options, self.seed, code]))
 
     @property
     def measured(self) -> Measured | None:

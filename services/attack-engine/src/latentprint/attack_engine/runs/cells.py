@@ -8,15 +8,15 @@ from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepCho
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, imitates
 from latentprint.attack_engine.audits.store import StoredCell, read_cell
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
-from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.config import Experiment
-from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork
+from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork, cell_code
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.preparing import Case, Model, Workshop
 from latentprint.attack_engine.runs.victims import VictimJob
 from latentprint.core.bundles import read_card
-from latentprint.core.datasets import DatasetSpec, Ids
-from latentprint.core.digests import digest_code, digest_json
+from latentprint.core.code_digest import code_digest
+from latentprint.core.datasets import DatasetSpec, Ids, as_published
+from latentprint.core.digests import digest_json
 
 REFERENCES = "reference models"
 
@@ -109,22 +109,22 @@ class CellPlan:
 
 def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
     """Every victim with every attack whose outputs it offers, in the partial setting and, where asked, by shadow."""
-    code = digest_code(*ATTACK_CODE)
     attacks = [experiment.attack(choice) for choice in experiment.attacks]
     for job in jobs:
         treated = job.choice.name in experiment.as_published_transforms
+        treatment = code_digest(as_published.as_published) if treated else ""
         for attack in _offered(attacks, job):
             if attack.reading is not None:
-                yield from _prepared_cells(experiment, code, job, attack, jobs)
+                yield from _prepared_cells(experiment, job, attack, jobs)
                 continue
             own = attack.against(job.augmentation)
-            key = _key(code, experiment, job, own, sweeps=asdict(experiment.sweeps), treated=treated)
+            key = _key(experiment, job, own, sweeps=asdict(experiment.sweeps), treated=treatment)
             yield CellPlan(job, own, key, experiment.sweeps, treated)
     for job in jobs if experiment.shadow else ():
         for shadow in (other for other in jobs if other.is_shadow_of(job)):
             for attack in (one for one in _offered(attacks, job) if one.reading is None):
                 own, on_shadow = attack.against(job.augmentation), attack.against(shadow.augmentation)
-                key = _key(code, experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
+                key = _key(experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
                 yield CellPlan(job, own, key, shadow=shadow, shadow_attack=on_shadow)
 
 
@@ -141,17 +141,17 @@ def placebos(jobs: Sequence[VictimJob]) -> list[VictimJob]:
 
 
 def _prepared_cells(
-    experiment: Experiment, code: str, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
+    experiment: Experiment, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
 ) -> Iterator[CellPlan]:
     """An attack with a reading, fitted on the adversary's shadow model, or without one on known samples."""
     if job.adversary is None or job.shadow is None:
-        key = _key(code, experiment, job, attack, adversary=job.adversary_digest)
+        key = _key(experiment, job, attack, adversary=job.adversary_digest)
         yield CellPlan(job, attack, key, case=Case(job, None))
         return
     likenesses = [job, *(other for other in jobs if experiment.pairs and job.is_pair_of(other))]
     for shadow in (like.shadow for like in likenesses if like.shadow is not None):
         facts = {"adversary": job.adversary_digest, "shadow": _weights(shadow), "training": shadow.key}
-        key = _key(code, experiment, job, attack, **facts)
+        key = _key(experiment, job, attack, **facts)
         if attack.unfitted:
             yield CellPlan(job, attack, key, case=Case(job, shadow))
             continue
@@ -168,5 +168,6 @@ def _weights(job: VictimJob) -> list[str]:
     return [read_card(folder).weights_digest for folder in (job.folder, job.twin_folder, *beside)]
 
 
-def _key(code: str, experiment: Experiment, job: VictimJob, attack: Attack, **further: object) -> str:
-    return digest_json([_weights(job), repr(attack), job.split.digest, experiment.seed, code, further])
+def _key(experiment: Experiment, job: VictimJob, attack: Attack, **further: object) -> str:
+    facts = [_weights(job), attack.options, job.split.digest, experiment.seed, cell_code(attack)]
+    return digest_json([*facts, further])

@@ -21,13 +21,29 @@ from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shado
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered, read_extracted
 from latentprint.attack_engine.audits.store import StoredCell, write_cell
+from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
+from latentprint.attack_engine.models.reference_job import DistilledReference, TrainedReference
 from latentprint.attack_engine.runs.display import bars
+from latentprint.core.code_digest import code_digest
 from latentprint.core.errors import LatentprintError
 from latentprint.core.splits import Split, read_split
 
+# What a stored cell holds is computed by these and by the attack's own classes: what was asked and prepared is read,
+# fits and figures' data are made of it, and the file has a form. Judging comes later, anew in every report.
+_FITTING = (make_cell, make_shadow_cell, make_unfitted_cell, read_extracted, write_cell)
 _Folders = tuple[Path, ...]
 NOTHING_PREPARED: Mapping[str, EvidenceFiles | None] = {}
+
+
+def cell_code(attack: Attack) -> str:
+    """Digest of the code that the scores of `attack` depend on: how it is fitted, itself, and what it has prepared."""
+    reading, prepared = attack.reading, list[type]()
+    if reading is not None and reading.distillation is not None:
+        prepared.append(DistillationWork)
+    if reading is not None and reading.references is not None:
+        prepared.append(DistilledReference if reading.references.kind == "distilled" else TrainedReference)
+    return code_digest(*_FITTING, *attack.parts, *prepared)
 
 
 @dataclass(frozen=True)
@@ -129,9 +145,10 @@ def fit_cells(work: Sequence[CellWork], console: Console) -> None:
     Raises:
         LatentprintError: whatever a cell ran into; the others that were done are kept.
     """
-    waiting = [_fit.remote(cell) for cell in work]
+    distinct = {cell.folder: cell for cell in work}.values()  # one attack under two names is one cell
+    waiting = [_fit.remote(cell) for cell in distinct]
     with bars(console) as progress:
-        bar = progress.add_task("fit", total=len(work), rate="")
+        bar = progress.add_task("fit", total=len(distinct), rate="")
         try:
             while waiting:
                 done, waiting = ray.wait(waiting)

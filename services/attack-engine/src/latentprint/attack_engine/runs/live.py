@@ -23,7 +23,6 @@ from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.questions.audited import AuditedCell
 from latentprint.attack_engine.questions.header import Victim
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
-from latentprint.attack_engine.runs.attack_code import ATTACK_CODE
 from latentprint.attack_engine.runs.controls import (
     Control,
     described_controls,
@@ -32,12 +31,12 @@ from latentprint.attack_engine.runs.controls import (
     untrained_control,
 )
 from latentprint.attack_engine.runs.finish import FinishedCell, finish
-from latentprint.attack_engine.runs.fitting import CellWork, fit_cells
+from latentprint.attack_engine.runs.fitting import CellWork, cell_code, fit_cells
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.samples import inspect_samples
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.digests import digest_code, digest_json
+from latentprint.core.digests import digest_json
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import write_atomically
 from latentprint.core.ray_session import require_cluster
@@ -99,10 +98,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
-    asked = [repr(attack) for attack in audit.attacks]
-    controls = [audit.untrained, audit.reference]
-    choices = [audit.split.digest, audit.split.split_by, audit.seed, asked, asdict(audit.sweeps), *controls]
-    key = digest_json([kept, card.identity, digest_code(*ATTACK_CODE), *choices])
+    key = audit_key(audit, kept, card)
     name = printable(card.model or card.url)
     layout = replace(layout, part=part_name(name, key))
     twin, placebo = _controls(audit, card)
@@ -132,6 +128,16 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
         )
 
 
+def audit_key(audit: LiveAudit, kept: str, card: EndpointCard) -> str:
+    """SHA-256 (hex) of all that the audit's scores depend on, beside the control encoders themselves.
+
+    Its attacks count with their options and code and without their names. `kept` says since when answers are kept.
+    """
+    attacks = [[attack.options, cell_code(attack)] for attack in audit.attacks]
+    samples, controls = [audit.split.digest, audit.split.split_by], [audit.untrained, audit.reference]
+    return digest_json([kept, card.identity, samples, audit.seed, attacks, asdict(audit.sweeps), controls])
+
+
 def _cells(
     audit: LiveAudit, subject: Subject, victim: Victim, key: str, layout: Layout, console: Console
 ) -> Iterator[FinishedCell]:
@@ -139,7 +145,7 @@ def _cells(
     path = layout.split(audit.split.digest)
     if not path.exists():
         write_split(audit.split, path)
-    keys = [digest_json([key, attack.name]) for attack in audit.attacks]
+    keys = [digest_json([key, attack.options]) for attack in audit.attacks]
     with ray_session(audit.effort.workers):
         gathered = gather(audit.attacks, subject, audit.effort, console)
         work = [

@@ -14,12 +14,13 @@ from latentprint.attack_engine.evidence.needs import References
 from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
 from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
-from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.attack_engine.models.student import StudentSpec
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Ids
-from latentprint.core.digests import digest_arrays, digest_code, digest_json
+from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import DataError
 from latentprint.core.oip import names
 
@@ -27,12 +28,6 @@ Work = DistillationWork | TrainedReference | DistilledReference
 Model = Literal["target", "twin", "placebo", "shadow"]
 _SIDES: Mapping[Model, str] = {"target": VICTIM, "twin": TWIN, "placebo": PLACEBO, "shadow": VICTIM}
 _BESIDE: Mapping[Model, str] = {"twin": " (untrained)", "placebo": " (placebo)"}
-
-_CODE = (
-    "latentprint.attack_engine.evidence",
-    "latentprint.attack_engine.models",
-    "latentprint.core.architectures",
-)
 _POPULATION = 2000
 
 
@@ -165,7 +160,7 @@ class _Prepared:
             return None
         lesson = self.lesson.some(options.size)
         judged = self._asked(Samples(self.job.dataset, self.job.split.sample_id), distillation=False)
-        key = self._key(asdict(options), asdict(self._student()), lesson)
+        key = self._key(DistillationWork, asdict(options), asdict(self._student()), lesson)
         title = f"distil {self.job.choice.name}{_BESIDE.get(self.model, '')}"
         folder = self.shop.layout.distillation(key)
         work = DistillationWork(title, options, self._student(), lesson, judged, self.job.seed, folder, key)
@@ -194,7 +189,7 @@ class _Prepared:
         )
         samples = [_described(part) for part in (pool, *asked)]
         training = {**asdict(upbringing), "validation": digest_arrays(ids=upbringing.validation)}
-        key = digest_json([training, samples, seed, like.recipe_code, digest_code(*_CODE)])
+        key = digest_json([training, samples, seed, like.code, code_digest(TrainedReference)])
         folder = self.shop.layout.references(key)
         for number in range(wanted.count):
             work = TrainedReference("references", number, upbringing, pool, asked, seed, folder)
@@ -204,7 +199,7 @@ class _Prepared:
     def _imitations(self, wanted: References) -> ReferenceFiles:
         options, lesson, seed = wanted.distillation, self.lesson, self.job.seed
         asked = (Samples(self.job.dataset, self.job.split.sample_id),)
-        key = self._key(asdict(options), asdict(self._student()), lesson, _described(asked[0]))
+        key = self._key(DistilledReference, asdict(options), asdict(self._student()), lesson, _described(asked[0]))
         folder = self.shop.layout.references(key)
         for number in range(wanted.count):
             title = f"imitations of {self.job.choice.name}"
@@ -223,10 +218,12 @@ class _Prepared:
         shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
         return StoredAnswers(samples.dataset, samples.ids, extraction.plan.folder, shape)
 
-    def _key(self, options: object, student: object, lesson: StoredAnswers, *further: object) -> str:
+    def _key(self, kind: type, options: object, student: object, lesson: StoredAnswers, *further: object) -> str:
+        """Of what a `kind` of work makes: its code judges the samples too, so that mended metrics judge them anew."""
         ids = digest_arrays(ids=lesson.ids)
-        return digest_json([options, student, lesson.folder.name, ids, self.job.seed, digest_code(*_CODE), further])
+        return digest_json([options, student, lesson.folder.name, ids, self.job.seed, code_digest(kind), further])
 
 
 def _described(samples: Samples) -> list[object]:
-    return [asdict(samples.dataset), digest_arrays(ids=samples.ids)]
+    """By content: what lies at the place that a data set's options name may have changed."""
+    return [opened(samples.dataset).digest, digest_arrays(ids=samples.ids)]

@@ -8,17 +8,24 @@ from typing import Any
 from latentprint.attack_engine.findings.results import Findings
 from latentprint.attack_engine.questions.membership.results import Audit
 from latentprint.attack_engine.report.figures import figures
+from latentprint.core.digests import digest_json
 from latentprint.core.tracking import Run, finishing
 
 
 def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
-    """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores."""
+    """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores.
+
+    What is logged is judged anew in every run, and `key` is of the scores alone: the same scores under another name, or
+    judged otherwise, are logged as another audit.
+    """
+    name, parameters, metrics = _name(audit), audit_parameters(audit), dict(audit_metrics(audit))
+    key = digest_json([key, name, str(audit.verdict.outcome), repr(parameters), repr(metrics)])
     if parent.has_finished(key):
         return
-    with finishing(parent.child(_name(audit), key)) as run:
+    with finishing(parent.child(name, key)) as run:
         run.set_tags({"latentprint.kind": "audit", "latentprint.outcome": str(audit.verdict.outcome)})
-        run.log_params(audit_parameters(audit))
-        run.log_metrics(dict(audit_metrics(audit)))
+        run.log_params(parameters)
+        run.log_metrics(metrics)
         run.log_dataset(audit.victim.dataset, audit.dataset_digest, "audit")
         run.log_dataset("split", audit.split_digest, "split")
         run.log_text(audit.verdict.sentence, "verdict.txt")

@@ -12,18 +12,17 @@ from latentprint.attack_engine.runs.config import VictimChoice
 from latentprint.attack_engine.runs.gpus import gpu_share
 from latentprint.core.bundles import CARD
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.digests import digest_imports, digest_json
+from latentprint.core.digests import digest_json
 from latentprint.core.errors import Interrupted, LatentprintError
 from latentprint.core.splits import Split, read_split
 from latentprint.core.text import printable
 from latentprint.core.tracking import Run, finishing
 from latentprint.core.views.augmentations import Augmentation
-from latentprint.trainer import RECIPES, make_plan, read_progress, train, untrained, work_folder
+from latentprint.trainer import make_plan, read_progress, train, training_code, untrained, work_folder
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _TWIN_SEED = 1_000_003
-_RECIPE_CODE = "latentprint.trainer.recipes"
 VICTIM, SHADOW, PLACEBO = "victim", "shadow", "placebo"
 
 
@@ -90,19 +89,22 @@ class VictimJob:
         return "" if self.adversary is None else self.adversary.split.digest
 
     @property
-    def recipe_code(self) -> str:
-        """SHA-256 (hex) of the recipe's code."""
-        return digest_imports(RECIPES.get(self.choice.recipe).__module__, _RECIPE_CODE)
+    def code(self) -> str:
+        """SHA-256 (hex) of the code that trains it, the recipe's and the defences' in it, and that makes its twin."""
+        choice = self.choice
+        plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
+        return training_code(plan, choice.defences)
 
     @property
     def key(self) -> str:
-        """SHA-256 (hex) of recipe, its code and options, data, split, epochs, defence and seed."""
+        """SHA-256 (hex) of recipe, code, options, split and so the data's content, epochs, defence and seed."""
         return digest_json(
             {
                 **self._training,
-                "code": self.recipe_code,
+                "code": self.code,
                 "split": self.split.digest,
                 "seed": self.seed,
+                "twin": self.seed + _TWIN_SEED,
             }
         )
 

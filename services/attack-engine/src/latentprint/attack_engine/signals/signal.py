@@ -11,6 +11,7 @@ from latentprint.attack_engine.asking.endpoint import Endpoint, no_output
 from latentprint.core.datasets import Ids, Samples
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import is_vector
+from latentprint.core.views.augmentations import Augmentation
 
 Values = NDArray[np.float32]
 
@@ -100,6 +101,15 @@ class ShapedSignal(Signal, Protocol):
     @property
     def choice(self) -> str:
         """What was decided where it is not what the paper does, for the report; else ""."""
+        ...
+
+
+@runtime_checkable
+class InformedSignal(Signal, Protocol):
+    """A signal that may know the victim's own training augmentation."""
+
+    def informed(self, augmentation: Augmentation) -> Signal:
+        """The signal with that knowledge, where it was asked for and is missing."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Signals of augmented views: EncoderMI (CCS 2021) and the variance of the embedding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -46,6 +46,11 @@ class EncoderMISignal:
                 "encodermi to read. Name another of its outputs with --output-name embedding=NAME."
             )
         return self
+
+    def informed(self, augmentation: Augmentation) -> "EncoderMISignal":
+        """See `InformedSignal.informed`."""
+        wanted = self.augmentation == VICTIM and self.known is None
+        return replace(self, known=augmentation) if wanted else self
 
     def queries_per_sample(self, sample_shape: tuple[int, ...]) -> int:
         """Every view once."""

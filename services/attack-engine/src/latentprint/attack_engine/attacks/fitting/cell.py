@@ -207,7 +207,8 @@ def _label_control(attack: Attack, split: Split, victim: Extracted, rng: np.rand
 def _curves(attack: Attack, split: Split, victim: Extracted) -> tuple[Curves, ...]:
     evaluated = split.role != KNOWN
     diagnostics = {name: values[evaluated] for name, values in victim.diagnostics.items()}
-    recorded = diagnostic_curves(diagnostics, split.member[evaluated], attack.curves)
+    # A cell is stored without the words of its attack's figures, so that a reworded one is not fitted again.
+    recorded = diagnostic_curves(diagnostics, split.member[evaluated], {name: (name, "", "") for name in attack.curves})
     return (*recorded, *sequence_curves(victim.evidence, evaluated, split.member))
 
 

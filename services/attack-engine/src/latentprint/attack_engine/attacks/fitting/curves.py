@@ -1,6 +1,7 @@
 """Mean diagnostic curves of members and non-members, such as PartCrop's part response (Fig. 2 of the paper)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,15 @@ def diagnostic_curves(
         _curves(diagnostics[name].astype(np.float64), member, *text)
         for name, text in words.items()
         if name in diagnostics
+    )
+
+
+def worded(curves: Sequence[Curves], words: Mapping[str, tuple[str, str, str]]) -> tuple[Curves, ...]:
+    """Curves with the words of their figures, where `words` has the name that they are stored under as their title."""
+    texts = [words.get(one.title, (one.title, one.x_label, one.y_label)) for one in curves]
+    return tuple(
+        replace(one, title=title, x_label=x_label, y_label=y_label)
+        for one, (title, x_label, y_label) in zip(curves, texts, strict=True)
     )
 
 
