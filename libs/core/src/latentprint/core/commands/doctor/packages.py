@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from latentprint.core.commands.doctor.check import Check
 
 OWN = {
-    "latentprint-core": "doctor, list",
-    "latentprint-trainer": "train",
+    "latentprint-core": "doctor, list, track",
+    "latentprint-trainer": "train, bundle",
     "latentprint-encoder-server": "serve",
     "latentprint-attack-engine": "audit, run, report",
 }
