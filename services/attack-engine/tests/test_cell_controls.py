@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.asking.queries import Queries
-from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import Attack, AttackChoice
-from latentprint.attack_engine.attacks.fitting.cell import Cell, Encoders, is_constant, make_cell
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted
+from latentprint.attack_engine.attacks.fitting.audit_scores import (
+    AuditScores,
+    ControlEvidence,
+    fit_and_score,
+    is_constant,
+)
+from latentprint.attack_engine.attacks.fitting.knowledge import KnownSamples
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 SAMPLES = 160
@@ -27,17 +32,23 @@ def split() -> Split:
     return Split(ids, ids % 2 == 0, np.where(ids % 4 < 2, KNOWN, EVALUATION), "0" * 64, 0)
 
 
-def read(rng: np.random.Generator, shift: float, member: np.ndarray) -> Extracted:
+def held(values: np.ndarray) -> Evidence:
+    """What supervisedmi is told."""
+    (signal,) = AttackChoice("supervisedmi").build(0).signals
+    return Evidence({signal.name: values})
+
+
+def read(rng: np.random.Generator, shift: float, member: np.ndarray) -> Evidence:
     values = rng.normal(size=(SAMPLES, 6)).astype(np.float32)
     values[member] += shift
-    return Extracted((Signals(values, {}),))
+    return held(values)
 
 
 def test_a_further_control_leaves_every_other_score_as_it_was(attack: Attack, split: Split) -> None:
     rng = np.random.default_rng(0)
     victim, twin, placebo = (read(rng, shift, split.member) for shift in (1.0, 0.0, 0.0))
-    alone = make_cell(attack, split, victim, Encoders(twin), 3)
-    both = make_cell(attack, split, victim, Encoders(twin, placebo), 3)
+    alone = fit_and_score(attack, split, victim, ControlEvidence(twin), KnownSamples(), 3)
+    both = fit_and_score(attack, split, victim, ControlEvidence(twin, placebo), KnownSamples(), 3)
     assert list(alone.controls) == [UNTRAINED, EXCHANGED]
     assert list(both.controls) == [UNTRAINED, PLACEBO, EXCHANGED]
     np.testing.assert_array_equal(alone.scored.score, both.scored.score)
@@ -49,7 +60,7 @@ def test_a_further_control_leaves_every_other_score_as_it_was(attack: Attack, sp
 def test_a_placebo_sees_what_a_trained_encoder_sees(attack: Attack, split: Split) -> None:
     rng = np.random.default_rng(1)
     victim, twin, placebo = (read(rng, shift, split.member) for shift in (2.0, 0.0, 2.0))
-    controls = make_cell(attack, split, victim, Encoders(twin, placebo), 3).controls
+    controls = fit_and_score(attack, split, victim, ControlEvidence(twin, placebo), KnownSamples(), 3).controls
     means = {name: np.subtract(*(side.mean() for side in controls[name].sides)) for name in (UNTRAINED, PLACEBO)}
     assert means[PLACEBO] > 10 * abs(means[UNTRAINED])
 
@@ -77,8 +88,8 @@ def test_one_feature_that_varies_is_something_to_read() -> None:
 def test_an_encoder_that_answers_one_thing_gives_a_constant_cell_which_is_kept_as_such(
     attack: Attack, split: Split, tmp_path: object
 ) -> None:
-    constant = Extracted((Signals(np.full((SAMPLES, 6), 0.3, dtype=np.float32), {}),))
-    cell: Cell = make_cell(attack, split, constant, Encoders(), 3)
+    constant = held(np.full((SAMPLES, 6), 0.3, dtype=np.float32))
+    cell: AuditScores = fit_and_score(attack, split, constant, ControlEvidence(), KnownSamples(), 3)
     assert cell.constant
     write_cell(StoredCell(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
     assert read_cell(tmp_path).cell.constant

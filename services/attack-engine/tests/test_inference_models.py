@@ -7,11 +7,11 @@ from latentprint.attack_engine.inference import INFERENCE
 from latentprint.attack_engine.inference.base import InferenceModel, Standardiser
 from latentprint.attack_engine.inference.deep_sets import DeepSets
 from latentprint.attack_engine.inference.logistic import Logistic
-from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.mlp import MlpClassifier
 from latentprint.attack_engine.inference.threshold import MeanThreshold, best_threshold
 from latentprint.attack_engine.inference.training import balanced_batches
 
-MODELS = [Logistic(), Mlp(), Mlp(hidden=(256, 256)), DeepSets(), MeanThreshold()]
+MODELS = [Logistic(), MlpClassifier(), MlpClassifier(hidden=(256, 256)), DeepSets(), MeanThreshold()]
 
 
 def planted(rng: np.random.Generator, members: int, others: int, shift: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.fitting.labels import label_scores
+from latentprint.attack_engine.attacks.fitting.label_control import label_scores
 from latentprint.attack_engine.statistics.auc import auc, estimate_auc
 from latentprint.core.splits import EVALUATION, KNOWN, Split
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.asking import EndpointSpec
-from latentprint.attack_engine.asking.signal_store import Signals
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.statistics.auc import estimate_auc
 from latentprint.attack_engine.statistics.estimates import Estimate
 from latentprint.core.datasets import Dataset, DatasetSpec
@@ -24,7 +23,7 @@ CHOICES = {
     **{
         entry.name: AttackChoice(entry.name, CROPS if entry.name == "partcrop" else {})
         for entry in ATTACKS
-        if not entry.value.has_reading
+        if not AttackChoice(entry.name).build(0).reading.fitted_on_shadow
     },
     "cosine": AttackChoice("partcrop", CROPS | {"similarity": "cosine"}),
     "tiles": AttackChoice("partcrop", CROPS | {"feature_map": "tiles", "tile_grid": 3}),
@@ -57,13 +56,10 @@ def audit(data: Dataset, split: Split, spec: EndpointSpec, seed: int, found: dic
             attack = choice.build(seed).against(MOCO_WEAK)
             for signal in attack.signals:
                 if signal not in asked:
-                    batch = signal.extract(images, split.sample_id, endpoint)
-                    asked[signal] = Signals(batch.values, batch.diagnostics)
-            extracted = Extracted(tuple(asked[signal] for signal in attack.signals))
+                    asked[signal] = signal.extract(images, split.sample_id, endpoint).values
+            held = Evidence({signal.name: asked[signal] for signal in attack.signals})
             rng = np.random.default_rng([seed, 7])
-            found[name].append(
-                estimate_auc(*score_partial(attack.over_draws, extracted.features(attack), split, rng).sides)
-            )
+            found[name].append(estimate_auc(*score_partial(attack.over_draws, attack.features(held), split, rng).sides))
 
 
 @pytest.mark.slow

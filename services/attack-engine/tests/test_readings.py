@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 LABEL = RNG.integers(0, CLASSES, size=SAMPLES)
 POSTERIOR = RNG.dirichlet(np.ones(CLASSES), size=SAMPLES).astype(np.float32)
 SEQUENCE = RNG.normal(size=(SAMPLES, STEPS, len(METRICS))).astype(np.float32)
-NAMES = [entry.name for entry in ATTACKS if entry.value.has_reading]
+NAMES = [entry.name for entry in ATTACKS if AttackChoice(entry.name).build(0).reading.fitted_on_shadow]
 
 
 def said(samples: int) -> ReferenceScores:
@@ -35,7 +35,8 @@ def said(samples: int) -> ReferenceScores:
 OTHERS = Population(RNG.dirichlet(np.ones(CLASSES), size=25).astype(np.float32), RNG.integers(0, CLASSES, 25), said(25))
 SAID = said(SAMPLES)
 SLOPE = in_average_slope(SAID.phi, SAID.inside)
-EVIDENCE = Evidence(LABEL, POSTERIOR, SEQUENCE, METRICS, SAID, OTHERS)
+ANSWERS = PlainAnswer("posterior").name
+EVIDENCE = Evidence({ANSWERS: POSTERIOR}, {}, LABEL, SEQUENCE, METRICS, SAID, OTHERS)
 PHI = scaled_logit(POSTERIOR, LABEL)
 
 
@@ -44,7 +45,7 @@ def built(name: str, options: dict | None = None, **further: object) -> Attack:
 
 
 def read(name: str, options: dict | None = None, evidence: Evidence = EVIDENCE) -> np.ndarray:
-    features = built(name, options).read(evidence)
+    features = built(name, options).features(evidence)
     assert features.dtype == np.float32
     assert features.shape[:2] == (len(evidence.label), 1)
     return features[:, 0]
@@ -52,7 +53,7 @@ def read(name: str, options: dict | None = None, evidence: Evidence = EVIDENCE) 
 
 def of_encoder(maps: bool = False) -> Evidence:
     metrics = FEATURE_MAP_METRICS if maps else EMBEDDING_METRICS
-    return Evidence(LABEL, sequence=np.dstack([SEQUENCE, SEQUENCE])[..., : len(metrics)], metrics=metrics)
+    return Evidence({}, label=LABEL, sequence=np.dstack([SEQUENCE, SEQUENCE])[..., : len(metrics)], metrics=metrics)
 
 
 def test_shadow_training_reads_the_sorted_posterior() -> None:
@@ -66,7 +67,9 @@ def test_a_metric_is_larger_for_members_and_stands_beside_its_class(metric: str)
     sign = 1 if metric in ("max", "sd") else -1
     np.testing.assert_allclose(read("mba-entropy", {"metric": metric}), np.stack([sign * values, LABEL], axis=1), 1e-6)
     sure = np.eye(2, dtype=np.float32)[[0, 0]] * 0.98 + 0.01
-    pair = read("mba-entropy", {"metric": metric}, Evidence(np.array([0, 0]), np.stack([sure[0], [0.5, 0.5]])))
+    pair = read(
+        "mba-entropy", {"metric": metric}, Evidence({ANSWERS: np.stack([sure[0], [0.5, 0.5]])}, label=np.array([0, 0]))
+    )
     assert pair[0, 0] > pair[1, 0]
 
 
@@ -140,7 +143,7 @@ def test_what_is_read_of_a_sample_does_not_depend_on_the_others(name: str) -> No
     some = replace(
         evidence,
         label=LABEL[rows],
-        posterior=POSTERIOR[rows],
+        values={ANSWERS: POSTERIOR[rows]},
         sequence=None if evidence.sequence is None else evidence.sequence[rows],
         references=ReferenceScores(SAID.phi[:, rows], SAID.inside[:, rows]),
     )
@@ -155,7 +158,6 @@ def test_what_is_read_of_a_sample_does_not_depend_on_the_others(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_an_attack_with_a_reading_asks_a_sample_once(name: str) -> None:
     attack = built(name)
-    assert attack.reading is not None
     output = "embedding" if name == "seqmia-encoder" else "posterior"
     assert attack.signals == (PlainAnswer(output),)
     assert attack.outputs == (output,)
@@ -182,7 +184,7 @@ def test_other_options_of_the_distillation_leave_an_encoder_imitated_as_one() ->
     assert built("seqmia-encoder", {"distillation": {"epochs": 2}}).reading.distillation == replace(usual, epochs=2)
     maps = built("seqmia-encoder", {"distillation": {"output": "feature_map"}}).reading
     assert maps.distillation == replace(usual, output="feature_map")
-    assert maps.asked == PlainAnswer("feature_map")
+    assert maps.signals == (PlainAnswer("feature_map"),)
 
 
 @pytest.mark.parametrize(
@@ -233,10 +235,10 @@ def test_what_cannot_be_is_refused_by_name(name: str, options: dict, words: str)
 
 def test_evidence_that_is_not_there_is_the_callers_mistake() -> None:
     for name in NAMES:
-        with pytest.raises(ValueError, match="without"):
-            read(name, {}, Evidence(LABEL))
-    with pytest.raises(ValueError, match="supervisedmi has no reading"):
-        built("supervisedmi").read(EVIDENCE)
+        with pytest.raises((KeyError, ValueError), match=r"without|answer-posterior"):
+            read(name, {}, Evidence({}, label=LABEL))
+    with pytest.raises(KeyError, match="supervisedmi"):
+        built("supervisedmi").features(EVIDENCE)
 
 
 def test_inference_options_change_what_they_name_and_nothing_else():

@@ -88,11 +88,12 @@ def test_a_split_of_one_flat_folder_has_no_classes_either(tmp_path: Path) -> Non
 
 def test_labels_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
     spec, split = sides(tmp_path, ["cat", "dog"], [""])
-    evidence = EvidenceFiles(spec, "posterior").read(split.sample_id, np.full((6, 3), 1 / 3, dtype=np.float32))
-    assert evidence.label.shape == (0,)
-    assert AttackChoice(READS_NONE).build(0).read(evidence).shape == (6, 1, 3)
+    held = EvidenceFiles(spec, {}, labels=True).read(split.sample_id)
+    assert held.label.shape == (0,)
+    held = replace(held, values={"answer-posterior": np.full((6, 3), 1 / 3, dtype=np.float32)})
+    assert AttackChoice(READS_NONE).build(0).features(held).shape == (6, 1, 3)
     with pytest.raises((ValueError, IndexError)):
-        AttackChoice(READS).build(0).read(evidence)
+        AttackChoice(READS).build(0).features(held)
 
 
 def evidence_of(seed: int) -> Evidence:
@@ -109,13 +110,14 @@ def evidence_of(seed: int) -> Evidence:
     labels = np.arange(20) % 4
     population = Population(posterior(12), np.arange(12) % 4, references(12))
     sequence = rng.normal(size=(20, 3, 5)).astype(np.float32)
-    return Evidence(labels, posterior(20), sequence, metrics, references(20), population)
+    return Evidence({"answer-posterior": posterior(20)}, {}, labels, sequence, metrics, references(20), population)
 
 
 OF_POSTERIORS = [
     name
     for name in ATTACKS.names()
-    if ATTACKS.get(name).has_reading and name not in ("seqmia-encoder", "seqmia", "seqmia-transformer", "trajectorymia")
+    if AttackChoice(name).build(0).reading.fitted_on_shadow
+    and name not in ("seqmia-encoder", "seqmia", "seqmia-transformer", "trajectorymia")
 ]
 
 
@@ -123,16 +125,16 @@ OF_POSTERIORS = [
 def test_whether_an_attack_reads_labels_is_what_it_says(name: str) -> None:
     attack, held = AttackChoice(name).build(0), evidence_of(1)
     other = replace(held, label=(held.label + 1) % 4)
-    changed = not np.array_equal(attack.read(held), attack.read(other))
-    assert attack.reads_labels == changed
+    changed = not np.array_equal(attack.features(held), attack.features(other))
+    assert attack.reading.reads_labels == changed
 
 
 def test_distilled_sequences_read_labels_where_a_metric_does() -> None:
     for name in ("seqmia", "seqmia-transformer", "trajectorymia"):
-        assert AttackChoice(name).build(0).reads_labels
-    assert not AttackChoice("seqmia", {"metrics": ["max", "entropy"]}).build(0).reads_labels
+        assert AttackChoice(name).build(0).reading.reads_labels
+    assert not AttackChoice("seqmia", {"metrics": ["max", "entropy"]}).build(0).reading.reads_labels
     for name in ("seqmia-encoder", "partcrop", "partcrop+encodermi"):
-        assert not AttackChoice(name).build(0).reads_labels
+        assert not AttackChoice(name).build(0).reading.reads_labels
 
 
 def test_what_was_left_out_is_said_and_listed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell
 from latentprint.attack_engine.findings.conclude import AuditedCell
@@ -48,7 +48,7 @@ def audited(
     score = split.sample_id[rows] + 0.5 * split.member[rows]
     scored = Scored(split.sample_id[rows], split.member[rows], score.astype(np.float64), 0.0)
     p_values = None if shadow else np.linspace(0.01, 1, len(score))
-    stored = StoredCell(Cell(scored, p_values, {}), Queries(0, 0, 0, 0, None, 0.0), {})
+    stored = StoredCell(AuditScores(scored, p_values, {}), Queries(0, 0, 0, 0, None, 0.0), {})
     choice = AttackChoice(attack, label=label)
     return AuditedCell(Victim(victim, f"grpc://{victim}", "data"), choice.build(0), stored, dataset, split, 0, shadow)
 

@@ -10,9 +10,9 @@ from latentprint.attack_engine.attacks.fitting.scoring import (
     score_partial,
     with_less_known,
 )
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.logistic import Logistic, LogisticScorer
-from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.mlp import MlpClassifier
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.core.errors import DataError
 from latentprint.core.splits import EVALUATION, KNOWN, Split, Units
@@ -36,9 +36,9 @@ class Watching:
     """A real inference model that records which rows it was shown."""
 
     def __init__(self) -> None:
-        self.seen: list[Signals] = []
+        self.seen: list[Features] = []
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> LogisticScorer:
+    def fit(self, signals: Features, member: Membership, rng: np.random.Generator) -> LogisticScorer:
         self.seen.append(signals)
         return Logistic().fit(signals, member, rng)
 
@@ -66,8 +66,8 @@ def test_scores_line_up_with_their_samples_in_any_order() -> None:
     np.testing.assert_allclose(second.score, [expected[i] for i in second.sample_id], atol=1e-6)
 
 
-@pytest.mark.parametrize("inference", [Logistic(), Mlp(hidden=(64,), epochs=60)], ids=str)
-def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(inference: Logistic | Mlp) -> None:
+@pytest.mark.parametrize("inference", [Logistic(), MlpClassifier(hidden=(64,), epochs=60)], ids=str)
+def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(inference: Logistic | MlpClassifier) -> None:
     split, p_values = make_split(60, 200), []
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -147,9 +147,9 @@ def test_an_mlp_meets_another_draw_at_every_pass_and_makes_no_more_of_them() -> 
     rng = np.random.default_rng(0)
     split = make_split(60, 60)
     one, four = signals_of(split, 1.0, rng), np.concatenate([signals_of(split, 1.0, rng) for _ in range(4)], axis=1)
-    short = OverDraws(Mlp(hidden=(8,), epochs=8)).fit(four, split.member, np.random.default_rng(1))
-    same = Mlp(hidden=(8,), epochs=2).fit(
+    short = OverDraws(MlpClassifier(hidden=(8,), epochs=8)).fit(four, split.member, np.random.default_rng(1))
+    same = MlpClassifier(hidden=(8,), epochs=2).fit(
         four.swapaxes(0, 1).reshape(-1, 6), np.tile(split.member, 4), np.random.default_rng(1)
     )
     np.testing.assert_allclose(short.score(four[:, :1]), same.score(four[:, 0]), atol=1e-6)
-    assert OverDraws(Mlp(hidden=(8,), epochs=3)).fit(one, split.member, rng).score(one).shape == (120,)
+    assert OverDraws(MlpClassifier(hidden=(8,), epochs=3)).fit(one, split.member, rng).score(one).shape == (120,)

@@ -14,6 +14,7 @@ from latentprint.attack_engine.evidence.energies import (
     log_responses,
     uniform_energy,
 )
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.attack_engine.signals.signal import Signal, SignalBatch
@@ -26,7 +27,12 @@ from latentprint.core.views.augmentations import PRESETS
 from latentprint.core.views.part_crops import draw_part_crops, part_crops
 
 SIGNALS = [
-    *dict.fromkeys(entry.value.signal() for entry in ATTACKS if not entry.value.has_reading),
+    *dict.fromkeys(
+        signal
+        for entry in ATTACKS
+        for signal in AttackChoice(entry.name).build(0).signals
+        if "embedding" in signal.outputs
+    ),
     PlainAnswer("embedding"),
     PartCropSignal(crops=8, parts="adaptive"),
     PartCropSignal(crops=8, feature_map="tiles"),
@@ -182,12 +188,11 @@ def test_a_combination_puts_features_side_by_side(
     endpoint: MeteredEndpoint, samples: tuple[np.ndarray, np.ndarray]
 ) -> None:
     attack = AttackChoice("partcrop+encodermi", {"partcrop": {"crops": 6, "fresh": 3}}).build(0)
-    parts = [signal.extract(*samples, endpoint).values for signal in attack.signals]
-    drawn = attack.features(parts)
-    assert drawn is not None
+    held = Evidence({signal.name: signal.extract(*samples, endpoint).values for signal in attack.signals})
+    drawn = attack.features(held)
     assert drawn.shape == (4, 3, 12 + 45)
     np.testing.assert_array_equal(drawn[:, 0, 12:], drawn[:, 2, 12:])
-    assert attack.features(parts, 5) is None
+    assert attack.reading.features_within(held, 5) is None
 
 
 def test_tiles_ask_for_no_feature_map_and_keep_the_location_of_what_they_show(

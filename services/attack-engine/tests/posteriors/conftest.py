@@ -12,11 +12,11 @@ import pytest
 from latentprint.attack_engine.asking.shards import make_shards
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.attacks import Attack, AttackChoice
-from latentprint.attack_engine.attacks.fitting.cell import Encoders, make_shadow_cell, make_unfitted_cell
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shadow
+from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
+from latentprint.attack_engine.attacks.fitting.knowledge import NoKnowledge, ShadowModel
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.attacks.reading import Reading
-from latentprint.attack_engine.audits.gather import read_extracted
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
 from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
@@ -93,7 +93,8 @@ class Model:
 
     def asked(self, reading: Reading, ids: Ids) -> StoredAnswers:
         """Answers to `ids`; everything that there is to be asked is asked once."""
-        signal, folder = reading.asked, self.folder / reading.asked.name
+        (signal,) = reading.signals
+        folder = self.folder / signal.name
         if not folder.exists():
             members = DATASET.images(self.split.ids(member=True)) if self.remembers else ()
             endpoint = InProcess(self.encoder, frozenset(image.tobytes() for image in members))
@@ -144,28 +145,25 @@ class World:
     def auc(self, choice: AttackChoice) -> Estimate:
         """Of one attack: by known samples on embeddings, by the shadow model or by nothing on posteriors."""
         attack = choice.build(self.seed)
-        split, victim = self.target.split, self._extracted(attack, self.target)
+        split, victim = self.target.split, self._held(attack, self.target)
         if attack.outputs == (EMBEDDING,):
             rng = np.random.default_rng([self.seed, 7])
-            return estimate_auc(*score_partial(attack.over_draws, victim.features(attack), split, rng).sides)
-        if attack.unfitted:
-            cell = make_unfitted_cell(attack, split, victim, Encoders(), self.seed)
-        else:
-            shadow = Shadow(attack, self._extracted(attack, self.shadow), self.shadow.split.member)
-            cell = make_shadow_cell(attack, split, victim, Encoders(), shadow, self.seed)
-        return estimate_auc(*cell.scored.sides)
+            return estimate_auc(*score_partial(attack.over_draws, attack.features(victim), split, rng).sides)
+        knowledge = NoKnowledge() if attack.unfitted else self._shadow_model(attack)
+        return estimate_auc(*fit_and_score(attack, split, victim, ControlEvidence(), knowledge, self.seed).scored.sides)
 
-    def _extracted(self, attack: Attack, model: Model) -> Extracted:
-        assert attack.reading is not None
-        ids = model.split.sample_id
-        folder = model.asked(attack.reading, ids).folder
-        return read_extracted([folder], ids, self._evidence(attack.reading, model))
+    def _shadow_model(self, attack: Attack) -> ShadowModel:
+        return ShadowModel(attack, self._held(attack, self.shadow), self.shadow.split.member)
+
+    def _held(self, attack: Attack, model: Model) -> Evidence:
+        return self._evidence(attack.reading, model).read(model.split.sample_id)
 
     def _evidence(self, reading: Reading, model: Model) -> EvidenceFiles:
         lesson = model.asked(reading, model.distillation)
         return EvidenceFiles(
             dataset=BASKETS,
-            output=reading.asked.outputs[0],
+            signals={signal.name: lesson.folder for signal in reading.signals},
+            labels=reading.reads_labels,
             sequence=self._sequence(reading, model, lesson),
             references=self._references(reading, model, lesson),
             population=lesson if reading.population else None,
@@ -206,7 +204,6 @@ def small(name: str, references: int, distillation: Mapping[str, Any], epochs: i
     """An attack with few references, a short distillation and, where it learns epoch by epoch, few epochs."""
     usual = AttackChoice(name).build(0)
     reading = usual.reading
-    assert reading is not None
     options: dict[str, Any] = {}
     if reading.distillation is not None:
         options["distillation"] = distillation

@@ -2,10 +2,10 @@
 
 import pytest
 
-from latentprint.attack_engine.attacks import ATTACKS
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 
 SEEDS, TRAINED = 20, 3
-NAMES = [entry.name for entry in ATTACKS if entry.value.has_reading]
+NAMES = [entry.name for entry in ATTACKS if AttackChoice(entry.name).build(0).reading.fitted_on_shadow]
 
 
 @pytest.fixture(scope="module")

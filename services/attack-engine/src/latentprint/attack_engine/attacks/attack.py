@@ -1,20 +1,18 @@
-"""An attack: signals, and the inference model that reads them."""
+"""An attack: signals, a reading of the answers, and an inference model of what was read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
-import numpy as np
-
 from latentprint.attack_engine.attacks import ATTACKS
 from latentprint.attack_engine.attacks.definition import AttackDefinition
-from latentprint.attack_engine.attacks.reading import Reading
+from latentprint.attack_engine.attacks.reading import PlainReading, Reading, joined
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference import INFERENCE
 from latentprint.attack_engine.inference.base import InferenceModel
 from latentprint.attack_engine.inference.fixed import Fixed
-from latentprint.attack_engine.inference.over_draws import OverDraws
-from latentprint.attack_engine.signals.signal import InformedSignal, Outputs, ShapedSignal, Signal, Values, suited
+from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
+from latentprint.attack_engine.signals.signal import Outputs, ShapedSignal, Signal
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.views.augmentations import Augmentation
@@ -24,29 +22,33 @@ _CHANNELS = "channels"
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack ready to run: several signals are concatenated in order.
-
-    Where it has a `reading`, `signals` are what that asks, and the inference model is fitted to what it reads.
-    """
+    """An attack ready to run: what it reads, and the inference model that is fitted to it."""
 
     name: str
     summary: str
     source: str
-    signals: tuple[Signal, ...]
+    reading: Reading
     inference: InferenceModel
-    curves: Mapping[str, tuple[str, str, str]]
-    reading: Reading | None = None
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What the endpoint is asked for a sample."""
+        return self.reading.signals
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs that an endpoint must offer, each once."""
+        return tuple(dict.fromkeys(output for signal in self.signals for output in signal.outputs))
 
     @property
     def options(self) -> list[object]:
         """All of it that scores depend on, as plain values: no name, no summary, no word of a figure."""
-        return [repr(self.signals), repr(self.inference), repr(self.reading), sorted(self.curves)]
+        return [repr(self.reading), repr(self.inference), sorted(self.reading.recorded)]
 
     @property
     def parts(self) -> tuple[type, ...]:
         """The classes that it computes with, for `code_digest`."""
-        reading = () if self.reading is None else (type(self.reading),)
-        return (*map(type, self.signals), type(self.inference), *reading)
+        return (*map(type, self.signals), type(self.reading), type(self.inference))
 
     @property
     def unfitted(self) -> bool:
@@ -54,40 +56,17 @@ class Attack:
         return isinstance(self.inference, Fixed)
 
     @property
-    def reads_labels(self) -> bool:
-        """Whether what it reads of a sample depends on the sample's class."""
-        return self.reading is not None and self.reading.reads_labels
-
-    @property
     def over_draws(self) -> OverDraws:
         """What is fitted to `features`."""
         return OverDraws(self.inference)
 
-    def features(self, parts: Sequence[Values], queries: int | None = None) -> Values | None:
-        """What the inference model reads: the signals' features side by side, float32 [S, R, F].
-
-        Args:
-            parts: extracted values float32 [S, K] of each signal, in order.
-            queries: images a sample; None for all. A combination cannot do with fewer, and gives None.
-        """
-        if queries is not None and len(parts) > 1:
-            return None
-        features = [signal.features(part, queries) for signal, part in zip(self.signals, parts, strict=True)]
-        given = [part for part in features if part is not None]
-        if len(given) < len(features):
-            return None
-        rounds = max(part.shape[1] for part in given)
-        return np.concatenate([np.repeat(p, rounds // p.shape[1], axis=1) for p in given], axis=2)
-
-    def read(self, evidence: Evidence) -> Values:
-        """What the inference model of an attack with a reading reads, float32 [S, 1, F]."""
-        if self.reading is None:
-            raise ValueError(f"{self.name} has no reading")
+    def features(self, evidence: Evidence) -> Draws:
+        """What the inference model reads of S samples: float32 [S, R, F]."""
         return self.reading.features(evidence)
 
     def against(self, augmentation: Augmentation) -> "Attack":
         """The attack with full knowledge of a victim's training augmentation, where it was asked for."""
-        return replace(self, signals=tuple(_informed(signal, augmentation) for signal in self.signals))
+        return replace(self, reading=self.reading.against(augmentation))
 
     def on(self, outputs: Outputs, url: str) -> "Attack":
         """The attack as it is asked of the endpoint at `url` with these outputs; the summary says what that decided.
@@ -95,14 +74,9 @@ class Attack:
         Raises:
             UsageError: see `suited`.
         """
-        signals = tuple(suited(signal, outputs, url) for signal in self.signals)
-        choices = [signal.choice for signal in signals if isinstance(signal, ShapedSignal) and signal.choice]
-        return replace(self, signals=signals, summary="; ".join([self.summary, *choices]))
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Outputs that an endpoint must offer, each once."""
-        return tuple(dict.fromkeys(output for signal in self.signals for output in signal.outputs))
+        reading = self.reading.on(outputs, url)
+        choices = [signal.choice for signal in reading.signals if isinstance(signal, ShapedSignal) and signal.choice]
+        return replace(self, reading=reading, summary="; ".join([self.summary, *choices]))
 
 
 @dataclass(frozen=True)
@@ -137,20 +111,17 @@ class AttackChoice:
         for name in options:
             if name not in parts:
                 raise unknown_name(f"part of {self.name!r}", name, parts)
-        definitions = {entry.name: entry.value for entry in entries}
-        signals = tuple(_signal(one, name, options.get(name, {}), seed) for name, one in definitions.items())
-        curves = {name: text for one in definitions.values() for name, text in one.curves.items()}
-        summary = " + ".join(entry.summary for entry in entries)
-        source = "; ".join(dict.fromkeys(entry.source for entry in entries))
+        read = [_reading(entry.value, entry.name, options.get(entry.name, {}), seed) for entry in entries]
+        reading = joined(self.name, read)
         inference = self._inference(entries[0].value)
-        words = self.label or self.name, summary, source
-        if not any(definition.has_reading for definition in definitions.values()):
-            return Attack(*words, cast(tuple[Signal, ...], signals), inference, curves)
-        if len(parts) > 1:
-            raise UsageError(f"{self.name!r}: attacks that prepare something of an endpoint cannot be joined with '+'.")
-        reading = cast(Reading, signals[0])
         self._check_references(inference, reading)
-        return Attack(*words, (reading.asked,), self._for_channels(inference, reading), curves, reading)
+        return Attack(
+            self.label or self.name,
+            " + ".join(entry.summary for entry in entries),
+            "; ".join(dict.fromkeys(entry.source for entry in entries)),
+            reading,
+            self._for_channels(inference, reading),
+        )
 
     def _inference(self, definition: AttackDefinition) -> InferenceModel:
         if not self.inference and not self.inference_options:
@@ -173,21 +144,19 @@ class AttackChoice:
 
     def _for_channels(self, inference: InferenceModel, reading: Reading) -> InferenceModel:
         """A model of sequences, for as many metrics a step as the reading gives."""
-        channels = getattr(reading, _CHANNELS, None)
-        if channels is None or _CHANNELS not in _fields(type(inference)) or _CHANNELS in self.inference_options:
+        if not reading.channels or _CHANNELS not in _fields(type(inference)) or _CHANNELS in self.inference_options:
             return inference
-        return cast(InferenceModel, replace(cast(Any, inference), **{_CHANNELS: channels}))
+        return cast(InferenceModel, replace(cast(Any, inference), **{_CHANNELS: reading.channels}))
 
 
-def _informed(signal: Signal, augmentation: Augmentation) -> Signal:
-    return signal.informed(augmentation) if isinstance(signal, InformedSignal) else signal
-
-
-def _signal(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Signal | Reading:
-    drawn = {"seed": seed} if "seed" in _fields(definition.signal) else {}
-    known = {**_nested(definition.signal), **definition.options}
+def _reading(definition: AttackDefinition, name: str, options: Mapping[str, Any], seed: int) -> Reading:
+    """What a registered attack reads, with these options; `seed` is its seed unless an option sets it."""
+    kind = definition.options_of
+    drawn = {"seed": seed} if "seed" in _fields(kind) else {}
+    known = {**_nested(kind), **definition.options}
     usual = {key: _merged(value, options.get(key)) for key, value in known.items()}
-    return from_mapping(definition.signal, {**drawn, **options, **usual}, f"attack {name}")
+    made = from_mapping(kind, {**drawn, **options, **usual}, f"attack {name}")
+    return made if isinstance(made, Reading) else PlainReading((made,), definition.titles)
 
 
 def _nested(kind: type[Signal] | type[Reading]) -> Mapping[str, Any]:

@@ -19,23 +19,23 @@ class AttackDefinition:
     """A registered attack.
 
     Attributes:
-        signal_place: "package.module:Class" of `signal`.
+        place: "package.module:Class" of `options_of`.
         inference_name: name of the default inference model.
         inference_options: its options that are not its own defaults.
-        curves: diagnostic name to (title, x label, y label) of its figure.
+        titles: diagnostic name to (title, x label, y label) of its figure.
         options: the signal's options that are not the dataclass's own defaults.
     """
 
-    signal_place: str
+    place: str
     inference_name: str
     inference_options: Mapping[str, Any] = field(default_factory=dict)
-    curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    titles: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def signal(self) -> "type[Signal] | type[Reading]":
-        """Frozen dataclass whose fields are the attack's options: a signal, or a reading."""
-        kind: type[Signal] | type[Reading] = resolve_name(self.signal_place)
+    def options_of(self) -> "type[Signal] | type[Reading]":
+        """Frozen dataclass whose fields are the attack's options: a signal that is read as it comes, or a reading."""
+        kind: type[Signal] | type[Reading] = resolve_name(self.place)
         return kind
 
     @property
@@ -43,8 +43,3 @@ class AttackDefinition:
         """The default inference model."""
         where = f"inference model {self.inference_name!r}"
         return from_mapping(INFERENCE.get(self.inference_name), self.inference_options, where)
-
-    @property
-    def has_reading(self) -> bool:
-        """Whether something is prepared for it beside the endpoint's answers about a sample."""
-        return hasattr(self.signal, "asked")

@@ -13,11 +13,9 @@ from latentprint.attack_engine.asking.extract import Extraction, extract
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.queries import Queries
-from latentprint.attack_engine.asking.signal_store import Taken, read_signals, taken_between
+from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
-from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Signal
 from latentprint.attack_engine.statistics.power import power_warnings
@@ -102,12 +100,10 @@ class Gathered:
         """What `side` was asked for `signal`, of the audited or of the distillation samples."""
         return (self.distillation if distillation else self.sides)[side][signal]
 
-    def folders(self, attack: Attack, side: str, *, treated: bool = False) -> tuple[Path, ...] | None:
-        """Where the attack's signals are, for `read_extracted`; None where this side was not asked."""
+    def folders(self, attack: Attack, side: str, *, treated: bool = False) -> dict[str, Path]:
+        """Where the attack's signals are, by name, for `EvidenceFiles`; none where this side was not asked."""
         extractions = (self.treated if treated else self.sides).get(side)
-        if extractions is None:
-            return None
-        return tuple(extractions[signal].plan.folder for signal in attack.signals)
+        return {signal.name: extractions[signal].plan.folder for signal in attack.signals} if extractions else {}
 
     def queries(self, attack: Attack) -> Queries:
         """What the victim was asked for `attack`."""
@@ -130,7 +126,7 @@ class Gathered:
 
     def _imitated(self, attack: Attack) -> list[Extraction]:
         of_victim = self.distillation.get(VICTIM, {})
-        return [of_victim[signal] for signal in attack.signals if imitates(attack) and signal in of_victim]
+        return [of_victim[signal] for signal in attack.signals if attack.reading.imitates and signal in of_victim]
 
 
 def _written_times(taken: Sequence[Taken | None]) -> tuple[str, str]:
@@ -148,7 +144,7 @@ def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console:
         DataError: too few samples, or a split of another data set.
         EndpointError, BudgetError, UsageError: see `plan_extraction` and `extract`.
     """
-    if any(attack.reading is None for attack in attacks):
+    if not all(attack.reading.fitted_on_shadow for attack in attacks):
         require_samples(subject.split)
     subject.split.check(subject.dataset.open())
     if min(_evaluated(subject.split)):
@@ -163,30 +159,6 @@ def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console:
     for one, results in zip(wanted, extractions, strict=True):
         found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
     return Gathered(asdict(plans[0].card), plans[0].ledger.budget, *(found[purpose] for purpose in _PURPOSES))
-
-
-def imitates(attack: Attack) -> bool:
-    """Whether an attack needs the endpoint's answers to further samples."""
-    reading = attack.reading
-    if reading is None:
-        return False
-    distilled = reading.references is not None and reading.references.kind == "distilled"
-    return reading.distillation is not None or reading.population or distilled
-
-
-def read_extracted(folders: Sequence[Path], sample_ids: Ids, evidence: EvidenceFiles | None = None) -> Extracted:
-    """The signals in `folders`, row for row for `sample_ids` (int64 [S]), and what was prepared beside them.
-
-    Raises:
-        DataError: see `read_signals` and `EvidenceFiles.read`.
-    """
-    parts = tuple(read_signals(folder, sample_ids) for folder in folders)
-    return Extracted(parts, None if evidence is None else evidence.read(sample_ids, parts[0].values))
-
-
-def needs_shadow(attack: Attack) -> bool:
-    """Whether an attack cannot do with known samples of the victim: its references stand for the victim's likes."""
-    return attack.reading is not None and attack.reading.references is not None
 
 
 @dataclass(frozen=True)
@@ -207,7 +179,7 @@ class _Wanted:
 
 def _wanted(attacks: Sequence[Attack], subject: Subject) -> Iterator[_Wanted]:
     signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
-    plain = tuple(dict.fromkeys(signal for attack in attacks if imitates(attack) for signal in attack.signals))
+    plain = tuple(dict.fromkeys(signal for attack in attacks if attack.reading.imitates for signal in attack.signals))
     sides = tuple(subject.sides)
     yield from (_Wanted(side, _AUDITED, signals) for side in sides)
     if subject.treated is not None:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from latentprint.attack_engine.asking.queries import Queries
-from latentprint.attack_engine.attacks.fitting.cell import Cell
+from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.attacks.fitting.sweeps import Swept
-from latentprint.attack_engine.statistics.figures import Curves, SequenceFigures
+from latentprint.attack_engine.statistics.figures import Correlations, Curves, Figure, NamedHistogram
 from latentprint.core.config import from_mapping
 from latentprint.core.files import write_atomically
 
@@ -21,6 +21,7 @@ SCORES = "scores.parquet"
 P_VALUES = "p_values.npy"
 _FACTS = "cell.json"
 _AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
+_FIGURES: Mapping[str, type[Figure]] = {kind.__name__: kind for kind in (Curves, NamedHistogram, Correlations)}
 _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
 
 
@@ -28,7 +29,7 @@ _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep
 class StoredCell:
     """A cell with what was seen of the endpoint when it was made."""
 
-    cell: Cell
+    cell: AuditScores
     queries: Queries
     card: Mapping[str, Any]
 
@@ -48,8 +49,7 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
         np.save(folder / P_VALUES, cell.p_values)
     facts = {
         "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
-        "curves": [asdict(curves) for curves in cell.curves],
-        "sequences": None if cell.sequences is None else asdict(cell.sequences),
+        "figures": [{"kind": type(figure).__name__, "figure": asdict(figure)} for figure in cell.figures],
         "constant": cell.constant,
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
@@ -64,24 +64,21 @@ def read_cell(folder: Path) -> StoredCell | None:
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     table = pd.read_parquet(folder / SCORES)
     scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
-    curves = tuple(from_mapping(Curves, item, str(folder)) for item in facts["curves"])
-    found = facts["sequences"]
-    sequences = None if found is None else from_mapping(SequenceFigures, found, str(folder))
+    figures = tuple(from_mapping(_FIGURES[item["kind"]], item["figure"], str(folder)) for item in facts["figures"])
     p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
-    cell = Cell(
+    cell = AuditScores(
         scored[_AUDIT, "", 0.0],
         p_values,
         {name: one for (kind, name, _), one in scored.items() if kind == _CONTROL},
-        curves,
+        figures,
         tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
-        sequences,
         facts["constant"],
     )
     return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
 
-def _all_scored(cell: Cell) -> Iterator[tuple[_Key, Scored]]:
+def _all_scored(cell: AuditScores) -> Iterator[tuple[_Key, Scored]]:
     yield (_AUDIT, "", 0.0), cell.scored
     for name, scored in cell.controls.items():
         yield (_CONTROL, name, 0.0), scored

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Correlations:
+class MetricCorrelations:
     """Of the sequences of two metrics.
 
     Attributes:
@@ -23,7 +23,7 @@ class Correlations:
     left_out: NDArray[np.int64]
 
 
-def metric_correlations(sequence: NDArray[np.floating]) -> Correlations:
+def metric_correlations(sequence: NDArray[np.floating]) -> MetricCorrelations:
     """Pearson's correlation between the metrics' sequences, sample by sample over the steps, then averaged (Fig. 2).
 
     Args:
@@ -37,7 +37,7 @@ def metric_correlations(sequence: NDArray[np.floating]) -> Correlations:
     total = np.einsum("stm,stn->mn", unit, unit, optimize=True)
     kept = varies.T.astype(np.int64) @ varies.astype(np.int64)
     mean = np.divide(total, kept, out=np.full(total.shape, np.nan), where=kept > 0)
-    return Correlations(mean, len(values) - kept)
+    return MetricCorrelations(mean, len(values) - kept)
 
 
 def cumulative_fluctuation(sequence: NDArray[np.floating]) -> Floats:

@@ -1,6 +1,7 @@
 """What an adversary holds of samples about one model, put together before any inference."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,16 +42,18 @@ class Evidence:
     """What is held of S samples about a target, its untrained twin, or a shadow model.
 
     Attributes:
-        label: int64 [S], class; int64 [0] where the data set has none, for attacks that read none.
-        posterior: float32 [S, C], the model's own answers; None where it gives none.
+        values: float32 [S, K] of each of an attack's signals, by the signal's name.
+        diagnostics: name to float32 [S, L], what the signals recorded for figures.
+        label: int64 [S], class; int64 [0] for attacks that read none, so that nobody reads one that was made up.
         sequence: float32 [S, T, M], metrics over the distilled snapshots in order; None where nothing was distilled.
         metrics: names of the M metrics.
         references: None where no reference was trained.
         population: None where none is needed.
     """
 
-    label: Ids
-    posterior: NDArray[np.float32] | None = None
+    values: Mapping[str, NDArray[np.float32]]
+    diagnostics: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    label: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     sequence: NDArray[np.float32] | None = None
     metrics: tuple[str, ...] = ()
     references: ReferenceScores | None = None

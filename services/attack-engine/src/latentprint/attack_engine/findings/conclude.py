@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.fitting.cell import Cell
-from latentprint.attack_engine.attacks.fitting.curves import worded
+from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.gather import TWIN, VICTIM
 from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
@@ -33,6 +32,7 @@ from latentprint.attack_engine.statistics.blind import Blind, blind_baseline
 from latentprint.attack_engine.statistics.decision import decision_metrics
 from latentprint.attack_engine.statistics.discoveries import discover
 from latentprint.attack_engine.statistics.estimates import Difference, Discoveries, SplitTest
+from latentprint.attack_engine.statistics.figures import Correlations, Curves, NamedHistogram, SequenceFigures
 from latentprint.attack_engine.statistics.paired import paired_difference
 from latentprint.attack_engine.statistics.split_test import split_test
 from latentprint.core.datasets import Dataset, DatasetSpec
@@ -130,7 +130,7 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
         discoveries=_discoveries(scores) if verdict.outcome.claims_leak else None,
         most_exposed=most,
         least_exposed=least,
-        curves=worded(scores.curves, cell.attack.curves),
+        curves=tuple(figure for figure in cell.attack.reading.worded(scores.figures) if isinstance(figure, Curves)),
         queries=cell.stored.queries,
         known_members=0 if cell.shadow else len(split.ids(member=True, role=KNOWN)),
         known_non_members=0 if cell.shadow else len(split.ids(member=False, role=KNOWN)),
@@ -139,17 +139,23 @@ def _audit(cell: AuditedCell, alike: Alikeness, controls: int) -> Audit:
         dataset_digest=split.dataset_digest,
         shadow=cell.shadow,
         sweeps=tuple(_sweeps(scores)),
-        sequences=scores.sequences,
+        sequences=_sequences(scores),
     )
 
 
-def _discoveries(scores: Cell) -> Discoveries | None:
+def _sequences(scores: AuditScores) -> SequenceFigures | None:
+    correlations = [figure for figure in scores.figures if isinstance(figure, Correlations)]
+    histograms = tuple(figure for figure in scores.figures if isinstance(figure, NamedHistogram))
+    return SequenceFigures(correlations[0], histograms) if correlations else None
+
+
+def _discoveries(scores: AuditScores) -> Discoveries | None:
     if scores.p_values is None:
         return None
     return discover(scores.scored.sample_id, scores.scored.member, scores.p_values)
 
 
-def _sweeps(scores: Cell) -> Iterator[Sweep]:
+def _sweeps(scores: AuditScores) -> Iterator[Sweep]:
     for name in dict.fromkeys(swept.name for swept in scores.sweeps):
         points = [_estimates(swept.scored, swept.x) for swept in scores.sweeps if swept.name == name]
         yield Sweep(name, tuple(points))
@@ -186,7 +192,7 @@ def _null_controls(cell: AuditedCell, controls: int) -> Iterator[NullControl]:
 
 
 def _differences(
-    evaluation: Evaluation, scores: Cell, alike: Alikeness, rng: np.random.Generator
+    evaluation: Evaluation, scores: AuditScores, alike: Alikeness, rng: np.random.Generator
 ) -> Iterator[Difference]:
     """The attack less each control that scored the same samples, the blind baseline among them.
 

@@ -1,4 +1,4 @@
-"""Inference models by name: signals in, scores out, higher for members. Adding one: its file, its test, a line here."""
+"""Inference models by name: features in, scores out, higher for members. Adding one: its file, test, a line here."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.inference.base import InferenceModel
 
 INFERENCE: "Registry[type[InferenceModel]]" = Registry("inference model")
-INFERENCE.add_lazily("mlp", f"{__name__}.mlp:Mlp", summary="the papers' MLP", source="PartCrop, CCS 2024")
+INFERENCE.add_lazily("mlp", f"{__name__}.mlp:MlpClassifier", summary="the papers' MLP", source="PartCrop, CCS 2024")
 INFERENCE.add_lazily("logistic", f"{__name__}.logistic:Logistic", summary="logistic regression", source="scikit-learn")
 INFERENCE.add_lazily(
     "deep-sets", f"{__name__}.deep_sets:DeepSets", summary="a set network, blind to order", source="EncoderMI, CCS 2021"

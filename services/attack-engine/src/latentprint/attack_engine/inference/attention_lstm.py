@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.steps import require_steps, steps_of
 from latentprint.attack_engine.inference.training import NetworkScorer, SequenceTraining, drawn_generator, train
 
@@ -47,11 +47,11 @@ class AttentionScorer(NetworkScorer):
     """Scores are margins of the two logits."""
 
     @torch.inference_mode()
-    def attention(self, signals: Signals) -> NDArray[np.float64]:
+    def attention(self, features: Features) -> NDArray[np.float64]:
         """How much each step weighs, float64 [S, T], rows sum to 1; for figures."""
         network = self.network
         assert isinstance(network, AttentionNetwork)
-        parts = [network.attention(network.states(rows)).T for rows in self.inputs(signals)]
+        parts = [network.attention(network.states(rows)).T for rows in self.inputs(features)]
         weights: NDArray[np.float64] = torch.cat(parts).double().numpy()
         return weights
 
@@ -73,14 +73,14 @@ class AttentionLstm(SequenceTraining):
     epochs: int = 150
     learning_rate: float = 0.01
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> AttentionScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> AttentionScorer:
         """Fit on float32 [S, T * channels]; initial weights and batches are drawn from `rng`.
 
         Raises:
-            UsageError: the signals are no whole number of steps.
+            UsageError: the features are no whole number of steps.
         """
-        require_steps(signals.shape[1], self.channels)
-        standardise = self.standardiser(signals)
+        require_steps(features.shape[1], self.channels)
+        standardise = self.standardiser(features)
         network = AttentionNetwork(self.channels, self.hidden, drawn_generator(rng))
-        trained = train(network, standardise.tensor(signals), member, rng, self)
+        trained = train(network, standardise.tensor(features), member, rng, self)
         return AttentionScorer(standardise, trained, rows=_ROWS)

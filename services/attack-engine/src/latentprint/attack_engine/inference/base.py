@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Signals = NDArray[np.float32]
+Features = NDArray[np.float32]
 Membership = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
@@ -21,8 +21,8 @@ class Scorer(Protocol):
         """Score at or above which a sample is called a member."""
         ...
 
-    def score(self, signals: Signals) -> Scores:
-        """Scores float64 [S] of signals float32 [S, K]."""
+    def score(self, features: Features) -> Scores:
+        """Scores float64 [S] of features float32 [S, K]."""
         ...
 
 
@@ -30,15 +30,15 @@ class Scorer(Protocol):
 class Decider(Protocol):
     """A scorer whose decision is not one threshold on its score."""
 
-    def decide(self, signals: Signals) -> Membership:
-        """Who is called a member, bool [S], of signals float32 [S, K]."""
+    def decide(self, features: Features) -> Membership:
+        """Who is called a member, bool [S], of features float32 [S, K]."""
         ...
 
 
 class InferenceModel(Protocol):
-    """Fits signals of known membership."""
+    """Fits features of known membership."""
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> Scorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> Scorer:
         """Fit on float32 [S, K] and bool [S]; all randomness from `rng`."""
         ...
 
@@ -51,26 +51,26 @@ class Standardiser:
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, signals: Signals) -> "Standardiser":
-        """Statistics of each entry of `signals` [S, K]; a constant entry keeps its scale."""
-        values = signals.astype(np.float64)
+    def of(cls, features: Features) -> "Standardiser":
+        """Statistics of each entry of `features` [S, K]; a constant entry keeps its scale."""
+        values = features.astype(np.float64)
         deviation = values.std(axis=0)
         return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
 
     @classmethod
-    def of_all(cls, signals: Signals) -> "Standardiser":
-        """Statistics of all entries of `signals` [S, K] together, for a model that treats them alike."""
-        return cls.of(signals.reshape(-1, 1))
+    def of_all(cls, features: Features) -> "Standardiser":
+        """Statistics of all entries of `features` [S, K] together, for a model that treats them alike."""
+        return cls.of(features.reshape(-1, 1))
 
     @classmethod
     def off(cls) -> "Standardiser":
-        """Leaves signals as they are."""
+        """Leaves features as they are."""
         return cls(np.zeros(1), np.ones(1))
 
-    def __call__(self, signals: Signals) -> NDArray[np.float64]:
-        """Standardised signals float64 [S, K]."""
-        return (signals.astype(np.float64) - self.mean) / self.scale
+    def __call__(self, features: Features) -> NDArray[np.float64]:
+        """Standardised features float64 [S, K]."""
+        return (features.astype(np.float64) - self.mean) / self.scale
 
-    def tensor(self, signals: Signals) -> Tensor:
-        """Standardised signals as a tensor, float32 [S, K]."""
-        return torch.from_numpy(self(signals).astype(np.float32))
+    def tensor(self, features: Features) -> Tensor:
+        """Standardised features as a tensor, float32 [S, K]."""
+        return torch.from_numpy(self(features).astype(np.float32))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.inference.base import Membership, Scores, Signals
+from latentprint.attack_engine.inference.base import Features, Membership, Scores
 from latentprint.attack_engine.inference.threshold import best_threshold
 
 
@@ -23,17 +23,17 @@ class ClassThresholdScorer:
     classes: NDArray[np.int64]
     thresholds: NDArray[np.float64]
 
-    def score(self, signals: Signals) -> Scores:
-        """The metric float64 [S] of signals [S, 2]."""
-        return _metric(signals)
+    def score(self, features: Features) -> Scores:
+        """The metric float64 [S] of features [S, 2]."""
+        return _metric(features)
 
-    def decide(self, signals: Signals) -> Membership:
+    def decide(self, features: Features) -> Membership:
         """See `Decider.decide`: whether the metric reaches the threshold of the sample's class."""
-        label = _label(signals)
+        label = _label(features)
         known = np.isin(label, self.classes)
         threshold = np.full(len(label), self.threshold)
         threshold[known] = self.thresholds[np.searchsorted(self.classes, label[known])]
-        called: Membership = _metric(signals) >= threshold
+        called: Membership = _metric(features) >= threshold
         return called
 
 
@@ -46,20 +46,20 @@ class ClassThreshold:
     of all classes together. Only thresholds are fitted, never the sign.
     """
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> ClassThresholdScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> ClassThresholdScorer:
         """Fit on float32 [S, 2]; deterministic, so `rng` is not drawn from."""
         del rng
-        metric, label = _metric(signals), _label(signals)
+        metric, label = _metric(features), _label(features)
         classes = np.intersect1d(label[member], label[~member])
         thresholds = [best_threshold(metric[label == own], member[label == own]) for own in classes]
         return ClassThresholdScorer(best_threshold(metric, member), classes, np.array(thresholds, dtype=np.float64))
 
 
-def _metric(signals: Signals) -> Scores:
-    if signals.shape[1] != 2:
-        raise ValueError(f"thresholds by class read (metric, class), not {signals.shape[1]} entries")
-    return signals[:, 0].astype(np.float64)
+def _metric(features: Features) -> Scores:
+    if features.shape[1] != 2:
+        raise ValueError(f"thresholds by class read (metric, class), not {features.shape[1]} entries")
+    return features[:, 0].astype(np.float64)
 
 
-def _label(signals: Signals) -> NDArray[np.int64]:
-    return signals[:, 1].astype(np.int64)
+def _label(features: Features) -> NDArray[np.int64]:
+    return features[:, 1].astype(np.int64)

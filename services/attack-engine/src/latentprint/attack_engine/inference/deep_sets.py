@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
@@ -38,8 +38,8 @@ class DeepSets(Training):
 
     width: int = 32
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
-        standardise = self.standardiser(signals, together=True)
+        standardise = self.standardiser(features, together=True)
         network = SetNetwork(self.width, drawn_generator(rng))
-        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))
+        return NetworkScorer(standardise, train(network, standardise.tensor(features), member, rng, self))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.threshold import MeanScorer
 
 
@@ -18,7 +18,7 @@ class Fixed:
 
     threshold: float = 0.0
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> MeanScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> MeanScorer:
         """Nothing is fitted."""
-        del signals, member, rng
+        del features, member, rng
         return MeanScorer(self.threshold)

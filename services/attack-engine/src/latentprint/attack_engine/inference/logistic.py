@@ -1,11 +1,11 @@
-"""Logistic regression on standardised signals: strong where few samples are known."""
+"""Logistic regression on standardised features: strong where few samples are known."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from latentprint.attack_engine.inference.base import Membership, Scores, Signals, Standardiser
+from latentprint.attack_engine.inference.base import Features, Membership, Scores, Standardiser
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class LogisticScorer:
     model: LogisticRegression
     threshold: float = 0.0
 
-    def score(self, signals: Signals) -> Scores:
+    def score(self, features: Features) -> Scores:
         """Log-odds float64 [S] of membership."""
-        return np.asarray(self.model.decision_function(self.standardise(signals)), dtype=np.float64)
+        return np.asarray(self.model.decision_function(self.standardise(features)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Logistic:
 
     inverse_penalty: float = 0.01
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> LogisticScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> LogisticScorer:
         """Fit on the known samples; deterministic, so `rng` is not drawn from."""
         del rng
-        standardise = Standardiser.of(signals)
+        standardise = Standardiser.of(features)
         model = LogisticRegression(C=self.inverse_penalty, class_weight="balanced", max_iter=2000)
-        return LogisticScorer(standardise, model.fit(standardise(signals), member))
+        return LogisticScorer(standardise, model.fit(standardise(features), member))

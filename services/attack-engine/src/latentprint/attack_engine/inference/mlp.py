@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.training import NetworkScorer, Training, drawn_generator, train
 
 
 @dataclass(frozen=True)
-class Mlp(Training):
+class MlpClassifier(Training):
     """MLP with weights from N(0, 0.01^2), zero biases, binary cross-entropy and Adam (PartCrop, Sec. 5 and its code).
 
     Attributes:
@@ -20,11 +20,11 @@ class Mlp(Training):
 
     hidden: tuple[int, ...] = (512, 256, 128)
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on the known samples; initial weights and batches are drawn from `rng`."""
-        standardise = self.standardiser(signals)
-        network = self._network(signals.shape[1], rng)
-        return NetworkScorer(standardise, train(network, standardise.tensor(signals), member, rng, self))
+        standardise = self.standardiser(features)
+        network = self._network(features.shape[1], rng)
+        return NetworkScorer(standardise, train(network, standardise.tensor(features), member, rng, self))
 
     def _network(self, features: int, rng: np.random.Generator) -> nn.Sequential:
         generator = drawn_generator(rng)

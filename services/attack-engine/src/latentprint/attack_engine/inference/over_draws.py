@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from latentprint.attack_engine.inference.base import (
     Decider,
+    Features,
     InferenceModel,
     Membership,
     Scorer,
     Scores,
-    Signals,
 )
-from latentprint.attack_engine.inference.mlp import Mlp
+from latentprint.attack_engine.inference.mlp import MlpClassifier
 
 Draws = NDArray[np.float32]
 
@@ -48,8 +48,8 @@ class DrawsScorer:
 class OverDraws:
     """Fits an inference model to all draws of the known samples.
 
-    An `Mlp` passes over R draws in one R-th of its epochs, so that every pass over the samples meets another draw:
-    PartCrop's published code crops afresh at every epoch.
+    An `MlpClassifier` passes over R draws in one R-th of its epochs, so that every pass over the samples meets another
+    draw: PartCrop's published code crops afresh at every epoch.
 
     Attributes:
         inference: what reads one draw.
@@ -61,11 +61,11 @@ class OverDraws:
         """Fit on float32 [S, R, F] and bool [S]; all randomness from `rng`."""
         rounds = draws.shape[1]
         inference = self.inference
-        if isinstance(inference, Mlp):
+        if isinstance(inference, MlpClassifier):
             inference = replace(inference, epochs=max(1, inference.epochs // rounds))
         return DrawsScorer(inference.fit(_stacked(draws), np.tile(member, rounds), rng))
 
 
-def _stacked(draws: Draws) -> Signals:
+def _stacked(draws: Draws) -> Features:
     """[S, R, F] to [R * S, F], draw after draw."""
     return draws.swapaxes(0, 1).reshape(-1, draws.shape[-1])

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.inference.base import Membership, Scores, Signals
+from latentprint.attack_engine.inference.base import Features, Membership, Scores
 
 
 @dataclass(frozen=True)
 class MeanScorer:
-    """Scores are the signals' means."""
+    """Scores are the features' means."""
 
     threshold: float
 
-    def score(self, signals: Signals) -> Scores:
+    def score(self, features: Features) -> Scores:
         """Mean float64 [S] of each signal."""
-        mean: Scores = signals.mean(axis=1, dtype=np.float64)
+        mean: Scores = features.mean(axis=1, dtype=np.float64)
         return mean
 
 
@@ -27,10 +27,10 @@ class MeanThreshold:
     The threshold is the one with the best balanced accuracy on the known samples; only that is fitted, never the sign.
     """
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> MeanScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> MeanScorer:
         """Fit on the known samples; deterministic, so `rng` is not drawn from."""
         del rng
-        return MeanScorer(best_threshold(signals.mean(axis=1, dtype=np.float64), member))
+        return MeanScorer(best_threshold(features.mean(axis=1, dtype=np.float64), member))
 
 
 def best_threshold(scores: NDArray[np.float64], member: Membership) -> float:

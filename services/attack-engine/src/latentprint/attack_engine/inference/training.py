@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from latentprint.attack_engine.inference.base import Membership, Scores, Signals, Standardiser
+from latentprint.attack_engine.inference.base import Features, Membership, Scores, Standardiser
 from latentprint.core.threads import using_threads
 
 
@@ -17,8 +17,8 @@ class NetworkScorer:
     """Scores are logits of a network.
 
     Attributes:
-        standardise: what signals are read through.
-        network: signals read through it, float32 [B, K] to logits [B].
+        standardise: what features are read through.
+        network: features read through it, float32 [B, K] to logits [B].
         threshold: its own decision.
         rows: samples in memory at once; None for all.
     """
@@ -29,14 +29,14 @@ class NetworkScorer:
     rows: int | None = None
 
     @torch.inference_mode()
-    def score(self, signals: Signals) -> Scores:
+    def score(self, features: Features) -> Scores:
         """Logits float64 [S] of membership."""
-        scores: Scores = torch.cat([self.network(rows) for rows in self.inputs(signals)]).double().numpy()
+        scores: Scores = torch.cat([self.network(rows) for rows in self.inputs(features)]).double().numpy()
         return scores
 
-    def inputs(self, signals: Signals) -> Iterator[torch.Tensor]:
-        """Signals as the network reads them, `rows` at a time; at least one part."""
-        inputs, step = self.standardise.tensor(signals), self.rows or max(1, len(signals))
+    def inputs(self, features: Features) -> Iterator[torch.Tensor]:
+        """Features as the network reads them, `rows` at a time; at least one part."""
+        inputs, step = self.standardise.tensor(features), self.rows or max(1, len(features))
         for start in range(0, max(1, len(inputs)), step):
             yield inputs[start : start + step]
 
@@ -49,7 +49,7 @@ class Training:
         epochs: passes over the larger side.
         batch: samples a batch, half of them members.
         learning_rate, weight_decay: of Adam.
-        standardise: whether signals are centred and scaled by the known samples before they are read.
+        standardise: whether features are centred and scaled by the known samples before they are read.
     """
 
     epochs: int = 100
@@ -58,11 +58,11 @@ class Training:
     weight_decay: float = 5e-4
     standardise: bool = True
 
-    def standardiser(self, signals: Signals, *, together: bool = False) -> Standardiser:
-        """What signals float32 [S, K] are read through: each entry by itself, or all `together`."""
+    def standardiser(self, features: Features, *, together: bool = False) -> Standardiser:
+        """What features float32 [S, K] are read through: each entry by itself, or all `together`."""
         if not self.standardise:
             return Standardiser.off()
-        return Standardiser.of_all(signals) if together else Standardiser.of(signals)
+        return Standardiser.of_all(features) if together else Standardiser.of(features)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.steps import require_steps, steps_of
 from latentprint.attack_engine.inference.training import NetworkScorer, SequenceTraining, drawn_generator, train
 from latentprint.core.errors import UsageError
@@ -67,14 +67,14 @@ class SequenceTransformer(SequenceTraining):
         if self.width % 2 or self.heads < 1 or self.width % self.heads:
             raise UsageError(f"transformer: width {self.width} must be even and a multiple of heads {self.heads}.")
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> NetworkScorer:
+    def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> NetworkScorer:
         """Fit on float32 [S, T * channels]; initial weights and batches are drawn from `rng`.
 
         Raises:
-            UsageError: the signals are no whole number of steps.
+            UsageError: the features are no whole number of steps.
         """
-        steps = require_steps(signals.shape[1], self.channels)
-        standardise = self.standardiser(signals)
+        steps = require_steps(features.shape[1], self.channels)
+        standardise = self.standardiser(features)
         network = TransformerNetwork(self.channels, steps, self.width, self.heads, self.layers, drawn_generator(rng))
-        trained = train(network, standardise.tensor(signals), member, rng, self)
+        trained = train(network, standardise.tensor(features), member, rng, self)
         return NetworkScorer(standardise, trained, rows=_ROWS)

@@ -1,17 +1,19 @@
-"""Where the evidence about one model lies: small, picklable, read where a cell is fitted."""
+"""Where the evidence about one model lies: small, picklable, read where an attack is fitted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.evidence.types import Evidence, Population, ReferenceScores
 from latentprint.attack_engine.models.distillation_job import read_sequence
 from latentprint.attack_engine.models.reference_store import ReferenceStore
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
-from latentprint.attack_engine.signals.signal import Values
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
-from latentprint.core.encoders import POSTERIOR
+
+_NO_LABELS = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -28,48 +30,54 @@ class ReferenceFiles:
 
 @dataclass(frozen=True)
 class EvidenceFiles:
-    """What was prepared about one model.
+    """What was asked of one model, and what was prepared about it.
 
     Attributes:
         dataset: of the judged samples.
-        output: what the model was asked for.
+        signals: the folder of each of an attack's signals, by the signal's name.
+        labels: whether the samples' classes are read.
         sequence: of the distilled snapshots, or None.
         references: or None.
         population: samples known to be no members, with the model's answers; None where none is needed.
     """
 
     dataset: DatasetSpec
-    output: str
+    signals: Mapping[str, Path]
+    labels: bool = False
     sequence: Path | None = None
     references: ReferenceFiles | None = None
     population: StoredAnswers | None = None
 
-    def read(self, sample_ids: Ids, answers: Values) -> Evidence:
-        """The evidence on `sample_ids` (int64 [S]), to whom the model gave `answers` (float32 [S, K]).
+    def read(self, sample_ids: Ids) -> Evidence:
+        """The evidence on `sample_ids` (int64 [S]), in their order.
 
         Raises:
-            DataError: something that was prepared is missing or damaged.
+            DataError: something that was asked or prepared is missing or damaged.
         """
-        dataset = opened(self.dataset)
+        parts = {name: read_signals(folder, sample_ids) for name, folder in self.signals.items()}
         sequence, metrics = (None, ()) if self.sequence is None else read_sequence(self.sequence, sample_ids)
         return Evidence(
-            label=_labels(dataset, sample_ids),
-            posterior=answers if self.output == POSTERIOR else None,
+            values={name: part.values for name, part in parts.items()},
+            diagnostics={name: value for part in parts.values() for name, value in part.diagnostics.items()},
+            label=_labels(opened(self.dataset), sample_ids) if self.labels else _NO_LABELS,
             sequence=sequence,
             metrics=metrics,
-            references=None if self.references is None else self.references.read(dataset.digest, sample_ids),
+            references=self._references(sample_ids),
             population=self._population(),
         )
+
+    def _references(self, sample_ids: Ids) -> ReferenceScores | None:
+        return None if self.references is None else self.references.read(opened(self.dataset).digest, sample_ids)
 
     def _population(self) -> Population | None:
         if self.population is None or self.references is None:
             return None
         others = opened(self.population.dataset)
-        said = self.references.read(others.digest, self.population.ids)
-        return Population(self.population.answers(), np.asarray(others.labels["class"][self.population.ids]), said)
+        logits = self.references.read(others.digest, self.population.ids)
+        return Population(self.population.answers(), np.asarray(others.labels["class"][self.population.ids]), logits)
 
 
 def _labels(dataset: Dataset, sample_ids: Ids) -> Ids:
-    """The samples' classes, int64 [S]; int64 [0] where there are none, so that nobody reads one that was made up."""
+    """The samples' classes, int64 [S]; int64 [0] where there are none."""
     classes = dataset.labels.get("class")
-    return np.zeros(0, dtype=np.int64) if classes is None else np.asarray(classes[sample_ids])
+    return _NO_LABELS if classes is None else np.asarray(classes[sample_ids])

@@ -12,8 +12,8 @@ from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
-from latentprint.attack_engine.audits.gather import read_extracted
 from latentprint.attack_engine.inference.over_draws import Draws
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.victims import VictimJob
 from latentprint.core.bundles import read_card
@@ -48,7 +48,7 @@ class Candidate:
     @cached_property
     def path(self) -> Path:
         """Where the measurement is kept, by its content."""
-        code = code_digest(cross_validated_auc, read_extracted, probe_accuracy, *self.attack.parts)
+        code = code_digest(cross_validated_auc, EvidenceFiles, probe_accuracy, *self.attack.parts)
         return self.layout.candidate(digest_json([self.job.key, self.attack.options, self.seed, code]))
 
     @property
@@ -84,7 +84,10 @@ class Candidate:
                 worker.run(task)
         finally:
             worker.close()
-        return read_extracted([signal.folder for signal in plan.signals], ids).features(self.attack)
+        folders = {planned.signal.name: planned.folder for planned in plan.signals}
+        return self.attack.features(
+            EvidenceFiles(self.job.dataset, folders, self.attack.reading.reads_labels).read(ids)
+        )
 
 
 def probe_accuracy(job: VictimJob) -> float | None:

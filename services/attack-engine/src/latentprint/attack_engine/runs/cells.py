@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, imitates
+from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered
 from latentprint.attack_engine.audits.store import StoredCell, read_cell
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.config import Experiment
-from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork, cell_code
+from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork, cell_code, gathered_evidence
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.preparing import Case, Model, Workshop
 from latentprint.attack_engine.runs.victims import VictimJob
@@ -33,7 +33,7 @@ class CellPlan:
         treated: whether the samples are also asked for as the published code treats them.
         shadow: the encoder that the attack is fitted on; None in the partial setting.
         shadow_attack: the attack as it is asked of the shadow encoder.
-        case: the victim and its adversary, of an attack with a reading; None for any other.
+        case: the victim and its adversary, of an attack that is fitted on a shadow model; None for any other.
     """
 
     job: VictimJob
@@ -56,7 +56,7 @@ class CellPlan:
     def distillation(self) -> tuple[DatasetSpec, Ids] | None:
         """Further samples that the encoders are asked about, to be imitated."""
         adversary = None if self.case is None else self.case.target.adversary
-        if adversary is None or not imitates(self.attack):
+        if adversary is None or not self.attack.reading.imitates:
             return None
         return adversary.dataset, adversary.split.distillation
 
@@ -82,29 +82,44 @@ class CellPlan:
 
     def work(self, shop: Workshop, experiment: Experiment) -> CellWork:
         """What a worker needs to fit this cell; what has to be prepared for it is left with `shop`."""
-        own, shadow = shop.gathered[self.job.key, self.lesson], None
-        if self.shadow is not None and self.shadow_attack is not None:
-            signals = shop.gathered[self.shadow.key, self.lesson]
-            shadow = ShadowWork.of(self.shadow_attack, signals, self.shadow.split_path, self._evidence(shop, "shadow"))
-        return CellWork.of(
-            self.attack,
-            own,
-            self.job.split_path,
-            experiment.seed,
-            shop.layout.cell(self.key),
+        own = shop.gathered[self.job.key, self.lesson]
+        return CellWork(
+            attack=self.attack,
+            split_path=self.job.split_path,
+            evidence=self._evidence(shop),
+            treated=self._treated(own),
+            shadow=self._shadow_work(shop),
             sweeps=self.sweeps,
-            treated=self.treated,
-            shadow=shadow,
-            evidence=self._sides(shop),
+            seed=experiment.seed,
+            queries=own.queries(self.attack),
+            card=own.card,
+            folder=shop.layout.cell(self.key),
         )
 
-    def _sides(self, shop: Workshop) -> dict[str, EvidenceFiles | None]:
-        sides = {VICTIM: self._evidence(shop, "target"), TWIN: self._evidence(shop, "twin")}
-        return sides if self.job.placebo is None else {**sides, PLACEBO: self._evidence(shop, "placebo")}
+    def _evidence(self, shop: Workshop) -> dict[str, EvidenceFiles]:
+        """Of the victim and of the encoders beside it, by side."""
+        if self.case is None:
+            own = shop.gathered[self.job.key, self.lesson]
+            return gathered_evidence(self.attack, own, self.job.dataset)
+        models: dict[str, Model] = {VICTIM: "target", TWIN: "twin"}
+        if self.job.placebo is not None:
+            models[PLACEBO] = "placebo"
+        return {side: shop.evidence(self.attack.reading, self.case, model) for side, model in models.items()}
 
-    def _evidence(self, shop: Workshop, model: Model) -> EvidenceFiles | None:
-        reading = self.attack.reading
-        return None if reading is None or self.case is None else shop.evidence(reading, self.case, model)
+    def _treated(self, own: Gathered) -> dict[str, EvidenceFiles]:
+        """Of the samples that are treated differently, by side."""
+        return gathered_evidence(self.attack, own, self.job.dataset, treated=True) if self.treated else {}
+
+    def _shadow_work(self, shop: Workshop) -> ShadowWork | None:
+        """Of the encoder that the attack is fitted on; None in the partial setting."""
+        if self.shadow is None or self.shadow_attack is None:
+            return None
+        if self.case is not None:
+            evidence = shop.evidence(self.attack.reading, self.case, "shadow")
+        else:
+            signals = shop.gathered[self.shadow.key, self.lesson]
+            evidence = gathered_evidence(self.shadow_attack, signals, self.shadow.dataset)[VICTIM]
+        return ShadowWork(self.shadow_attack, evidence, self.shadow.split_path)
 
 
 def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
@@ -114,7 +129,7 @@ def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[Ce
         treated = job.choice.name in experiment.as_published_transforms
         treatment = code_digest(as_published.as_published) if treated else ""
         for attack in _offered(attacks, job):
-            if attack.reading is not None:
+            if attack.reading.fitted_on_shadow:
                 yield from _prepared_cells(experiment, job, attack, jobs)
                 continue
             own = attack.against(job.augmentation)
@@ -122,7 +137,7 @@ def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[Ce
             yield CellPlan(job, own, key, experiment.sweeps, treated)
     for job in jobs if experiment.shadow else ():
         for shadow in (other for other in jobs if other.is_shadow_of(job)):
-            for attack in (one for one in _offered(attacks, job) if one.reading is None):
+            for attack in (one for one in _offered(attacks, job) if not one.reading.fitted_on_shadow):
                 own, on_shadow = attack.against(job.augmentation), attack.against(shadow.augmentation)
                 key = _key(experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
                 yield CellPlan(job, own, key, shadow=shadow, shadow_attack=on_shadow)
@@ -130,7 +145,7 @@ def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[Ce
 
 def shadows(experiment: Experiment, jobs: Sequence[VictimJob]) -> list[VictimJob]:
     """The shadow models that the experiment's attacks are fitted on."""
-    if all(experiment.attack(choice).reading is None for choice in experiment.attacks):
+    if not any(experiment.attack(choice).reading.fitted_on_shadow for choice in experiment.attacks):
         return []
     return [job.shadow for job in jobs if job.shadow is not None]
 
@@ -143,7 +158,7 @@ def placebos(jobs: Sequence[VictimJob]) -> list[VictimJob]:
 def _prepared_cells(
     experiment: Experiment, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
 ) -> Iterator[CellPlan]:
-    """An attack with a reading, fitted on the adversary's shadow model, or without one on known samples."""
+    """An attack fitted on the adversary's shadow model, or without one on known samples."""
     if job.adversary is None or job.shadow is None:
         key = _key(experiment, job, attack, adversary=job.adversary_digest)
         yield CellPlan(job, attack, key, case=Case(job, None))

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
-from latentprint.attack_engine.audits.gather import imitates, needs_shadow
 from latentprint.attack_engine.findings.results import Published
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
@@ -198,9 +197,9 @@ def load_experiment(path: Path, scale: str = "") -> Experiment:
 def _check_attack(attack: Attack, experiment: Experiment) -> None:
     """Some split has what the attack needs; whether every victim that it can be tried on has, is seen when asked."""
     splits = [experiment.splits[victim.split] for victim in experiment.victims]
-    if imitates(attack) and not any(split.distillation for split in splits):
+    if attack.reading.imitates and not any(split.distillation for split in splits):
         raise UsageError(f"{attack.name} imitates the victim: give its split distillation samples.")
-    if needs_shadow(attack) and not any(split.shadow_members for split in splits):
+    if attack.reading.needs_shadow and not any(split.shadow_members for split in splits):
         raise UsageError(
             f"{attack.name} is fitted on a shadow model: give its split shadow_members and shadow_non_members."
         )
@@ -227,8 +226,8 @@ def _check_search(search: SearchChoice, experiment: Experiment) -> None:
     _known("attack of a search", search.attack, [c.label or c.name for c in experiment.attacks])
     search.check(victims)
     chosen = next(c for c in experiment.attacks if (c.label or c.name) == search.attack)
-    if experiment.attack(chosen).reading is not None:
-        raise UsageError(f"A search is steered by attacks on embeddings; {search.attack!r} reads posteriors.")
+    if experiment.attack(chosen).reading.fitted_on_shadow:
+        raise UsageError(f"A search is steered by attacks on known samples; {search.attack!r} wants a shadow model.")
     victim = victims[search.victim]
     if victim.defence is not None:
         raise UsageError(

@@ -10,133 +10,101 @@ from rich.console import Console
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.cell import (
-    Cell,
-    Encoders,
-    make_cell,
-    make_shadow_cell,
-    make_unfitted_cell,
-)
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted, Shadow
-from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered, read_extracted
+from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
+from latentprint.attack_engine.attacks.fitting.knowledge import ShadowModel, knowledge_of
+from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered
 from latentprint.attack_engine.audits.store import StoredCell, write_cell
 from latentprint.attack_engine.models.distillation_job import DistillationWork
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.reference_job import DistilledReference, TrainedReference
 from latentprint.attack_engine.runs.display import bars
 from latentprint.core.code_digest import code_digest
+from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import LatentprintError
-from latentprint.core.splits import Split, read_split
+from latentprint.core.splits import read_split
 
 # What a stored cell holds is computed by these and by the attack's own classes: what was asked and prepared is read,
 # fits and figures' data are made of it, and the file has a form. Judging comes later, anew in every report.
-_FITTING = (make_cell, make_shadow_cell, make_unfitted_cell, read_extracted, write_cell)
-_Folders = tuple[Path, ...]
-NOTHING_PREPARED: Mapping[str, EvidenceFiles | None] = {}
+_FITTING = (fit_and_score, EvidenceFiles, write_cell)
+EvidenceBySide = Mapping[str, EvidenceFiles]
 
 
 def cell_code(attack: Attack) -> str:
     """Digest of the code that the scores of `attack` depend on: how it is fitted, itself, and what it has prepared."""
     reading, prepared = attack.reading, list[type]()
-    if reading is not None and reading.distillation is not None:
+    if reading.distillation is not None:
         prepared.append(DistillationWork)
-    if reading is not None and reading.references is not None:
+    if reading.references is not None:
         prepared.append(DistilledReference if reading.references.kind == "distilled" else TrainedReference)
     return code_digest(*_FITTING, *attack.parts, *prepared)
 
 
 @dataclass(frozen=True)
 class ShadowWork:
-    """Where a shadow encoder's signals are, and who is a member of it."""
+    """Where the evidence about a shadow encoder is, and who is a member of it."""
 
     attack: Attack
-    folders: _Folders
+    evidence: EvidenceFiles
     split_path: Path
-    evidence: EvidenceFiles | None = None
 
-    @classmethod
-    def of(
-        cls, attack: Attack, gathered: Gathered, split_path: Path, evidence: EvidenceFiles | None = None
-    ) -> "ShadowWork":
-        """The shadow encoder's part of a cell."""
-        return cls(attack, _folders(gathered, attack, VICTIM), split_path, evidence)
-
-    def read(self) -> Shadow:
+    def read(self) -> ShadowModel:
         """All its samples: an adversary knows the membership of an encoder that it trained itself."""
         split = read_split(self.split_path)
-        return Shadow(self.attack, read_extracted(self.folders, split.sample_id, self.evidence), split.member)
+        return ShadowModel(self.attack, self.evidence.read(split.sample_id), split.member)
 
 
 @dataclass(frozen=True)
 class CellWork:
-    """One cell to fit: small, picklable, with the signals on disk."""
+    """One attack on one victim to fit: small, picklable, with the evidence on disk.
+
+    Attributes:
+        attack: as it is asked of the victim.
+        split_path: of the samples.
+        evidence: by side: the victim, and the encoders beside it that there are.
+        treated: the same with the samples treated differently.
+        shadow: what the attack is fitted on; None for known samples, or nothing.
+        sweeps: what to repeat with less.
+        seed: of every fit.
+        queries, card: what was asked of the victim, and its card as plain data.
+        folder: where the scores go.
+    """
 
     attack: Attack
     split_path: Path
-    victim: _Folders
-    twin: _Folders | None
-    placebo: _Folders | None
-    treated: Mapping[str, _Folders]
+    evidence: EvidenceBySide
+    treated: EvidenceBySide
     shadow: ShadowWork | None
     sweeps: SweepChoice
     seed: int
     queries: Queries
     card: Mapping[str, Any]
     folder: Path
-    evidence: Mapping[str, EvidenceFiles | None]
-
-    @classmethod
-    def of(
-        cls,
-        attack: Attack,
-        gathered: Gathered,
-        split_path: Path,
-        seed: int,
-        folder: Path,
-        *,
-        sweeps: SweepChoice = NO_SWEEPS,
-        treated: bool = False,
-        shadow: ShadowWork | None = None,
-        evidence: Mapping[str, EvidenceFiles | None] = NOTHING_PREPARED,
-    ) -> "CellWork":
-        """The cell of `attack` on what was gathered and prepared (by side), to be written to `folder`."""
-        unlike = {side: gathered.folders(attack, side, treated=True) for side in (VICTIM, TWIN) if treated}
-        return cls(
-            attack=attack,
-            split_path=split_path,
-            victim=_folders(gathered, attack, VICTIM),
-            twin=gathered.folders(attack, TWIN),
-            placebo=gathered.folders(attack, PLACEBO),
-            treated={side: folders for side, folders in unlike.items() if folders},
-            shadow=shadow,
-            sweeps=sweeps,
-            seed=seed,
-            queries=gathered.queries(attack),
-            card=gathered.card,
-            folder=folder,
-            evidence=evidence,
-        )
 
     def fit(self) -> StoredCell:
-        """Read the signals, fit, score."""
-        return StoredCell(self._cell(read_split(self.split_path)), self.queries, self.card)
-
-    def _cell(self, split: Split) -> Cell:
-        def read(folders: _Folders, side: str = "") -> Extracted:
-            return read_extracted(folders, split.sample_id, self.evidence.get(side))
-
-        victim = read(self.victim, VICTIM)
-        beside = Encoders(
-            read(self.twin, TWIN) if self.twin else None,
-            read(self.placebo, PLACEBO) if self.placebo else None,
+        """Read the evidence, fit, score."""
+        split = read_split(self.split_path)
+        evidence = {side: files.read(split.sample_id) for side, files in self.evidence.items()}
+        scores = fit_and_score(
+            self.attack,
+            split,
+            evidence[VICTIM],
+            ControlEvidence(evidence.get(TWIN), evidence.get(PLACEBO)),
+            knowledge_of(self.attack, None if self.shadow is None else self.shadow.read()),
+            self.seed,
+            sweeps=self.sweeps,
+            treated={side: files.read(split.sample_id) for side, files in self.treated.items()},
         )
-        if self.attack.unfitted:
-            return make_unfitted_cell(self.attack, split, victim, beside, self.seed)
-        if self.shadow is not None:
-            return make_shadow_cell(self.attack, split, victim, beside, self.shadow.read(), self.seed)
-        treated = {side: read(folders) for side, folders in self.treated.items()}
-        return make_cell(self.attack, split, victim, beside, self.seed, sweeps=self.sweeps, treated=treated)
+        return StoredCell(scores, self.queries, self.card)
+
+
+def gathered_evidence(
+    attack: Attack, gathered: Gathered, dataset: DatasetSpec, *, treated: bool = False
+) -> dict[str, EvidenceFiles]:
+    """Where what was gathered for `attack` lies, by side, of those that were asked."""
+    folders = {side: gathered.folders(attack, side, treated=treated) for side in (VICTIM, TWIN, PLACEBO)}
+    labels = attack.reading.reads_labels
+    return {side: EvidenceFiles(dataset, asked, labels) for side, asked in folders.items() if asked}
 
 
 def fit_cells(work: Sequence[CellWork], console: Console) -> None:
@@ -173,10 +141,3 @@ def _fit(work: CellWork) -> LatentprintError | None:
 def _raise(error: LatentprintError | None) -> None:
     if error is not None:
         raise error
-
-
-def _folders(gathered: Gathered, attack: Attack, side: str) -> _Folders:
-    folders = gathered.folders(attack, side)
-    if folders is None:
-        raise ValueError(f"nothing was gathered of the {side} for {attack.name}")
-    return folders

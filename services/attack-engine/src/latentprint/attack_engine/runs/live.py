@@ -16,10 +16,9 @@ from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Effort, Subject, gather
+from latentprint.attack_engine.audits.gather import Effort, Subject, gather
 from latentprint.attack_engine.audits.store import read_cell
 from latentprint.attack_engine.findings.conclude import Alikeness, look_alike
-from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.questions.audited import AuditedCell
 from latentprint.attack_engine.questions.header import Victim
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
@@ -31,7 +30,7 @@ from latentprint.attack_engine.runs.controls import (
     untrained_control,
 )
 from latentprint.attack_engine.runs.finish import FinishedCell, finish
-from latentprint.attack_engine.runs.fitting import CellWork, cell_code, fit_cells
+from latentprint.attack_engine.runs.fitting import CellWork, cell_code, fit_cells, gathered_evidence
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.samples import inspect_samples
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
@@ -149,14 +148,17 @@ def _cells(
     with ray_session(audit.effort.workers):
         gathered = gather(audit.attacks, subject, audit.effort, console)
         work = [
-            CellWork.of(
-                attack,
-                gathered,
-                path,
-                audit.seed,
-                layout.cell(cell),
+            CellWork(
+                attack=attack,
+                split_path=path,
+                evidence=gathered_evidence(attack, gathered, audit.dataset),
+                treated={},
+                shadow=None,
                 sweeps=audit.sweeps,
-                evidence=_evidence(attack, audit.dataset),
+                seed=audit.seed,
+                queries=gathered.queries(attack),
+                card=gathered.card,
+                folder=layout.cell(cell),
             )
             for attack, cell in zip(audit.attacks, keys, strict=True)
         ]
@@ -186,18 +188,11 @@ def _kept_since(folder: Path, *, forget: bool) -> str:
 
 def _check_unprepared(attack: Attack) -> None:
     reading = attack.reading
-    if reading is not None and (reading.distillation is not None or reading.references is not None):
+    if reading.distillation is not None or reading.references is not None:
         raise UsageError(
             f"{attack.name} needs samples of the adversary's own, to imitate the endpoint or to train references with: "
             "write an experiment whose split has distillation and shadow_members, and give it to latentprint run."
         )
-
-
-def _evidence(attack: Attack, dataset: DatasetSpec) -> dict[str, EvidenceFiles | None]:
-    if attack.reading is None:
-        return {}
-    files = EvidenceFiles(dataset, attack.reading.asked.outputs[0])
-    return {VICTIM: files, TWIN: files, PLACEBO: files}
 
 
 def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Control | None]:

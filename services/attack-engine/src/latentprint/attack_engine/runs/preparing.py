@@ -118,7 +118,8 @@ class Workshop:
         prepared = _Prepared(self, reading, case, model)
         return EvidenceFiles(
             dataset=case.job(model).dataset,
-            output=reading.asked.outputs[0],
+            signals=prepared.signals(),
+            labels=reading.reads_labels,
             sequence=prepared.sequence(),
             references=prepared.references(),
             population=prepared.lesson.some(_POPULATION) if reading.population else None,
@@ -152,6 +153,15 @@ class _Prepared:
                 "distillation samples."
             )
         return self._asked(Samples(adversary.dataset, adversary.split.distillation), distillation=True)
+
+    def signals(self) -> dict[str, Path]:
+        """Where the signals lie, by name."""
+        gathered = self.shop.gathered[self.job.key, self.case.lesson]
+        side = _SIDES[self.model]
+        return {
+            signal.name: gathered.extraction(signal, side, distillation=False).plan.folder
+            for signal in self.reading.signals
+        }
 
     def sequence(self) -> Path | None:
         """Where the sequences of the distilled snapshots will be."""
@@ -214,8 +224,9 @@ class _Prepared:
 
     def _asked(self, samples: Samples, *, distillation: bool) -> StoredAnswers:
         gathered = self.shop.gathered[self.job.key, self.case.lesson]
-        extraction = gathered.extraction(self.reading.asked, _SIDES[self.model], distillation=distillation)
-        shape = tuple(gathered.card["outputs"][self.reading.asked.outputs[0]])
+        (signal,) = self.reading.signals
+        extraction = gathered.extraction(signal, _SIDES[self.model], distillation=distillation)
+        shape = tuple(gathered.card["outputs"][signal.outputs[0]])
         return StoredAnswers(samples.dataset, samples.ids, extraction.plan.folder, shape)
 
     def _key(self, kind: type, options: object, student: object, lesson: StoredAnswers, *further: object) -> str:

@@ -87,7 +87,7 @@ def check_labels(attacks: Sequence[Attack], files: SampleFiles, console: Console
     Raises:
         DataError: no class folders, or only in one of two folders, or not the same ones.
     """
-    readers = [attack.name for attack in attacks if attack.reads_labels]
+    readers = [attack.name for attack in attacks if attack.reading.reads_labels]
     alike = len(set(files.classes)) == 1
     if not readers:
         if not alike:

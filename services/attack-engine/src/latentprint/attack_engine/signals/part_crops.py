@@ -17,7 +17,7 @@ from latentprint.attack_engine.evidence.energies import (
 )
 from latentprint.attack_engine.signals.feature_maps import as_locations, checked_channels, no_map, width_of
 from latentprint.attack_engine.signals.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
-from latentprint.attack_engine.signals.signal import Asked, Outputs, SignalBatch, Values, require_images
+from latentprint.attack_engine.signals.signal import Outputs, QueryShape, SignalBatch, Values, require_images
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.encoders import EMBEDDING, FEATURE_MAP
 from latentprint.core.errors import EndpointError, UsageError
@@ -112,13 +112,14 @@ class PartCropSignal:
         require_images(self.name, sample_shape)
         return self._whole + self.crops * self.fresh
 
-    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[QueryShape, ...]:
         """See `Resizing.shapes_asked`: the whole image, or its tiles, and the parts."""
         require_images(self.name, sample_shape)
         side = self._side(sample_shape)
         small, option = (side, side, sample_shape[2]), f"{self.name}.side"
-        whole = Asked(sample_shape, 1) if self.feature_map == "endpoint" else Asked(small, self._whole, option)
-        return (whole, Asked(small, self.crops * self.fresh, option))
+        tiled = QueryShape(small, self._whole, option)
+        whole = QueryShape(sample_shape, 1) if self.feature_map == "endpoint" else tiled
+        return (whole, QueryShape(small, self.crops * self.fresh, option))
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Energies of uint8 images [B, H, W, 3]: float32 [B, R * E * M], by draw, energy (U, then G) and crop.

@@ -30,7 +30,7 @@ class SignalBatch:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryShape:
     """Queries of one sample that go to the endpoint together.
 
     Attributes:
@@ -48,7 +48,7 @@ class Asked:
 class Resizing(Protocol):
     """A signal that asks about samples of other sizes than the data set's, in more than one go."""
 
-    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+    def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[QueryShape, ...]:
         """What is asked for a sample of this shape, in the order of asking."""
         ...
 
@@ -126,11 +126,11 @@ def suited(signal: Signal, outputs: Outputs, url: str) -> Signal:
     return chosen
 
 
-def asked_of(signal: Signal, sample_shape: tuple[int, ...]) -> tuple[Asked, ...]:
+def asked_of(signal: Signal, sample_shape: tuple[int, ...]) -> tuple[QueryShape, ...]:
     """What a signal asks for one sample; one that does not say asks for samples of the data set's own shape."""
     if isinstance(signal, Resizing):
         return signal.shapes_asked(sample_shape)
-    return (Asked(sample_shape, signal.queries_per_sample(sample_shape)),)
+    return (QueryShape(sample_shape, signal.queries_per_sample(sample_shape)),)
 
 
 def require_images(name: str, sample_shape: tuple[int, ...]) -> None:

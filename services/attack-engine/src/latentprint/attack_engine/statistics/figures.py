@@ -47,3 +47,6 @@ class SequenceFigures:
 
     correlations: Correlations
     histograms: tuple[NamedHistogram, ...]
+
+
+Figure = Curves | NamedHistogram | Correlations

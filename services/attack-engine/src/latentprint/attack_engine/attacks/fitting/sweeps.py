@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.extracted import Extracted
+from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import Scored, score_partial, with_less_known
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.core.checks import require
 from latentprint.core.splits import Split
 
@@ -46,7 +46,7 @@ class Swept:
 
 
 def sweep(
-    attack: Attack, split: Split, victim: Extracted, choice: SweepChoice, rng: np.random.Generator
+    attack: Attack, split: Split, victim: Evidence, choice: SweepChoice, rng: np.random.Generator
 ) -> Iterator[Swept]:
     """Fit and score `attack` at every point of `choice` that it can do with; the evaluated samples stay the same.
 
@@ -54,12 +54,12 @@ def sweep(
         DataError: a knowledge above the split's, or too few samples left.
     """
     subset_seed = int(rng.integers(2**62))
-    features = victim.features(attack)
+    features = attack.features(victim)
     for fraction in sorted(choice.knowledge):
         less = with_less_known(split, fraction, np.random.default_rng(subset_seed))
         rows = np.isin(split.sample_id, less.sample_id)
         yield Swept(KNOWLEDGE, fraction, score_partial(attack.over_draws, features[rows], less, rng.spawn(1)[0]))
     for queries in sorted(choice.queries):
-        fewer = victim.features_within(attack, queries)
+        fewer = attack.reading.features_within(victim, queries)
         if fewer is not None:
             yield Swept(QUERIES, queries, score_partial(attack.over_draws, fewer, split, rng.spawn(1)[0]))

@@ -1,17 +1,18 @@
 """SeqMIA for endpoints without posteriors: how a student of the embedding comes to agree with its teacher."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.membership.posteriors import one_draw
+from latentprint.attack_engine.attacks.reading import Reading, Rows, one_draw
 from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
-from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
+from latentprint.attack_engine.evidence.needs import Distillation
+from latentprint.attack_engine.evidence.sequence_figures import sequence_figures
 from latentprint.attack_engine.evidence.sequences import chosen_metrics
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
-from latentprint.attack_engine.signals.signal import Values
+from latentprint.attack_engine.signals.signal import Signal, Values
+from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
 
@@ -19,7 +20,7 @@ _IMITATION = Distillation(output="embedding", optimiser="adamw", learning_rate=1
 
 
 @dataclass(frozen=True)
-class DisagreementSequence:
+class DisagreementSequence(Reading):
     """Metrics of the student's disagreement with the endpoint over the snapshots of a distillation.
 
     Attributes:
@@ -28,10 +29,7 @@ class DisagreementSequence:
     """
 
     name = "seqmia-encoder"
-    references: ClassVar[References | None] = None
-    needs: ClassVar[Needs] = Needs()
-    population: ClassVar[bool] = False
-    reads_labels: ClassVar[bool] = False
+    fitted_on_shadow = True
     metrics: tuple[str, ...] = ()
     distillation: Distillation = _IMITATION
 
@@ -41,9 +39,9 @@ class DisagreementSequence:
         chosen_metrics(np.zeros((1, 1, len(self._offered))), self._offered, self.metrics or self._offered)
 
     @property
-    def asked(self) -> PlainAnswer:
-        """See `Reading.asked`."""
-        return PlainAnswer(self.distillation.output)
+    def signals(self) -> tuple[Signal, ...]:
+        """See `Reading.signals`."""
+        return (PlainAnswer(self.distillation.output),)
 
     @property
     def channels(self) -> int:
@@ -56,6 +54,12 @@ class DisagreementSequence:
             raise ValueError("a reading of sequences without a sequence")
         sequence = chosen_metrics(evidence.sequence, evidence.metrics, self.metrics or self._offered)
         return one_draw(sequence.reshape(len(sequence), -1))
+
+    def figures(self, evidence: Evidence, shown: Rows, member: Rows) -> tuple[Figure, ...]:
+        """See `Reading.figures`: the model does not disagree with itself, so that every step is a snapshot's."""
+        if evidence.sequence is None:
+            return ()
+        return sequence_figures(evidence.sequence[shown], evidence.metrics, member[shown], ends_with_model=False)
 
     @property
     def _offered(self) -> tuple[str, ...]:

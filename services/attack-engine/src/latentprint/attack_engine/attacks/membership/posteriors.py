@@ -1,7 +1,7 @@
 """Readings of posteriors: of the model's own answers, of its distilled snapshots, and beside reference models."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from latentprint.attack_engine.attacks.membership.bavaria import bavaria_offline
 from latentprint.attack_engine.attacks.membership.enhanced_mia import loss_quantile
 from latentprint.attack_engine.attacks.membership.lira import lira_offline, lira_online
 from latentprint.attack_engine.attacks.membership.rmia import in_average_slope, rmia
+from latentprint.attack_engine.attacks.reading import Reading, Rows, one_draw
 from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.attack_engine.evidence.posterior_metrics import (
     METRICS,
@@ -18,33 +19,43 @@ from latentprint.attack_engine.evidence.posterior_metrics import (
     posterior_metrics,
     scaled_logit,
 )
+from latentprint.attack_engine.evidence.sequence_figures import sequence_figures
 from latentprint.attack_engine.evidence.sequences import chosen_metrics, first_snapshots, shuffled_steps
 from latentprint.attack_engine.evidence.types import Evidence, ReferenceScores
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Signal, Values
+from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError, unknown_name
 
 _MOST_MEMBER_LIKE = {"loss": -1.0, "max": 1.0, "sd": 1.0, "entropy": -1.0, "m-entropy": -1.0}
 
 
-class PosteriorReading:
-    """What all readings of posteriors share: one query a sample and, unless they say so, no preparation."""
+class PosteriorReading(Reading):
+    """What all readings of posteriors share: one query a sample, fitted on a shadow model where there is one."""
 
-    asked: Signal = PlainAnswer(POSTERIOR)
-    distillation: Distillation | None = None
-    references: References | None = None
-    population: bool = False
+    fitted_on_shadow = True
+    answer = PlainAnswer(POSTERIOR)
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """See `Reading.signals`."""
+        return (self.answer,)
 
     @property
     def reads_labels(self) -> bool:
         """See `Reading.reads_labels`: most compare with the probability of the sample's own class."""
         return True
 
-    @property
-    def needs(self) -> Needs:
-        """See `Reading.needs`."""
-        return Needs()
+    def posterior(self, evidence: Evidence) -> Values:
+        """The model's own answers, float32 [S, C]."""
+        return evidence.values[self.answer.name]
+
+    def compared(self, evidence: Evidence) -> tuple[NDArray[np.float64], ReferenceScores]:
+        """Scaled logits [S] of the model, and what the references give."""
+        if evidence.references is None:
+            raise ValueError("a comparison without references")
+        return scaled_logit(self.posterior(evidence), evidence.label), evidence.references
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class SortedPosterior(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`."""
-        ranked = -np.sort(-_posterior(evidence), axis=1)
+        ranked = -np.sort(-self.posterior(evidence), axis=1)
         return one_draw(ranked[:, : self.largest])
 
 
@@ -86,7 +97,7 @@ class OneMetric(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: (metric, class)."""
-        values = posterior_metrics(_posterior(evidence), evidence.label)[:, METRICS.index(self.metric)]
+        values = posterior_metrics(self.posterior(evidence), evidence.label)[:, METRICS.index(self.metric)]
         return one_draw(np.stack([_MOST_MEMBER_LIKE[self.metric] * values, evidence.label], axis=1))
 
 
@@ -135,6 +146,12 @@ class MetricSequence(PosteriorReading):
             sequence = shuffled_steps(sequence, self.seed)
         return one_draw(sequence.reshape(len(sequence), -1))
 
+    def figures(self, evidence: Evidence, shown: Rows, member: Rows) -> tuple[Figure, ...]:
+        """See `Reading.figures`: of all metrics, in their order."""
+        if evidence.sequence is None:
+            return ()
+        return sequence_figures(evidence.sequence[shown], evidence.metrics, member[shown], ends_with_model=True)
+
 
 @dataclass(frozen=True)
 class Lira(PosteriorReading):
@@ -156,7 +173,7 @@ class Lira(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
-        phi, said = _compared(evidence)
+        phi, said = self.compared(evidence)
         attack = lira_online if self.references.online else lira_offline
         return one_draw(attack(phi[:, None], said.phi[..., None], said.inside, variance=self.variance)[:, None])
 
@@ -181,7 +198,7 @@ class Bavaria(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
-        phi, said = _compared(evidence)
+        phi, said = self.compared(evidence)
         attack = bavaria_online if self.references.online else bavaria_offline
         return one_draw(attack(phi[:, None], said.phi[..., None], said.inside, predictive=self.predictive)[:, None])
 
@@ -206,7 +223,7 @@ class EnhancedMia(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: how far down in its own distribution the loss lies."""
-        phi, said = _compared(evidence)
+        phi, said = self.compared(evidence)
         losses = loss_of_phi(said.phi)
         quantile = loss_quantile(loss_of_phi(phi), losses, ~said.inside, distribution=self.distribution)
         return one_draw(quantile[:, None])
@@ -241,7 +258,7 @@ class Rmia(PosteriorReading):
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`: the share, in [0, 1]."""
-        phi, said = _compared(evidence)
+        phi, said = self.compared(evidence)
         others = evidence.population
         if others is None:
             raise ValueError("rmia without a population")
@@ -257,21 +274,3 @@ class Rmia(PosteriorReading):
             gamma=self.gamma,
         )
         return one_draw(share[:, None])
-
-
-def one_draw(features: NDArray[Any]) -> Values:
-    """Features [S, F] as float32 [S, 1, F]."""
-    return features.astype(np.float32)[:, None]
-
-
-def _posterior(evidence: Evidence) -> NDArray[np.float32]:
-    if evidence.posterior is None:
-        raise ValueError("a reading of posteriors without posteriors")
-    return evidence.posterior
-
-
-def _compared(evidence: Evidence) -> tuple[NDArray[np.float64], ReferenceScores]:
-    """Scaled logits [S] of the model, and what the references say."""
-    if evidence.references is None:
-        raise ValueError("a comparison without references")
-    return scaled_logit(_posterior(evidence), evidence.label), evidence.references

@@ -1,0 +1,156 @@
+"""The scores of a victim under an attack, and of the same attack where nothing can leak."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentprint.attack_engine.attacks.attack import Attack
+from latentprint.attack_engine.attacks.fitting.knowledge import EXCHANGE, FIT, SWEEP, TREATED, Knowledge
+from latentprint.attack_engine.attacks.fitting.label_control import label_scores
+from latentprint.attack_engine.attacks.fitting.scoring import Scored, exchanged, require_samples, scored_by
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
+from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.inference.base import Features
+from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
+from latentprint.attack_engine.statistics.figures import Figure
+from latentprint.attack_engine.statistics.mean_curves import mean_curves
+from latentprint.core.splits import KNOWN, Split
+
+_ROUNDING = 4e-6  # of float32 answers, relative, which change by 5e-7 with the batch that they travel in
+_ATTENTION = ("Attention over the steps", "step, as the attack reads them", "mean weight")
+
+
+@dataclass(frozen=True)
+class AuditScores:
+    """What an attack gave.
+
+    Attributes:
+        scored: scores of the evaluated samples.
+        p_values: float64 [E], calibrated p-value of each evaluated sample for "not a member"; None where no sample of
+            this victim is known to calibrate on.
+        controls: scores of the null controls, by name.
+        figures: what is drawn of the evaluated samples.
+        sweeps: scores with less knowledge, or fewer queries.
+        treated: scores with members and non-members treated differently, by side ("victim", "twin").
+        constant: whether the attack reads the same from every sample, or scores every sample the same.
+    """
+
+    scored: Scored
+    p_values: NDArray[np.float64] | None
+    controls: Mapping[str, Scored]
+    figures: tuple[Figure, ...] = ()
+    sweeps: tuple[Swept, ...] = ()
+    treated: Mapping[str, Scored] = field(default_factory=dict)
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class ControlEvidence:
+    """What is held of the encoders beside the victim, on the same samples; None where there is none.
+
+    Attributes:
+        twin: the untrained twin.
+        placebo: a trained encoder that saw neither members nor non-members.
+    """
+
+    twin: Evidence | None = None
+    placebo: Evidence | None = None
+
+    @property
+    def named(self) -> Mapping[str, Evidence]:
+        """Those that there are, by the name of the control that they make."""
+        both = {UNTRAINED: self.twin, PLACEBO: self.placebo}
+        return {name: evidence for name, evidence in both.items() if evidence is not None}
+
+
+@runtime_checkable
+class Attends(Protocol):
+    """A scorer that tells how much each step weighs."""
+
+    def attention(self, features: Features) -> NDArray[np.float64]:
+        """float64 [S, T] of features [S, F]; rows sum to 1."""
+        ...
+
+
+def fit_and_score(
+    attack: Attack,
+    split: Split,
+    victim: Evidence,
+    beside: ControlEvidence,
+    knowledge: Knowledge,
+    seed: int,
+    *,
+    sweeps: SweepChoice = NO_SWEEPS,
+    treated: Mapping[str, Evidence] | None = None,
+) -> AuditScores:
+    """Fit an attack to what is known, and score the victim's evaluated samples and every control.
+
+    Args:
+        attack: what is fitted.
+        split: the samples; evidence is in its order.
+        victim: of the endpoint under audit.
+        beside: of the encoders that make null controls.
+        knowledge: what the attack is fitted to.
+        seed: of every fit.
+        sweeps: what to repeat with less, where samples of the victim are known.
+        treated: evidence of the same samples, treated as the published code does, by side.
+
+    Raises:
+        DataError: too few samples on a side.
+    """
+    require_samples(split, known_too=knowledge.of_victim)
+    streams = knowledge.streams(seed)
+    fitting, features = knowledge.fitting(attack, streams), attack.features(victim)
+
+    def score(read: Draws, of: Split, purpose: str) -> Scored:
+        return scored_by(fitting(read, of, streams[purpose]), read, of)
+
+    scorer = fitting(features, split, streams[FIT])
+    scored = scored_by(scorer, features, split)
+    p_values = knowledge.p_values(attack, features, split, streams)
+    controls = {name: score(attack.features(one), split, name) for name, one in beside.named.items()}
+    others = exchanged(split, streams[EXCHANGE], known_too=knowledge.of_victim)
+    if others is not None:
+        controls[EXCHANGED] = score(features[_rows(split, others)], others, EXCHANGED)
+    if attack.reading.reads_labels:
+        controls[LABELS] = label_scores(victim.label, split, streams[LABELS])
+    return AuditScores(
+        scored,
+        p_values,
+        controls,
+        tuple(_figures(attack, split, victim, scorer, features)),
+        tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.of_victim else (),
+        {side: score(attack.features(one), split, TREATED) for side, one in (treated or {}).items()},
+        is_constant(features, scored),
+    )
+
+
+def is_constant(features: Draws, scored: Scored) -> bool:
+    """Whether there is nothing to tell samples apart by: equal features, within rounding, or equal scores.
+
+    Args:
+        features: float32 [S, R, F].
+        scored: of the evaluated ones.
+    """
+    spread = np.ptp(features, axis=0)  # [R, F]
+    size = np.abs(features).max(axis=0, initial=0.0)
+    return bool((spread <= _ROUNDING * size).all()) or bool(np.ptp(scored.score) == 0.0)
+
+
+def _figures(attack: Attack, split: Split, victim: Evidence, scorer: DrawsScorer, features: Draws) -> Iterator[Figure]:
+    """Of the evaluated samples: what the reading draws and, where the scorer attends to steps, how much to each."""
+    shown = split.role != KNOWN
+    yield from attack.reading.figures(victim, shown, split.member)
+    if isinstance(scorer.scorer, Attends):
+        weights = scorer.scorer.attention(features[shown, 0]).astype(np.float32)
+        yield mean_curves(weights, split.member[shown], *_ATTENTION)
+
+
+def _rows(split: Split, chosen: Split) -> NDArray[np.int64]:
+    """Rows of `split` that hold the samples of `chosen`, in its order."""
+    place = {int(sample): row for row, sample in enumerate(split.sample_id)}
+    return np.array([place[int(sample)] for sample in chosen.sample_id], dtype=np.int64)

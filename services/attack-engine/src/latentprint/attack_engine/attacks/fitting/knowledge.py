@@ -1,0 +1,108 @@
+"""What an adversary knows of membership before the audit, and the scorer that follows from it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.attack import Attack
+from latentprint.attack_engine.attacks.fitting.scoring import conformal_p_values
+from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.inference.base import Membership, Scores
+from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
+from latentprint.core.splits import KNOWN, Split
+
+_FITS = 1  # what a seed is used for tells its streams apart: 2 draws images, 3 scores, 4 a search's folds
+
+# What a stream of random numbers is for, beside the controls by name.
+FIT, CALIBRATE, EXCHANGE, SWEEP, TREATED = "fit", "calibrate", "exchange", "sweep", "treated"
+
+Streams = Mapping[str, np.random.Generator]
+Fitting = Callable[[Draws, Split, np.random.Generator], DrawsScorer]
+
+
+class Knowledge(ABC):
+    """What is known of membership.
+
+    Attributes:
+        of_victim: whether it is of samples of the victim itself, so that p-values can be calibrated on them.
+    """
+
+    of_victim: bool = False
+    # A generator spawns its streams by number, so that this order decides what each fit and draw of an audit comes to,
+    # and every score that was ever stored with it. No purpose changes its place, and a new one goes to the end: then a
+    # further control leaves every other score as it was. What is not drawn from costs nothing.
+    order: Sequence[str] = (FIT, EXCHANGE, LABELS, UNTRAINED, PLACEBO, EXCHANGED, CALIBRATE, SWEEP, TREATED)
+
+    def streams(self, seed: int) -> Streams:
+        """One stream of random numbers a purpose, so that no fit depends on which others there are."""
+        return dict(zip(self.order, np.random.default_rng([seed, _FITS]).spawn(len(self.order)), strict=True))
+
+    @abstractmethod
+    def fitting(self, attack: Attack, streams: Streams) -> Fitting:
+        """How a scorer is had for an encoder's features float32 [S, R, F], in a split's order."""
+
+    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> Scores | None:
+        """Of each evaluated sample for "not a member", float64 [E]; None where nothing is known to calibrate on."""
+        del attack, features, split, streams
+        return None
+
+
+@dataclass(frozen=True)
+class KnownSamples(Knowledge):
+    """The membership of the split's known samples: each encoder's scorer is fitted to its own answers to them."""
+
+    of_victim = True
+    order = (FIT, CALIBRATE, UNTRAINED, EXCHANGE, EXCHANGED, SWEEP, TREATED, PLACEBO, LABELS)
+
+    def fitting(self, attack: Attack, streams: Streams) -> Fitting:
+        """See `Knowledge.fitting`."""
+        del streams
+
+        def fit(features: Draws, split: Split, rng: np.random.Generator) -> DrawsScorer:
+            known = split.role == KNOWN
+            return attack.over_draws.fit(features[known], split.member[known], rng)
+
+        return fit
+
+    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> Scores | None:
+        """See `Knowledge.p_values` and `conformal_p_values`."""
+        return conformal_p_values(attack.over_draws, features, split, streams[CALIBRATE])
+
+
+@dataclass(frozen=True)
+class ShadowModel(Knowledge):
+    """The membership of all samples of an encoder that the adversary trained: one scorer, fitted to its answers.
+
+    Attributes:
+        attack: as it was asked of the shadow model.
+        evidence: on the shadow model's own samples.
+        member: bool [S] of it.
+    """
+
+    attack: Attack
+    evidence: Evidence
+    member: Membership
+
+    def fitting(self, attack: Attack, streams: Streams) -> Fitting:
+        """See `Knowledge.fitting`."""
+        scorer = attack.over_draws.fit(self.attack.features(self.evidence), self.member, streams[FIT])
+        return lambda features, split, rng: scorer
+
+
+@dataclass(frozen=True)
+class NoKnowledge(Knowledge):
+    """Nothing is known, and nothing has to be: the decision is known beforehand."""
+
+    def fitting(self, attack: Attack, streams: Streams) -> Fitting:
+        """See `Knowledge.fitting`."""
+        return lambda features, split, rng: attack.over_draws.fit(features[:0], split.member[:0], streams[FIT])
+
+
+def knowledge_of(attack: Attack, shadow: ShadowModel | None) -> Knowledge:
+    """What an attack goes by: nothing where it needs nothing, else the shadow model where there is one."""
+    if attack.unfitted:
+        return NoKnowledge()
+    return shadow or KnownSamples()
