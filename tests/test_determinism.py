@@ -9,8 +9,9 @@ from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import extract, ray_session
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.attacks.fitting.cell import Encoders, make_cell
-from latentprint.attack_engine.audits.gather import read_extracted
+from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
+from latentprint.attack_engine.attacks.fitting.knowledge import KnownSamples
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import draw_split
@@ -32,8 +33,10 @@ def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(bun
                 attack.signals, spec, split.sample_id, EndpointSpec(url), folder, keep=True, **division
             )
             (extractions,) = extract([plan], workers=workers)
-            read = read_extracted([e.plan.folder for e in extractions], split.sample_id)
-            signals.append(read.features(attack))
-            scores.append(make_cell(attack, split, read, Encoders(), seed=5).scored.score)
+            folders = {signal.name: one.plan.folder for signal, one in zip(attack.signals, extractions, strict=True)}
+            held = EvidenceFiles(spec, folders).read(split.sample_id)
+            signals.append(attack.features(held))
+            fitted = fit_and_score(attack, split, held, ControlEvidence(), KnownSamples(), seed=5)
+            scores.append(fitted.scored.score)
     np.testing.assert_array_equal(signals[0], signals[1])
     np.testing.assert_array_equal(scores[0], scores[1])
