@@ -4,10 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from latentprint.core.datasets.base import Dataset, Ids
 from latentprint.core.encoders import EMBEDDING, POSTERIOR, Encoder
@@ -37,6 +33,8 @@ def knn_accuracy(bank: LabelledVectors, queries: LabelledVectors, neighbours: in
 
     Source: Wu et al., CVPR 2018, with plain votes.
     """
+    from sklearn.neighbors import KNeighborsClassifier
+
     count = min(neighbours, len(bank.vectors))
     model = KNeighborsClassifier(count, metric="cosine", algorithm="brute")
     return float(model.fit(bank.vectors, bank.labels).score(queries.vectors, queries.labels))
@@ -44,6 +42,10 @@ def knn_accuracy(bank: LabelledVectors, queries: LabelledVectors, neighbours: in
 
 def probe_accuracy(bank: LabelledVectors, queries: LabelledVectors) -> float:
     """Accuracy on the queries of a logistic regression fitted to the bank's standardised embeddings."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     return float(model.fit(bank.vectors, bank.labels).score(queries.vectors, queries.labels))
 

@@ -1,11 +1,14 @@
 """Logistic regression on standardised features: strong where few samples are known."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from latentprint.attack_engine.inference.base import Features, Membership, Scores, Standardiser
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class LogisticScorer:
     """Scores are log-odds."""
 
     standardise: Standardiser
-    model: LogisticRegression
+    model: "LogisticRegression"
     threshold: float = 0.0
 
     def score(self, features: Features) -> Scores:
@@ -33,6 +36,8 @@ class Logistic:
 
     def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> LogisticScorer:
         """Fit on the known samples; deterministic, so `rng` is not drawn from."""
+        from sklearn.linear_model import LogisticRegression
+
         del rng
         standardise = Standardiser.of(features)
         model = LogisticRegression(C=self.inverse_penalty, class_weight="balanced", max_iter=2000)

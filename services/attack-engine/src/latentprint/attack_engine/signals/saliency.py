@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from latentprint.core.bundles import open_bundle
 from latentprint.core.encoders import EMBEDDING, Encoder
 
 Reals = NDArray[np.float64]
@@ -84,4 +83,6 @@ def _span(mass: Reals, share: float) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 @lru_cache(maxsize=1)
 def _local_encoder(bundle: Path) -> Encoder:
+    from latentprint.core.bundles import open_bundle  # timm and torchvision, for this alone
+
     return open_bundle(bundle)[0]
