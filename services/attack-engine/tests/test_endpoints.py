@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from latentprint.attack_engine.asking.drivers import DRIVERS, driver_of
+from latentprint.attack_engine.asking.drivers.driver import DriverError
+from latentprint.attack_engine.asking.drivers.grpc import GrpcAddress, parse_address
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
-from latentprint.attack_engine.asking.endpoint_spec import EndpointAddress, parse
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
 from latentprint.attack_engine.asking.requests import images_per_request, split
 from latentprint.core.bundles import open_bundle
@@ -23,10 +25,21 @@ def _images(count: int, side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def test_addresses() -> None:
-    assert parse("grpc://host:8500") == EndpointAddress("host:8500")
-    assert parse("grpc://host:8500/moco") == EndpointAddress("host:8500", "moco")
-    assert parse("grpcs://[::1]:1/m") == EndpointAddress("[::1]:1", "m", secure=True)
-    assert parse("local:a/b") == EndpointAddress(bundle=Path("a/b"))
+    assert parse_address("grpc://host:8500") == GrpcAddress("host:8500")
+    assert parse_address("grpc://host:8500/moco") == GrpcAddress("host:8500", "moco")
+    assert parse_address("grpcs://[::1]:1/m") == GrpcAddress("[::1]:1", "m", secure=True)
+
+
+def test_the_scheme_of_an_address_says_which_driver_asks_it() -> None:
+    for url in ("grpc://host:8500", "grpcs://host:8500", "local:a/b"):
+        assert driver_of(url) is DRIVERS.get(url.partition(":")[0])
+
+
+def test_an_unknown_scheme_names_the_known_ones() -> None:
+    with pytest.raises(UsageError) as error:
+        EndpointSpec("ftp://host:21/model")
+    for entry in DRIVERS:
+        assert entry.value.form in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["host:8500", "http://host:1", "grpc://host", "grpc://:1", "local:", "grpc://h:0", ""])
@@ -141,8 +154,10 @@ class _Broken:
 
     in_flight = 1
 
+    form, in_process = "broken:", False
+    interruptions = 0
+
     def __init__(self, row: float, rows: int | None = None) -> None:
-        self.card = _card()
         self._row, self._rows = row, rows
 
     def ask(self, images: NDArray[np.uint8], *_: object) -> Answers:
@@ -163,10 +178,52 @@ class _Broken:
 )
 def test_unusable_vectors_are_refused_and_not_kept(driver: _Broken, words: str, tmp_path: Path) -> None:
     kept = KeptAnswers(tmp_path)
-    with MeteredEndpoint(driver, LedgerSpec().open(), kept=kept) as endpoint:
+    with MeteredEndpoint(driver, _card(), LedgerSpec().open(), kept=kept) as endpoint:
         with pytest.raises(EndpointError, match=words):
             endpoint.query(_images(3), ("embedding",))
         assert kept.images() == 0
+
+
+class _Failing:
+    """A driver that fails as it is told to, once for each entry of `failures`, and then answers."""
+
+    in_flight, interruptions = 1, 0
+
+    def __init__(self, *failures: DriverError) -> None:
+        self._failures = list(failures)
+        self.asked: list[int] = []
+
+    def ask(self, samples: NDArray[np.uint8], *_: object) -> Answers:
+        self.asked.append(len(samples))
+        if self._failures:
+            raise self._failures.pop(0)
+        return {"embedding": samples[:, 0, 0, :1].astype(np.float32) + 1}
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("failure", "asked"),
+    [
+        (DriverError("away", repeat=True), [6, 6]),
+        (DriverError("busy", repeat=True, delay=0.01), [6, 6]),
+        (DriverError("late", out_of_time=True), [6, 3, 3]),
+    ],
+)
+def test_any_drivers_failures_are_mended_outside_it(failure: DriverError, asked: list[int]) -> None:
+    driver, images = _Failing(failure), _images(6)
+    with MeteredEndpoint(driver, _card(), LedgerSpec().open()) as endpoint:
+        answer = endpoint.query(images, ("embedding",))["embedding"]
+        assert endpoint.counts == Counts(sent=6, answered=6, retried=6)
+    assert driver.asked == asked
+    np.testing.assert_array_equal(answer[:, 0], images[:, 0, 0, 0].astype(np.float32) + 1)
+
+
+def test_a_failure_for_good_is_asked_once() -> None:
+    driver = _Failing(DriverError("no"))
+    with MeteredEndpoint(driver, _card(), LedgerSpec().open()) as endpoint, pytest.raises(EndpointError, match="no"):
+        endpoint.query(_images(6), ("embedding",))
+    assert driver.asked == [6]
 
 
 def test_images_outside_the_published_sides_are_refused() -> None:

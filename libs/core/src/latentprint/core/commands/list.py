@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_registered(
-    kind: Annotated[str, typer.Argument(metavar="recipes|attacks|datasets|defences", help="What to list.")],
+    kind: Annotated[str, typer.Argument(metavar="recipes|attacks|datasets|defences|drivers", help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Say what is there: name, one line, source and what it needs."""

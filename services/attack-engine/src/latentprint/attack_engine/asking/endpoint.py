@@ -1,6 +1,6 @@
 """What the engine sees of a black box: a card, a way to ask, and counts of what was asked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -172,34 +172,3 @@ class Endpoint(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-class Driver(Protocol):
-    """One way of reaching a model: asks one request at a time and may be called from `in_flight` threads at once."""
-
-    @property
-    def card(self) -> EndpointCard:
-        """What the endpoint says of itself."""
-        ...
-
-    @property
-    def in_flight(self) -> int:
-        """Threads that may ask at once."""
-        ...
-
-    @property
-    def interruptions(self) -> int:
-        """How often the connection was lost so far; whoever answers next may be another model."""
-        ...
-
-    def read_card(self) -> EndpointCard:
-        """What the endpoint says of itself now. Raises `EndpointError` if it does not answer or has no such model."""
-        ...
-
-    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
-        """Answer one request; `resend` is called before every further attempt and may raise to forbid it."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...

@@ -1,14 +1,16 @@
 """An endpoint by address: small, picklable, opened in the worker that asks it."""
 
-import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from typing import Literal
 
-from latentprint.attack_engine.asking.endpoint import Driver, EndpointCard
+from latentprint.attack_engine.asking.attempts import repeated
+from latentprint.attack_engine.asking.drivers import driver_of
+from latentprint.attack_engine.asking.drivers.driver import Transport
+from latentprint.attack_engine.asking.endpoint import EndpointCard
 from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.ledger import Ledger, LedgerSpec
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
@@ -17,30 +19,6 @@ from latentprint.attack_engine.asking.requests import Throttle
 from latentprint.core.encoders import OUTPUTS
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.oip import SERVICE
-
-_GRPC = re.compile(
-    r"(?P<scheme>grpcs?)://(?P<host>\[[0-9a-fA-F:]+\]|[^/:\[\]\s]+):(?P<port>\d+)(?:/(?P<model>[^/\s]+))?/?"
-)
-_FORMS = "use grpc://HOST:PORT[/MODEL], grpcs://HOST:PORT[/MODEL] for TLS, or local:BUNDLE_DIR"
-
-
-@dataclass(frozen=True)
-class EndpointAddress:
-    """A parsed address: a gRPC target and model ("" for the server's only one), or a bundle's folder."""
-
-    target: str = ""
-    model: str = ""
-    secure: bool = False
-    bundle: Path | None = None
-
-    @property
-    def loopback(self) -> bool:
-        """Whether it is this machine's own, which no proxy stands before."""
-        host = self.target.rpartition(":")[0].strip("[]")
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
 
 
 @dataclass(frozen=True)
@@ -82,7 +60,7 @@ class EndpointSpec:
     canary_every: int = EVERY
 
     def __post_init__(self) -> None:
-        parse(self.url)
+        driver_of(self.url)
         for name in self.output_names:
             if name not in OUTPUTS:
                 raise unknown_name("output", name, OUTPUTS)
@@ -105,7 +83,7 @@ class EndpointSpec:
 
         With `ours`, an encoder that latentprint itself serves: it has the standard's names and wants no key.
         """
-        if not ours and parse(url).bundle is None:
+        if not ours and not driver_of(url).in_process:
             return replace(self, url=url)
         return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None)
 
@@ -120,7 +98,7 @@ class EndpointSpec:
             outputs: what is asked of it.
             sample_shape: of the samples that are asked, and so of the canaries.
         """
-        if parse(self.url).bundle is not None:
+        if driver_of(self.url).in_process:
             return None
         usual = 0 if card.weights_digest else CANARIES
         count = usual if self.canaries is None else self.canaries
@@ -140,50 +118,35 @@ class EndpointSpec:
             EndpointError: down, not ready, of another protocol, wrong key, unknown model.
             DataError: a bundle that does not open.
         """
-        book = ledger if isinstance(ledger, Ledger) else (ledger or LedgerSpec()).open()
-        try:
-            driver = self._driver(book.client)
-        except BaseException:
-            book.close()
-            raise
-        throttle = Throttle(self.images_per_second) if self.images_per_second else None
+        with ExitStack() as opened:
+            book = ledger if isinstance(ledger, Ledger) else (ledger or LedgerSpec()).open()
+            opened.callback(book.close)
+            driver = driver_of(self.url).open(self.url, self._transport(book.client))
+            opened.callback(driver.close)
+            card = repeated(driver.read_card, self.connect_seconds)
+            opened.pop_all()
         return MeteredEndpoint(
-            driver, book, scope=scope, request_images=self.images_per_request, kept=kept, throttle=throttle
+            driver,
+            card,
+            book,
+            scope=scope,
+            request_images=self.images_per_request,
+            kept=kept,
+            throttle=Throttle(self.images_per_second) if self.images_per_second else None,
+            total_seconds=self.total_seconds,
         )
 
-    def _driver(self, client: str) -> Driver:
-        address = parse(self.url)
-        if address.bundle is not None:
-            from latentprint.attack_engine.asking.drivers.local import LocalDriver
-
-            return LocalDriver(self.url, address.bundle, self.threads)
-        from latentprint.attack_engine.asking.drivers.grpc import GrpcDriver, Transport
-
-        transport = Transport(
+    def _transport(self, client: str) -> Transport:
+        return Transport(
+            client=client,
+            key=_read_key(self.api_key_file),
             timeout_seconds=self.timeout_seconds,
-            total_seconds=self.total_seconds,
-            connect_seconds=self.connect_seconds,
             in_flight=self.in_flight,
             precision=self.precision,
             service=self.service,
             output_names=dict(self.output_names),
+            threads=self.threads,
         )
-        return GrpcDriver(self.url, address, transport, key=_read_key(self.api_key_file), client=client)
-
-
-def parse(url: str) -> EndpointAddress:
-    """Take an endpoint's address apart. Raises `UsageError` saying which forms there are."""
-    if url.startswith("local:"):
-        folder = url.removeprefix("local:")
-        if not folder:
-            raise UsageError(f"The endpoint {url!r} names no bundle: {_FORMS}.")
-        return EndpointAddress(bundle=Path(folder))
-    match = _GRPC.fullmatch(url)
-    if match is None:
-        raise UsageError(f"{url!r} is not an endpoint's address: {_FORMS}.")
-    if not 0 < int(match["port"]) < 65536:
-        raise UsageError(f"{url!r} has no valid port: {match['port']} is not between 1 and 65535.")
-    return EndpointAddress(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
 
 
 def _read_key(path: str | None) -> str | None:

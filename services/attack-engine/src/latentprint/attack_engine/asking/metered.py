@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from latentprint.attack_engine.asking.endpoint import Answers, Counts, Driver, EndpointCard
+from latentprint.attack_engine.asking.attempts import ask, repeated
+from latentprint.attack_engine.asking.drivers.driver import Driver
+from latentprint.attack_engine.asking.endpoint import Answers, Counts, EndpointCard
 from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.ledger import Lease, Ledger
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, ModelIdentityWatch
@@ -24,12 +26,14 @@ class MeteredEndpoint:
     """Asks a driver in requests of one size, several in flight, each no more than once.
 
     Args:
-        driver: how the model is reached.
+        driver: how the model is reached; its card was read.
+        card: what the endpoint said of itself.
         ledger: where the budget is leased from.
         scope: what the counts are kept under in the ledger.
         request_images: images in a request; the endpoint's own preference if None.
         kept: answers from before, and where new ones are kept; None keeps nothing.
         throttle: limit on images per second.
+        total_seconds: time for one request with all its attempts.
 
     `taken` is when the first and the last of
     the answers given since it was last set to None were taken, seconds since the epoch.
@@ -38,14 +42,18 @@ class MeteredEndpoint:
     def __init__(
         self,
         driver: Driver,
+        card: EndpointCard,
         ledger: Ledger,
         *,
         scope: str = "",
         request_images: int | None = None,
         kept: KeptAnswers | None = None,
         throttle: Throttle | None = None,
+        total_seconds: float = 120.0,
     ) -> None:
         self._driver = driver
+        self._card = card
+        self._total_seconds = total_seconds
         self._ledger = ledger
         self._request_images = request_images
         self._throttle = throttle
@@ -60,7 +68,7 @@ class MeteredEndpoint:
     @property
     def card(self) -> EndpointCard:
         """What the endpoint says of itself."""
-        return self._driver.card
+        return self._card
 
     @property
     def counts(self) -> Counts:
@@ -124,8 +132,8 @@ class MeteredEndpoint:
                 _abandon(futures)
 
     def read_card(self) -> EndpointCard:
-        """What the endpoint says of itself now; see `Driver.read_card`."""
-        return self._driver.read_card()
+        """What the endpoint says of itself now; one that is away is waited for as long as a request is."""
+        return repeated(self._driver.read_card, self._total_seconds)
 
     def ask_anew(self, samples: Samples, outputs: Sequence[str], *, scope: str, alone: bool) -> Answers:
         """Answers that the endpoint gives now, neither looked up nor kept, charged to `scope` and counted nowhere else.
@@ -180,7 +188,15 @@ class MeteredEndpoint:
         if self._throttle is not None:
             self._throttle.wait(count)
         sending()
-        return self._driver.ask(request.images, outputs, request.id, sending)
+        return ask(
+            self._driver,
+            request.images,
+            outputs,
+            request.id,
+            batch=self.card.batch,
+            seconds=self._total_seconds,
+            resend=sending,
+        )
 
     def _take(self, when: float | None) -> None:
         if when is None:

@@ -1,23 +1,27 @@
-"""Any Open Inference Protocol v2 server over gRPC: ours, Triton, KServe."""
+"""Any Open Inference Protocol v2 server over gRPC: ours, Triton, MLServer, KServe."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from threading import Timer
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import grpc
 import numpy as np
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from latentprint.attack_engine.asking.drivers.grpc_failures import explain, is_deadline, may_repeat, retry_delay
+from latentprint.attack_engine.asking.drivers.driver import DriverError, Transport
+from latentprint.attack_engine.asking.drivers.grpc_failures import explain
 from latentprint.attack_engine.asking.drivers.metadata import InputTensor, read_card, read_input
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
-from latentprint.attack_engine.asking.endpoint_spec import EndpointAddress
-from latentprint.core.errors import EndpointError
+from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import METHODS, SERVICE, TensorError, from_response, to_request
 from latentprint.core.oip.names import AUTHORIZATION, CLIENT
 from latentprint.core.samples import Samples
 
+_ADDRESS = re.compile(
+    r"(?P<scheme>grpcs?)://(?P<host>\[[0-9a-fA-F:]+\]|[^/:\[\]\s]+):(?P<port>\d+)(?:/(?P<model>[^/\s]+))?/?"
+)
 _OPTIONS = (
     ("grpc.enable_retries", 0),  # gRPC's own silently does nothing above 256 KiB a request
     ("grpc.keepalive_time_ms", 30_000),
@@ -31,59 +35,71 @@ _OPTIONS = (
 )
 _CONTROL_SECONDS = 20.0  # a small call to a server that is there but busy
 _UNSUBSCRIBED_SECONDS = 0.5  # gRPC's thread that notices looks up every 0.2 s and fails on a channel that is closed
-_BACKOFF = wait_random_exponential(multiplier=0.1, max=5.0)
 
 
 @dataclass(frozen=True)
-class Transport:
-    """How requests travel; see `EndpointSpec` for the meaning of each."""
+class GrpcAddress:
+    """A parsed address: a gRPC target and a model, "" for the server's only one."""
 
-    timeout_seconds: float = 60.0
-    total_seconds: float = 120.0
-    connect_seconds: float = 5.0
-    in_flight: int = 4
-    precision: str = "fp32"
-    service: str = SERVICE
-    output_names: Mapping[str, str] | None = None
+    target: str
+    model: str = ""
+    secure: bool = False
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine's own, which no proxy stands before."""
+        host = self.target.rpartition(":")[0].strip("[]")
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+
+def parse_address(url: str) -> GrpcAddress:
+    """Take an address apart. Raises `UsageError` saying how one is written."""
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
+        form = f"{url.partition(':')[0]}://HOST:PORT[/MODEL]"
+        raise UsageError(f"{url!r} is not an endpoint's address: use {form}.")
+    if not 0 < int(match["port"]) < 65536:
+        raise UsageError(f"{url!r} has no valid port: {match['port']} is not between 1 and 65535.")
+    return GrpcAddress(f"{match['host']}:{match['port']}", match["model"] or "", match["scheme"] == "grpcs")
 
 
 class GrpcDriver:
-    """One channel, made where it is used, and the six calls of the protocol on it.
+    """One channel, made where it is used, and the protocol's calls on it; see `Driver`."""
 
-    Raises `EndpointError` if the server is down, not ready, of another protocol, refuses the key or the model.
-    """
+    form: ClassVar[str] = "grpc://HOST:PORT[/MODEL]"
+    in_process: ClassVar[bool] = False
 
-    def __init__(
-        self, url: str, address: EndpointAddress, transport: Transport, *, key: str | None, client: str
-    ) -> None:
+    def __init__(self, url: str, transport: Transport) -> None:
+        address = parse_address(url)
         self._url = url
         self._transport = transport
-        self._key = key
-        self._metadata = [(CLIENT, client), *([(AUTHORIZATION, f"Bearer {key}")] if key else [])]
-        self._names = dict(transport.output_names or {})
+        self._metadata = [(CLIENT, transport.client)]
+        if transport.key:
+            self._metadata.append((AUTHORIZATION, f"Bearer {transport.key}"))
         self._channel = _channel(address)
-        self._calls = {name: method.call(self._channel, transport.service) for name, method in METHODS.items()}
-        self.in_flight = transport.in_flight
-        self._interruptions, self._connected, self._noticing = 0, False, False
+        service = transport.service or SERVICE
+        self._calls = {name: method.call(self._channel, service) for name, method in METHODS.items()}
         self._model = address.model
-        try:
-            self.card, self._input = self._connect(address.model)
-        except BaseException:
-            self.close()
-            raise
+        self._input: InputTensor | None = None
+        self._interruptions, self._connected, self._noticing = 0, False, False
 
-    def _connect(self, model: str) -> tuple[EndpointCard, InputTensor]:
-        card, tensor = self._described(model)
-        for name, fields in (("ServerReady", {}), ("ModelReady", {"name": card.model or model})):
-            if not self._control(name, model, **fields).ready:
-                raise EndpointError(f"{self._url} is up but not ready to answer: wait until it has warmed up.")
-        return card, tensor
+    @classmethod
+    def check_address(cls, url: str) -> None:
+        """See `Driver.check_address`."""
+        parse_address(url)
 
-    def _described(self, model: str, seconds: float | None = None) -> tuple[EndpointCard, InputTensor]:
-        server = self._control("ServerMetadata", model, seconds)
-        metadata = self._control("ModelMetadata", model, seconds, name=model)
-        tensor = read_input(self._url, metadata)
-        return read_card(self._url, server, metadata, tensor, self._transport.precision, self._names), tensor
+    @classmethod
+    def open(cls, url: str, transport: Transport) -> Self:
+        """See `Driver.open`."""
+        return cls(url, transport)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way at once."""
+        return self._transport.in_flight
 
     @property
     def interruptions(self) -> int:
@@ -102,76 +118,62 @@ class GrpcDriver:
             self._interruptions += 1
 
     def read_card(self) -> EndpointCard:
-        """See `Driver.read_card`; it waits for a server that is away as long as a request does."""
-        return self._described(self._model, self._transport.total_seconds)[0]
+        """See `Driver.read_card`."""
+        server = self._call("ServerMetadata")
+        metadata = self._call("ModelMetadata", name=self._model)
+        tensor = read_input(self._url, metadata)
+        names = self._transport.output_names
+        card = read_card(self._url, server, metadata, tensor, self._transport.precision, names)
+        for name, fields in (("ServerReady", {}), ("ModelReady", {"name": card.model or self._model})):
+            if not self._call(name, **fields).ready:
+                sentence = f"{self._url} is up but not ready to answer: wait until it has warmed up."
+                raise DriverError(sentence, repeat=True)
+        self._model, self._input = card.model, tensor
+        return card
 
-    def _control(self, call: str, model: str, seconds: float | None = None, /, **fields: str) -> Any:
-        """One of the small calls, repeated while the server is away for `seconds`, or as long as opening may wait."""
-        attempts = _attempts(self._transport.connect_seconds if seconds is None else seconds)
-        request = METHODS[call].request(**fields)
+    def _call(self, name: str, /, **fields: str) -> Any:
+        """One of the small calls."""
+        request = METHODS[name].request(**fields)
         try:
-            return attempts(self._calls[call], request, timeout=_CONTROL_SECONDS, metadata=self._metadata)
+            return self._calls[name](request, timeout=_CONTROL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise explain(error, self._url, model=model, key=bool(self._key)) from None
+            raise self._failure(error) from None
 
-    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
-        """Answer one request, asking again what is safe to ask again.
-
-        A server that was away is asked again with full jitter, an overloaded one when it says so; a request that ran
-        out of time is asked once more in two halves. Nothing else is repeated.
-
-        Raises:
-            EndpointError: the endpoint failed for good, or what it answered is not what it announced.
-        """
-        try:
-            return self._halved(images, outputs, request_id, resend)
-        except grpc.RpcError as error:
-            raise explain(error, self._url, model=self.card.model, key=bool(self._key), images=len(images)) from None
-
-    def _halved(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
-        try:
-            return self._repeated(images, outputs, request_id, resend)
-        except grpc.RpcError as error:
-            if not is_deadline(error) or len(images) < 2 or self.card.batch:
-                raise
-        resend()
-        middle = len(images) // 2
-        halves = [
-            self._repeated(part, outputs, f"{request_id}-{index}", resend)
-            for index, part in enumerate((images[:middle], images[middle:]))
-        ]
-        return {name: np.concatenate([half[name] for half in halves]) for name in outputs}
-
-    def _repeated(
-        self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]
-    ) -> Answers:
+    def ask(self, samples: Samples, outputs: Sequence[str], request_id: str) -> Answers:
+        """See `Driver.ask`."""
+        if self._input is None:
+            raise EndpointError(f"{self._url} was asked before its card was read: call read_card first.")
+        names = self._transport.output_names
         request = to_request(
-            self.card.model,
-            {self._input.name: self._input.tensor(_filled(images, self._input.batch))},
-            [self._names.get(name, name) for name in outputs],
+            self._model,
+            {self._input.name: self._input.tensor(samples)},
+            [names.get(name, name) for name in outputs],
             request_id=request_id,
-            datatype=self.card.precision.upper(),
+            datatype=self._transport.precision.upper(),
         )
-        attempts = _attempts(self._transport.total_seconds).copy(before_sleep=lambda _: resend())
-        infer, seconds = self._calls["ModelInfer"], self._transport.timeout_seconds
-        response = attempts(infer, request, timeout=seconds, metadata=self._metadata)
-        return self._answers(response, outputs, len(images))
+        try:
+            response = self._calls["ModelInfer"](
+                request, timeout=self._transport.timeout_seconds, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise self._failure(error, len(samples)) from None
+        return self._answers(response, outputs)
 
-    def _answers(self, response: Any, outputs: Sequence[str], count: int) -> Answers:
-        theirs = {name: self._names.get(name, name) for name in outputs}
+    def _failure(self, error: grpc.RpcError, samples: int = 0) -> DriverError:
+        return explain(error, self._url, model=self._model, key=bool(self._transport.key), images=samples)
+
+    def _answers(self, response: Any, outputs: Sequence[str]) -> Answers:
+        theirs = {name: self._transport.output_names.get(name, name) for name in outputs}
         try:
             arrays = from_response(response, theirs.values())
         except TensorError as error:
             raise EndpointError(f"{self._url} does not keep to the protocol: {error}") from None
         for name, their in theirs.items():
             if their not in arrays:
-                raise EndpointError(
-                    f"{self._url} left out {their!r}, asked for as {name!r}: it sent {_sent(response)}."
-                )
-        filling = self._input.batch
+                sent = ", ".join(repr(tensor.name) for tensor in response.outputs) or "nothing"
+                raise EndpointError(f"{self._url} left out {their!r}, asked for as {name!r}: it sent {sent}.")
         with np.errstate(over="ignore"):  # what a float32 cannot hold is not finite, and reported as such
-            answers = {name: arrays[their].astype(np.float32, copy=False) for name, their in theirs.items()}
-        return {name: rows[:count] if len(rows) == filling else rows for name, rows in answers.items()}
+            return {name: arrays[their].astype(np.float32, copy=False) for name, their in theirs.items()}
 
     def close(self) -> None:
         """Close the channel."""
@@ -184,28 +186,14 @@ class GrpcDriver:
         later.start()
 
 
-def _filled(images: Samples, batch: int | None) -> Samples:
-    """The samples, with the last one repeated up to the number that a request must hold."""
-    missing = (batch or 0) - len(images)
-    return images if missing <= 0 else np.concatenate([images, images[-1:].repeat(missing, axis=0)])
+class SecureGrpcDriver(GrpcDriver):
+    """The same over TLS."""
+
+    form: ClassVar[str] = "grpcs://HOST:PORT[/MODEL]"
 
 
-def _sent(response: Any) -> str:
-    return ", ".join(repr(tensor.name) for tensor in response.outputs) or "nothing"
-
-
-def _channel(address: EndpointAddress) -> grpc.Channel:
+def _channel(address: GrpcAddress) -> grpc.Channel:
     options = (*_OPTIONS, ("grpc.enable_http_proxy", 0)) if address.loopback else _OPTIONS
     if address.secure:
         return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=options)
     return grpc.insecure_channel(address.target, options=options)
-
-
-def _attempts(seconds: float) -> Retrying:
-    return Retrying(retry=retry_if_exception(may_repeat), stop=stop_after_delay(seconds), wait=_wait, reraise=True)
-
-
-def _wait(state: RetryCallState) -> float:
-    """Full jitter, on top of the delay that an overloaded server asks for."""
-    error = state.outcome.exception() if state.outcome else None
-    return (retry_delay(error) or 0.0) + _BACKOFF(state)

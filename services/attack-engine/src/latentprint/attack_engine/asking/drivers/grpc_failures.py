@@ -7,7 +7,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from latentprint.core.errors import EndpointError
+from latentprint.attack_engine.asking.drivers.driver import DriverError
 from latentprint.core.oip.names import DOMAIN
 
 _HTTP = ("failed parsing http/2", "http1", "http/1", "invalid content-type", "data frame with end_stream flag")
@@ -19,19 +19,17 @@ _BROKEN_OFF = "received rst_stream with error code"  # what stands in between lo
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 
 
-def may_repeat(error: BaseException) -> bool:
+def _may_repeat(error: Any) -> bool:
     """Whether asking again is safe and may help: the server was away, or says when to come back."""
-    if not isinstance(error, grpc.RpcError):
-        return False
     if (status := _http_status(error)) is not None:
         return status in _AWAY
     away = error.code() == grpc.StatusCode.UNAVAILABLE or _BROKEN_OFF in _details_of(error)
-    return (away and not _speaks_http(error)) or retry_delay(error) is not None
+    return (away and not _speaks_http(error)) or _retry_delay(error) is not None
 
 
-def retry_delay(error: Any) -> float | None:
+def _retry_delay(error: Any) -> float | None:
     """Seconds after which an overloaded server wants to be asked again; None if it says nothing of the kind."""
-    if not isinstance(error, grpc.RpcError) or error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+    if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
         return None
     info = error_details_pb2.RetryInfo()
     for detail in _details(error):
@@ -69,18 +67,22 @@ def _http_status(error: Any) -> int | None:
     return None if found is None else int(found[1])
 
 
-def is_deadline(error: Any) -> bool:
-    """Whether an attempt ran out of its own time."""
-    return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> DriverError:
+    """What a failed call means: what is wrong and what to do, in one sentence, and whether to ask again."""
+    return DriverError(
+        _sentence(error, url, model, key, images),
+        repeat=_may_repeat(error),
+        delay=_retry_delay(error) or 0.0,
+        out_of_time=error.code() == grpc.StatusCode.DEADLINE_EXCEEDED,
+    )
 
 
-def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> EndpointError:
-    """The error a user sees for a failed call: what is wrong and what to do, in one sentence."""
+def _sentence(error: Any, url: str, model: str, key: bool, images: int) -> str:
     said, name = _said(error), error.code().name
     if (status := _http_status(error)) is not None:
-        return EndpointError(_http_sentence(status, url, said, key, images))
+        return _http_sentence(status, url, said, key, images)
     if _speaks_http(error):
-        return EndpointError(_other_server_sentence(url, said))
+        return _other_server_sentence(url, said)
     sentences = {
         "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port.",
         "DEADLINE_EXCEEDED": f"{url} did not answer {images} images in time: give it more (timeout_seconds), or ask "
@@ -92,7 +94,7 @@ def explain(error: Any, url: str, *, model: str, key: bool, images: int = 0) -> 
         "NOT_FOUND": _model_sentence(url, model, said),
         "RESOURCE_EXHAUSTED": _exhausted_sentence(error, url, said, images),
     }
-    return EndpointError(sentences.get(name, f"{url} refused {images} images ({name}): {said}."))
+    return sentences.get(name, f"{url} refused {images} images ({name}): {said}.")
 
 
 def _http_sentence(status: int, url: str, said: str, key: bool, images: int) -> str:
@@ -133,7 +135,7 @@ def _key_sentence(url: str, key: bool) -> str:
 
 
 def _exhausted_sentence(error: Any, url: str, said: str, images: int) -> str:
-    if retry_delay(error) is not None:
+    if _retry_delay(error) is not None:
         return f"{url} stayed overloaded ({said}): ask with fewer requests in flight, or later."
     if _is_oversize(error, said):
         return _oversize_sentence(url, said, images)

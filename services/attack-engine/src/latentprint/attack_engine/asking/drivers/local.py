@@ -1,37 +1,43 @@
 """An endpoint in this process: a victim bundle, asked through the same interface as a remote one."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
-
+from latentprint.attack_engine.asking.drivers.driver import Transport
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
-from latentprint.core.bundles import BundleCard, open_bundle, read_config, serving_digest
 from latentprint.core.channels import format_channels
+from latentprint.core.errors import UsageError
 from latentprint.core.oip import names
 from latentprint.core.samples import Samples, sample_dtype
 
+if TYPE_CHECKING:
+    from latentprint.core.bundles import BundleCard
+
 
 class LocalDriver:
-    """Answers from the encoder of a bundle. Raises `DataError` for a bundle that does not open.
+    """Answers from the encoder of a bundle; see `Driver`. Opening raises `DataError` for a bundle that does not open.
 
-    Args:
-        url: the endpoint's address, for messages.
-        folder: the bundle.
-        threads: PyTorch threads, set for the whole process; None leaves them.
+    PyTorch's threads, where the transport sets them, are set for the whole process.
     """
 
+    form: ClassVar[str] = "local:BUNDLE_DIR"
+    in_process: ClassVar[bool] = True
     in_flight = 1
     interruptions = 0
 
-    def __init__(self, url: str, folder: Path, threads: int | None = None) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
+    def __init__(self, url: str, transport: Transport) -> None:
+        import torch  # here and not above: every other driver does without it
+
+        from latentprint.core.bundles import open_bundle, read_config, serving_digest
+
+        folder = _folder(url)
+        if transport.threads is not None:
+            torch.set_num_threads(transport.threads)
         self._encoder, card = open_bundle(folder)
         config = read_config(folder)
-        self.card = EndpointCard(
+        self._card = EndpointCard(
             url=url,
             model=folder.name,
             outputs=dict(self._encoder.shapes(card.sample_shape)),
@@ -45,19 +51,36 @@ class LocalDriver:
             features=card.features,
         )
 
+    @classmethod
+    def check_address(cls, url: str) -> None:
+        """See `Driver.check_address`."""
+        _folder(url)
+
+    @classmethod
+    def open(cls, url: str, transport: Transport) -> Self:
+        """See `Driver.open`."""
+        return cls(url, transport)
+
     def read_card(self) -> EndpointCard:
         """The card: the model in this process stays the same."""
-        return self.card
+        return self._card
 
-    def ask(self, images: Samples, outputs: Sequence[str], request_id: str, resend: Callable[[], None]) -> Answers:
-        """Answer one request; nothing here is ever sent again."""
-        return self._encoder.answer(images, outputs)
+    def ask(self, samples: Samples, outputs: Sequence[str], request_id: str) -> Answers:
+        """See `Driver.ask`."""
+        return self._encoder.answer(samples, outputs)
 
     def close(self) -> None:
         """Nothing to close."""
 
 
-def _properties(config: Mapping[str, Any], card: BundleCard) -> dict[str, str]:
+def _folder(url: str) -> Path:
+    folder = url.removeprefix("local:")
+    if not folder:
+        raise UsageError(f"The endpoint {url!r} names no bundle: use {LocalDriver.form}.")
+    return Path(folder)
+
+
+def _properties(config: Mapping[str, Any], card: "BundleCard") -> dict[str, str]:
     """What the encoder server would publish of the bundle, for an untrained twin."""
     properties = {names.MODEL_ARGS: json.dumps(config.get("model_args", {}))}
     if card.features is not None:
