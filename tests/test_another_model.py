@@ -41,6 +41,7 @@ class Stranger:
     def __init__(self, seed: int, *, features: int = 0, noise: float = 0.0, drift: float = 0.0) -> None:
         self.seed, self.features, self.noise, self.drift = seed, features, noise, drift
         self.answered, self.width, self.surplus = 0, _WIDTH, 0
+        self.properties: dict[str, str] = {}
         self.then: tuple[int, Callable[[], None]] | None = None
         self._lock = Lock()
         self._port = 0
@@ -91,6 +92,7 @@ class Stranger:
         image = [-1, self.features] if self.features else [-1, _SIDE, _SIDE, 3]
         response.inputs.add(name="x", datatype="FP32" if self.features else "UINT8", shape=image)
         response.outputs.add(name="embedding", datatype="FP32", shape=[-1, _WIDTH])
+        response.latentprint_properties.update(self.properties)
         return response
 
     def _infer(self, request: Any, _: Any) -> Any:
@@ -165,6 +167,18 @@ def test_the_same_address_with_other_weights_is_refused_before_a_sample_is_asked
     assert stranger.answered - before == 8  # the canaries, and once more alone, to be sure
     stranger.restart(seed=1)
     extract([_plan(stranger.spec, tmp_path)])
+
+
+def test_the_same_weights_at_two_addresses_share_nothing(stranger: Stranger, tmp_path: Path) -> None:
+    """One of them rounds its answers, and neither says how it serves: their weights alone make no endpoint."""
+    rounding = Stranger(1, noise=0.01)
+    stranger.properties = rounding.properties = {"weights_digest": "0" * 64, "architecture": "projection"}
+    for server in (stranger, rounding):
+        plan = _plan(server.spec, tmp_path)
+        assert (plan.pending, plan.canaries) == (60, 16)
+        _extract(plan)
+        assert server.answered == 60 + plan.canaries
+    rounding.stop()
 
 
 @pytest.mark.parametrize("how", ["restarted", "swapped"])
@@ -292,7 +306,7 @@ def test_vectors_have_canaries_too(tmp_path: Path) -> None:
 
 def test_without_canaries_and_without_a_digest_it_is_said(stranger: Stranger, tmp_path: Path) -> None:
     check = _check(replace(stranger.spec, canaries=0), tmp_path)
-    assert check.unchecked == "no digest of the weights is published and no canary was asked"
+    assert check.unchecked == "no serving digest is published and no canary was asked"
     assert stranger.answered == 0
 
 

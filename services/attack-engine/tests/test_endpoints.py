@@ -146,7 +146,29 @@ def test_request_ids_are_of_content_outputs_and_endpoint() -> None:
     assert len(ids) == 3
     assert not ids & {r.id for r in split(_card(), images, ("feature_map",), 2)}
     assert not ids & {r.id for r in split(_card(weights_digest="w"), images, ("embedding",), 2)}
-    assert _card(weights_digest="w").identity != _card(weights_digest="v").identity
+
+
+def test_an_identity_is_the_serving_digest_or_else_address_version_and_what_is_published() -> None:
+    def identity(url: str = "grpc://h:1", **fields: object) -> str:
+        return replace(_card(**fields), url=url).identity
+
+    assert identity(serving_digest="s") == identity("grpc://h:2", serving_digest="s")
+    assert identity(serving_digest="s") == identity(serving_digest="s", properties={"versions": "2"})
+    others = [
+        identity(),
+        identity("grpc://h:2"),
+        identity(weights_digest="w"),
+        identity(weights_digest="v"),
+        identity("grpc://h:2", weights_digest="w"),
+        identity(properties={"versions": "2"}),
+        identity(properties={"precision": "bf16"}),
+        identity(precision="fp16"),
+        identity(output_names={"embedding": "pooled"}),
+        identity(serving_digest="s", weights_digest="w"),
+        identity(serving_digest="t", weights_digest="w"),
+        identity(serving_digest="s", output_names={"embedding": "pooled"}),
+    ]
+    assert len(set(others)) == len(others)
 
 
 class _Broken:

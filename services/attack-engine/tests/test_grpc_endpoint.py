@@ -21,7 +21,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.asking import Counts, EndpointSpec, LedgerSpec
+from latentprint.attack_engine.asking import Counts, EndpointSpec, KeptAnswers, LedgerSpec
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import METHODS, SERVICE, from_request, to_response
@@ -57,6 +57,18 @@ def test_the_same_weights_elsewhere_are_the_same_endpoint(served: Any, serve: An
     with EndpointSpec(served.url).open() as here, EndpointSpec(serve(served.bundle).url).open() as there:
         assert here.card.url != there.card.url
         assert here.card.identity == there.card.identity
+    with EndpointSpec(f"local:{served.bundle}").open() as within:
+        assert within.card.identity == here.card.identity
+
+
+def test_the_same_weights_served_otherwise_share_no_answer(served: Any, serve: Any, tmp_path: Path) -> None:
+    kept, images, answers = KeptAnswers(tmp_path), _images(6), []
+    rounded = serve(served.bundle, "--precision", "bf16")
+    for url in (served.url, rounded.url):
+        with EndpointSpec(url).open(kept=kept) as endpoint:
+            answers.append(endpoint.query(images, ("embedding",))["embedding"])
+            assert endpoint.counts == Counts(sent=6, answered=6)
+    assert np.abs(answers[0] - answers[1]).max() > 0
 
 
 def test_half_precision_answers_are_close_and_another_endpoint(served: Any) -> None:

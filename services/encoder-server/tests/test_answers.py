@@ -51,7 +51,9 @@ async def test_metadata_publishes_tensors_limits_and_digest(serve):
         "feature_map": [-1, -1, 48],
         "posterior": [-1, 10],
     }
-    assert dict(metadata.latentprint_properties) == {
+    properties = dict(metadata.latentprint_properties)
+    assert len(properties.pop("serving_digest")) == 64
+    assert properties == {
         "architecture": "vit_tiny_patch16_224",
         "image_size": "32",
         "max_images_per_request": "100",

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -6,11 +9,13 @@ from safetensors.torch import save_file
 
 from latentprint.core.errors import DataError, EndpointError, UsageError
 from latentprint.encoder_server.forward import Forward
-from latentprint.encoder_server.settings import Batching, Compute
-from latentprint.encoder_server.timm_models import Inputs, from_timm
-from latentprint.encoder_server.victims import from_bundle
+from latentprint.encoder_server.metadata import model_metadata
+from latentprint.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
+from latentprint.encoder_server.timm_models import OWN, Inputs, from_timm
+from latentprint.encoder_server.victims import Victim, from_bundle
 
 HUB_MODEL = "test_vit.r160_in1k"
+SETTINGS = Settings()
 
 
 @pytest.fixture
@@ -108,10 +113,35 @@ def test_a_size_that_an_architecture_does_not_take_is_told_before_it_is_served()
         from_timm("test_vit", None, [], weights="random", seed=0, options={}, inputs=Inputs(40))
 
 
-def test_the_same_weights_normalised_otherwise_have_another_digest():
-    made = [
-        from_timm("test_vit", None, [], weights="random", seed=0, options={}, inputs=Inputs(mean=mean))
-        for mean in (None, (0.4, 0.4, 0.4))
-    ]
-    assert len({victim.weights_digest for victim in made}) == 2
-    assert made[1].encoder.channels[0] == (0.4, 0.4, 0.4)
+def published(victim: Victim, settings: Settings = SETTINGS) -> dict[str, str]:
+    shapes = victim.encoder.shapes(victim.sample_shape)
+    return dict(model_metadata(victim, shapes, settings).latentprint_properties)
+
+
+def served_timm(inputs: Inputs = OWN, outputs: Sequence[str] = (), name: str | None = None, **options: Any) -> Victim:
+    return from_timm("test_vit", name, outputs, weights="random", seed=0, options=options, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("victim", "settings"),
+    [
+        (lambda: served_timm(Inputs(mean=(0.4, 0.4, 0.4))), Settings()),
+        (lambda: served_timm(global_pool="max", fc_norm=False), Settings()),
+        (served_timm, Settings(compute=Compute(precision="bf16"))),
+        (served_timm, Settings(batching=Batching(deterministic=True))),
+    ],
+)
+def test_the_same_weights_served_otherwise_have_another_serving_digest(victim, settings):
+    plain, other = published(served_timm(fc_norm=False)), published(victim(), settings)
+    assert plain["weights_digest"] == other["weights_digest"]
+    assert plain["serving_digest"] != other["serving_digest"]
+
+
+def test_what_changes_no_answer_is_not_in_the_serving_digest():
+    settings = Settings(Limits(max_images_per_request=7), Batching(max_batch=3), Compute(threads=1), Listening(port=1))
+    other = published(served_timm(outputs=["embedding"], name="else"), settings)
+    assert other["serving_digest"] == published(served_timm())["serving_digest"]
+
+
+def test_a_victim_keeps_the_normalisation_that_it_is_given():
+    assert served_timm(Inputs(mean=(0.4, 0.4, 0.4))).encoder.channels[0] == (0.4, 0.4, 0.4)

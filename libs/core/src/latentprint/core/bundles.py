@@ -13,7 +13,7 @@ from torch import nn
 
 from latentprint.core import architectures
 from latentprint.core.config import from_mapping
-from latentprint.core.digests import digest_file, digest_json
+from latentprint.core.digests import digest_file
 from latentprint.core.encoders import Encoder
 from latentprint.core.errors import DataError
 from latentprint.core.samples import is_vector
@@ -125,16 +125,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         raise DataError(f"{folder / CONFIG} names no architecture: the bundle is damaged.")
     return config
-
-
-def serving_digest(folder: Path, card: BundleCard) -> str:
-    """SHA-256 (hex) of all that a bundle's answers depend on.
-
-    The same weights normalised or put together otherwise answer otherwise.
-    """
-    config = read_config(folder)
-    made = [config["architecture"], config.get("model_args", {})]
-    return digest_json([card.weights_digest, card.mean, card.std, made])
 
 
 def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Encoder, BundleCard]:

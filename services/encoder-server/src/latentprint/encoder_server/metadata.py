@@ -9,6 +9,7 @@ from latentprint.core.encoders import FEATURE_MAP
 from latentprint.core.oip import inference_pb2 as pb
 from latentprint.core.oip import names
 from latentprint.core.samples import is_vector, sample_bytes
+from latentprint.core.serving_digest import serving_digest
 from latentprint.encoder_server.settings import Limits, Settings
 from latentprint.encoder_server.victims import Victim
 
@@ -50,6 +51,14 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
         names.OUTPUTS: ",".join(victim.encoder.outputs),
         names.PRECISION: settings.compute.precision,
         names.PREFERRED_IMAGES: str(_preferred(victim, shapes, settings)),
+        names.SERVING_DIGEST: serving_digest(
+            weights_digest=victim.weights_digest,
+            architecture=victim.architecture,
+            model_args=victim.model_args,
+            sample_shape=victim.sample_shape,
+            channels=victim.encoder.channels,
+            options=settings.changing_answers,
+        ),
         names.WEIGHTS_DIGEST: victim.weights_digest,
         **_sizes(victim, limits),
     }

@@ -1,7 +1,7 @@
 """What an operator can set, as frozen dataclasses with their defaults in one place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import inf, prod
 from pathlib import Path
@@ -138,6 +138,13 @@ class Settings:
     batching: Batching = Batching()
     compute: Compute = Compute()
     listening: Listening = Listening()
+
+    @property
+    def changing_answers(self) -> Mapping[str, Any]:
+        """The settings that answers depend on, where they are not the defaults: part of what is published of them."""
+        of = {"precision": self.compute.precision, "deterministic": self.batching.deterministic}
+        plain = {"precision": Compute.precision, "deterministic": Batching.deterministic}
+        return {name: value for name, value in of.items() if value != plain[name]}
 
 
 def _flag(name: str) -> str:

@@ -10,7 +10,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from latentprint.core import architectures
-from latentprint.core.digests import digest_arrays, digest_file, digest_json
+from latentprint.core.digests import digest_arrays, digest_file
 from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder, vector_features
 from latentprint.core.errors import DataError, EndpointError, UsageError, unknown_name
 from latentprint.encoder_server.settings import HUB, Inputs
@@ -63,8 +63,6 @@ def from_timm(
     public = (EMBEDDING, *([FEATURE_MAP] if of_images else []), *([POSTERIOR] if model.num_classes else []))
     encoder = restricted(Encoder(model, public), outputs)
     side = _side(architecture, model, options) if of_images else None
-    if inputs != OWN:
-        digest = digest_json([digest, inputs.overlay])
     victim = Victim(name or architecture, encoder, architecture, side, has_fixed_size(model), digest, options)
     _check_answers(victim)
     return victim

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latentprint.core.bundles import open_bundle, read_config, serving_digest
+from latentprint.core.bundles import open_bundle, read_config
 from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.text import printable
@@ -24,7 +24,7 @@ class Victim:
         architecture: timm's name of it.
         image_size: side of the images it was made for, pixels; None where it takes vectors.
         fixed_size: it takes samples of no other size.
-        weights_digest: SHA-256 (hex) of its weights and of whatever else its answers depend on.
+        weights_digest: SHA-256 (hex) of its weights.
         model_args: keyword arguments that the architecture was made with.
     """
 
@@ -61,7 +61,7 @@ def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victi
         config["architecture"],
         card.image_size,
         has_fixed_size(encoder.model),
-        serving_digest(folder, card),
+        card.weights_digest,
         config.get("model_args", {}),
     )
 

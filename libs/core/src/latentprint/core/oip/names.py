@@ -22,5 +22,6 @@ MODEL_ARGS = "model_args"  # JSON object: keyword arguments of the architecture,
 OUTPUTS = "outputs"
 PRECISION = "precision"
 PREFERRED_IMAGES = "preferred_images_per_request"
+SERVING_DIGEST = "serving_digest"  # of all that answers depend on; the weights are one part of that
 STD = "std"  # as the mean
 WEIGHTS_DIGEST = "weights_digest"

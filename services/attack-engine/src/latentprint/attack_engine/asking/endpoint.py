@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from latentprint.core.digests import digest_json
 from latentprint.core.encoders import OUTPUTS
 from latentprint.core.errors import EndpointError, UsageError, unknown_name
+from latentprint.core.oip import names
 from latentprint.core.samples import Samples, is_vector
 
 Answers = dict[str, NDArray[np.float32]]
+_DESCRIBING = ("versions", "platform", names.ARCHITECTURE, names.MODEL_ARGS, names.MEAN, names.STD, names.PRECISION)
 
 
 def no_output(name: str, outputs: Mapping[str, tuple[int, ...]], url: str) -> UsageError:
@@ -42,6 +44,7 @@ class EndpointCard:
         preferred_images: images in one request at which it is fastest.
         max_message_bytes: bytes in one request or answer at most.
         weights_digest: SHA-256 of the weights, or "" where it is not published.
+        serving_digest: SHA-256 of all that its answers depend on, or "" where it is not published.
         architecture: name of the architecture, or "".
         precision: of the answers on the wire, "fp32" or "fp16".
         bytes_per_value: of a sample on the wire.
@@ -49,6 +52,7 @@ class EndpointCard:
         properties: everything else that it publishes.
         features: length of the vectors that it takes; None where it takes images.
         batch: samples that every request holds, no more and no fewer; None where any number up to `max_images` may.
+        output_names: public name to the endpoint's own, where that is another.
     """
 
     url: str
@@ -61,6 +65,7 @@ class EndpointCard:
     preferred_images: int = 256
     max_message_bytes: int = 4 * 1024 * 1024
     weights_digest: str = ""
+    serving_digest: str = ""
     architecture: str = ""
     precision: str = "fp32"
     bytes_per_value: int = 1
@@ -68,18 +73,23 @@ class EndpointCard:
     properties: Mapping[str, str] = field(default_factory=dict)
     features: int | None = None
     batch: int | None = None
+    output_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
-        """SHA-256 (hex) of what its answers depend on.
+        """SHA-256 (hex) of what its answers depend on: of what is kept, nothing is shared with another identity.
 
-        The weights where their digest is published, so that the same victim on another port is the same endpoint;
-        else its address, model name and versions.
+        The serving digest where one is published, so that the same serving on another port is the same endpoint. Else
+        its address and version and what it says of itself: the same weights at two addresses may be served otherwise.
         """
-        known = {"weights": self.weights_digest, "architecture": self.architecture}
-        address = {"url": self.url, "model": self.model, "versions": self.properties.get("versions", "")}
-        precision = [self.precision, self.properties.get("precision", "")]
-        return digest_json({"precision": precision, **(known if self.weights_digest else address)})
+        described = {name: self.properties.get(name, "") for name in _DESCRIBING}
+        here = {"url": self.url, "model": self.model, "weights": self.weights_digest, **described}
+        serving = {"digest": self.serving_digest} if self.serving_digest else here
+        return digest_json({"wire": self.precision, "outputs": dict(self.output_names), "serving": serving})
+
+    def has_weights_of(self, other: "EndpointCard") -> bool:
+        """Whether both publish the same weights, however they serve them."""
+        return bool(self.weights_digest) and self.weights_digest == other.weights_digest
 
     def check_outputs(self, outputs: Sequence[str]) -> None:
         """Raise `UsageError` naming the known outputs, and what to do, for one that is not public."""

@@ -39,8 +39,8 @@ class EndpointSpec:
         output_names: "embedding", "feature_map" or "posterior" to the endpoint's own name for it.
         threads: PyTorch threads of an in-process endpoint, a setting of the whole process; None leaves it.
         canaries: generated samples that are asked again at the start of a run, at intervals, after a lost connection
-            and before a shard is kept, to tell whether the model is still the same; None asks 4 where no digest of the
-            weights is published and none elsewhere. An in-process endpoint needs none.
+            and before a shard is kept, to tell whether the model is still the same; None asks 4 where no serving
+            digest is published and none elsewhere. An in-process endpoint needs none.
         canary_every: images that one worker asks between two such checks.
     """
 
@@ -100,7 +100,7 @@ class EndpointSpec:
         """
         if driver_of(self.url).in_process:
             return None
-        usual = 0 if card.weights_digest else CANARIES
+        usual = 0 if card.serving_digest else CANARIES
         count = usual if self.canaries is None else self.canaries
         return ModelIdentityCheck(card, folder, outputs, sample_shape, count, self.canary_every)
 

@@ -71,7 +71,7 @@ class ModelIdentityCheck:
     def unchecked(self) -> str:
         """Why a change of the model would pass unseen; "" where it would not."""
         if not self.canaries:
-            return "" if self.card.weights_digest else "no digest of the weights is published and no canary was asked"
+            return "" if self.card.serving_digest else "no serving digest is published and no canary was asked"
         unsteady = [name for name in self.outputs if not self._kept(name).steady]
         if not unsteady:
             return ""

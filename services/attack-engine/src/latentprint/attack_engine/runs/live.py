@@ -223,7 +223,7 @@ def _opened(
         return
     with opened_control(control, audit.endpoint, name=name) as endpoint:
         with endpoint.open() as opened:
-            if opened.card.identity == victim.identity:
+            if opened.card.identity == victim.identity or opened.card.has_weights_of(victim):
                 raise UsageError(
                     f"The {name} encoder at {control.source} is the audited one itself, which controls nothing: name "
                     "another."

@@ -11,9 +11,11 @@ from latentprint.core.channels import format_channels
 from latentprint.core.errors import UsageError
 from latentprint.core.oip import names
 from latentprint.core.samples import Samples, sample_dtype
+from latentprint.core.serving_digest import serving_digest
 
 if TYPE_CHECKING:
     from latentprint.core.bundles import BundleCard
+    from latentprint.core.encoders import Encoder
 
 
 class LocalDriver:
@@ -30,7 +32,7 @@ class LocalDriver:
     def __init__(self, url: str, transport: Transport) -> None:
         import torch  # here and not above: every other driver does without it
 
-        from latentprint.core.bundles import open_bundle, read_config, serving_digest
+        from latentprint.core.bundles import open_bundle, read_config
 
         folder = _folder(url)
         if transport.threads is not None:
@@ -42,7 +44,8 @@ class LocalDriver:
             model=folder.name,
             outputs=dict(self._encoder.shapes(card.sample_shape)),
             image_side=card.image_size,
-            weights_digest=serving_digest(folder, card),
+            weights_digest=card.weights_digest,
+            serving_digest=_serving_digest(self._encoder, config, card),
             architecture=config["architecture"],
             properties=_properties(config, card),
             max_message_bytes=2**31 - 1,
@@ -78,6 +81,18 @@ def _folder(url: str) -> Path:
     if not folder:
         raise UsageError(f"The endpoint {url!r} names no bundle: use {LocalDriver.form}.")
     return Path(folder)
+
+
+def _serving_digest(encoder: "Encoder", config: Mapping[str, Any], card: "BundleCard") -> str:
+    """What the encoder server would publish of the bundle: answers of both are the same."""
+    return serving_digest(
+        weights_digest=card.weights_digest,
+        architecture=config["architecture"],
+        model_args=config.get("model_args", {}),
+        sample_shape=card.sample_shape,
+        channels=encoder.channels,
+        options={},
+    )
 
 
 def _properties(config: Mapping[str, Any], card: "BundleCard") -> dict[str, str]:

@@ -91,7 +91,7 @@ def read_card(
         if their not in theirs:
             raise EndpointError(f"{url} has no output {their!r} to take as {name!r}: it has {', '.join(theirs)}.")
     renamed = {their: name for name, their in output_names.items()}
-    properties = properties_of(metadata) | {"versions": ",".join(metadata.versions)}
+    properties = properties_of(metadata) | {"platform": metadata.platform, "versions": ",".join(metadata.versions)}
 
     def number(key: str) -> int | None:
         try:
@@ -110,11 +110,13 @@ def read_card(
         preferred_images=tensor.batch or number(names.PREFERRED_IMAGES) or EndpointCard.preferred_images,
         max_message_bytes=number(names.MAX_MESSAGE_BYTES) or EndpointCard.max_message_bytes,
         weights_digest=properties.get(names.WEIGHTS_DIGEST, ""),
+        serving_digest=properties.get(names.SERVING_DIGEST, ""),
         architecture=properties.get(names.ARCHITECTURE, ""),
         precision=precision,
         bytes_per_value=np.dtype(_DTYPES[tensor.datatype]).itemsize,
         idempotent=server.name in _REPLAYING,
         properties=properties,
+        output_names=dict(output_names),
         features=tensor.features,
         batch=tensor.batch,
     )
