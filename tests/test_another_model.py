@@ -17,11 +17,11 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from rich.console import Console
 
-from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking import AnswerStore, EndpointSpec
 from latentprint.attack_engine.asking.extract import extract, ray_session
 from latentprint.attack_engine.asking.model_identity import EVERY, ModelIdentityCheck, difference
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
-from latentprint.attack_engine.asking.signal_store import SignalStore, read_signals
+from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.views import VarianceSignal
@@ -231,19 +231,41 @@ def test_what_another_worker_kept_of_the_new_model_is_forgotten_too(stranger: St
     with plan.endpoint.open() as first, plan.endpoint.open() as second:
         plan.check.begin(first)
         first.keep_watch(plan.check)
-        first.kept = SignalStore(plan.signals[0].folder).unfinished_answers(plan.signals[0].shards[0])
+        first.kept = AnswerStore(plan.answers, plan.signals[0].answers_label)
         stranger.seed = 2
         first.query(images, ("embedding",))
         second.keep_watch(plan.check)
         second.query(images, ("embedding",))
         with pytest.raises(EndpointError, match="another model"):
             second.confirm()
-    assert first.kept.images() == 30
+    assert first.kept.answers() == 30
     stranger.restart(seed=1)
     again = _plan(stranger.spec, tmp_path)
-    assert (first.kept.images(), again.pending) == (0, 60)
+    assert (first.kept.answers(), again.pending) == (0, 60)
     _extract(again)
     np.testing.assert_allclose(_values(again), stranger.embedded(_DIGITS.open().images(_IDS)), rtol=1e-4, atol=1e-4)
+
+
+def test_what_another_worker_kept_is_not_used_unchecked(stranger: Stranger, tmp_path: Path) -> None:
+    plan = _plan(stranger.spec, tmp_path, keep=True)
+    assert plan.check is not None
+    images = _DIGITS.open().images(_IDS[:30])
+    with (
+        plan.endpoint.open(kept=AnswerStore(plan.answers)) as first,
+        plan.endpoint.open(kept=AnswerStore(plan.answers)) as second,
+    ):
+        plan.check.begin(first)
+        first.keep_watch(plan.check)
+        second.keep_watch(plan.check)
+        first.query(images, ("embedding",))
+        second.query(images, ("embedding",))
+        second.confirm()
+        stranger.seed = 2
+        first.query(255 - images, ("embedding",))
+        second.query(255 - images, ("embedding",))
+        assert second.counts.cached == 60
+        with pytest.raises(EndpointError, match="another model"):
+            second.confirm()
 
 
 @pytest.mark.parametrize("surplus", [-1, 1])

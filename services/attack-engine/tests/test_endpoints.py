@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.asking import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from latentprint.attack_engine.asking import AnswerStore, Counts, EndpointSpec, LedgerSpec
+from latentprint.attack_engine.asking.answer_store import sample_digests
 from latentprint.attack_engine.asking.drivers import DRIVERS, driver_of
 from latentprint.attack_engine.asking.drivers.driver import DriverError
 from latentprint.attack_engine.asking.drivers.grpc import GrpcAddress, parse_address
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
-from latentprint.attack_engine.asking.requests import images_per_request, split
+from latentprint.attack_engine.asking.requests import images_per_request, request_id, split
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import BudgetError, DataError, EndpointError, UsageError
 from latentprint.core.oip import SERVICE
@@ -86,10 +87,10 @@ def test_in_process_answers_are_the_encoders(tiny_bundle: Path) -> None:
 
 
 def test_kept_answers_are_bit_for_bit_and_free(tiny_bundle: Path, tmp_path: Path) -> None:
-    spec, kept, images = EndpointSpec(f"local:{tiny_bundle}", images_per_request=8), KeptAnswers(tmp_path), _images(20)
+    spec, kept, images = EndpointSpec(f"local:{tiny_bundle}", images_per_request=8), AnswerStore(tmp_path), _images(20)
     with spec.open(LedgerSpec(budget=20), kept=kept) as endpoint:
         first = endpoint.query(images, ("embedding",))["embedding"]
-        assert kept.images() == 20
+        assert kept.answers() == 20
         again = endpoint.query(images, ("embedding",))["embedding"]
         assert endpoint.counts == Counts(sent=20, answered=20, cached=20)
         with pytest.raises(BudgetError):
@@ -98,21 +99,21 @@ def test_kept_answers_are_bit_for_bit_and_free(tiny_bundle: Path, tmp_path: Path
 
 
 def test_a_damaged_kept_answer_is_asked_again(tiny_bundle: Path, tmp_path: Path) -> None:
-    kept, images = KeptAnswers(tmp_path), _images(4)
+    kept, images = AnswerStore(tmp_path), _images(4)
     with EndpointSpec(f"local:{tiny_bundle}").open(kept=kept) as endpoint:
         first = endpoint.query(images, ("embedding",))["embedding"]
-        (path,) = tmp_path.glob("*/*.safetensors")
+        (path,) = tmp_path.glob("*.answers")
         path.write_bytes(path.read_bytes()[:40])
         again = endpoint.query(images, ("embedding",))["embedding"]
         assert endpoint.counts == Counts(sent=8, answered=8)
     np.testing.assert_array_equal(first, again)
 
 
-def test_equal_requests_of_one_query_are_asked_once(tiny_bundle: Path) -> None:
+def test_equal_samples_of_one_query_are_asked_once(tiny_bundle: Path) -> None:
     images = np.repeat(_images(1), 6, axis=0)
     with EndpointSpec(f"local:{tiny_bundle}", images_per_request=2).open() as endpoint:
         answers = endpoint.query(images, ("embedding",))["embedding"]
-        assert endpoint.counts == Counts(sent=2, answered=2, cached=4)
+        assert endpoint.counts == Counts(sent=1, answered=1, cached=5)
     np.testing.assert_array_equal(answers[:2], answers[4:])
 
 
@@ -139,13 +140,35 @@ def test_requests_keep_to_every_limit() -> None:
         images_per_request(_card(max_message_bytes=5000), shape, asked, None)
 
 
+def _request(images: NDArray[np.uint8], output: str = "embedding", **fields: object) -> str:
+    return request_id(_card(**fields), sample_digests(images), (output,))
+
+
 def test_request_ids_are_of_content_outputs_and_endpoint() -> None:
     images = _images(5)
-    ids = {r.id for r in split(_card(), images, ("embedding",), 2)}
-    assert ids == {r.id for r in split(_card(), images.copy(), ("embedding",), 2)}
-    assert len(ids) == 3
-    assert not ids & {r.id for r in split(_card(), images, ("feature_map",), 2)}
-    assert not ids & {r.id for r in split(_card(weights_digest="w"), images, ("embedding",), 2)}
+    assert _request(images) == _request(images.copy())
+    others = [images[:2], images[2:4], images[::-1], images.transpose(0, 2, 1, 3)]
+    ids = [
+        _request(images),
+        _request(images, "feature_map"),
+        _request(images, serving_digest="s"),
+        *map(_request, others),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_what_a_killed_run_left_is_asked_in_the_very_requests_again() -> None:
+    """Whole requests are kept or missing after a kill; of others what is missing is put together anew."""
+    rows, kept = np.arange(10), np.zeros(10, dtype=bool)
+    whole = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    assert [group.tolist() for group in split(rows, kept, 3)[0]] == whole
+    kept[3:6] = True
+    missing, there = split(rows, kept, 3)
+    assert ([g.tolist() for g in missing], [g.tolist() for g in there]) == ([whole[0], *whole[2:]], [whole[1]])
+    kept[[0, 7]] = True
+    missing, there = split(rows, kept, 3)
+    assert [group.tolist() for group in missing] == [[9], [1, 2, 6], [8]]
+    assert [group.tolist() for group in there] == [[0], [3, 4, 5], [7]]
 
 
 def test_an_identity_is_the_serving_digest_or_else_address_version_and_what_is_published() -> None:
@@ -199,11 +222,11 @@ class _Broken:
     ],
 )
 def test_unusable_vectors_are_refused_and_not_kept(driver: _Broken, words: str, tmp_path: Path) -> None:
-    kept = KeptAnswers(tmp_path)
+    kept = AnswerStore(tmp_path)
     with MeteredEndpoint(driver, _card(), LedgerSpec().open(), kept=kept) as endpoint:
         with pytest.raises(EndpointError, match=words):
             endpoint.query(_images(3), ("embedding",))
-        assert kept.images() == 0
+        assert kept.answers() == 0
 
 
 class _Failing:
@@ -259,15 +282,17 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from latentprint.attack_engine.asking import KeptAnswers
+from latentprint.attack_engine.asking import AnswerStore
 from latentprint.core.errors import DataError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-kept = KeptAnswers(Path(sys.argv[1]))
-kept.write("aa" * 32, {"embedding": np.ones((1, 2), dtype=np.float32)})
+store = AnswerStore(Path(sys.argv[1]))
+keys = np.array([b"a" * 16, b"b" * 16])
+store.write({"embedding": (keys[:1], np.ones((1, 2), dtype=np.float32))})
 try:
-    kept.write("ab" * 32, {"embedding": np.ones((1, 2000), dtype=np.float32)})
+    store.write({"embedding": (keys[1:], np.ones((1, 2000), dtype=np.float32))})
 except DataError as error:
     print(error)
+print([places.tolist() for places, _, _ in store.read(keys)])
 """
 
 
@@ -275,4 +300,6 @@ def test_no_room_to_write_is_one_sentence_and_loses_nothing(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "Cannot write" in done.stdout
     assert "run the same command again" in done.stdout
-    assert [path.name for path in tmp_path.glob("*/*")] == ["aa" * 31 + ".safetensors"]
+    assert done.stdout.splitlines()[-1] == "[[0]]"
+    (log,) = tmp_path.iterdir()
+    assert log.stat().st_size < 100

@@ -125,7 +125,7 @@ def test_another_model_than_planned(tiny_bundle: Path, serve: Any, tmp_path: Pat
     server = serve(tiny_bundle)
     plan = _plan(_spec(server.url), tmp_path)
     with pytest.raises(EndpointError, match="another model than when"):
-        extract([replace(plan, card=replace(plan.card, weights_digest="before"))])
+        extract([replace(plan, card=replace(plan.card, serving_digest="before"))])
 
 
 _PROGRAM = """

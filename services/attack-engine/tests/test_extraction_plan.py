@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from latentprint.attack_engine.asking import Endpoint, EndpointSpec
+from latentprint.attack_engine.asking import AnswerStore, Counts, Endpoint, EndpointSpec
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction, signal_key
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.shards import make_shards, samples_per_shard
@@ -137,7 +137,33 @@ def test_an_unfinished_shard_replays_its_answers_within_the_very_budget(tiny_bun
     again = _plan(tiny_bundle, tmp_path, signals=[_Stopping()], budget=40)
     assert (again.signals[0].kept, again.pending, again.spent) == (8, 32, 8)
     _run(again, slice(0, 1))
-    assert not list((again.signals[0].folder / "unfinished").glob("*"))
+    assert AnswerStore(again.answers).answers() == 0
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_other_shards_and_requests_find_what_an_unfinished_shard_was_answered(
+    tiny_bundle: Path, tmp_path: Path, keep: bool
+) -> None:
+    plan = _plan(tiny_bundle, tmp_path, signals=[_Stopping()], budget=40, keep=keep)
+    with pytest.raises(KeyboardInterrupt):
+        _run(plan)
+    other = replace(EndpointSpec(f"local:{tiny_bundle}"), images_per_request=3)
+    again = _plan(tiny_bundle, tmp_path, signals=[_Stopping()], budget=40, keep=keep, shard_size=20, endpoint=other)
+    _run(again)
+    with again.ledger.open() as ledger:
+        assert ledger.spent == 40
+        assert ledger.counts(again.signals[0].key) == Counts(40, 40, cached=8)
+
+
+def test_another_signal_asks_only_what_is_missing(tiny_bundle: Path, tmp_path: Path) -> None:
+    _run(_plan(tiny_bundle, tmp_path, keep=True))
+    wider = _plan(tiny_bundle, tmp_path, keep=True, signals=[replace(_SIGNAL, crops=9)])
+    _run(wider)
+    narrower = _plan(tiny_bundle, tmp_path, keep=True, signals=[PlainAnswer("feature_map")])
+    _run(narrower)
+    with wider.ledger.open() as ledger:
+        assert ledger.counts(narrower.signals[0].key) == Counts(cached=20)
+        assert ledger.counts(wider.signals[0].key).cached == 20 * 7
 
 
 def test_answers_kept_for_good_serve_other_signals(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -154,7 +180,7 @@ def test_a_key_depends_on_signal_endpoint_and_data(tiny_bundle: Path) -> None:
     keys = {
         signal_key(_SIGNAL, card, "data"),
         signal_key(replace(_SIGNAL, seed=1), card, "data"),
-        signal_key(_SIGNAL, replace(card, weights_digest="other"), "data"),
+        signal_key(_SIGNAL, replace(card, serving_digest="other"), "data"),
         signal_key(_SIGNAL, card, "other"),
     }
     assert len(keys) == 4

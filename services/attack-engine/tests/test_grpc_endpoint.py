@@ -21,7 +21,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.asking import Counts, EndpointSpec, KeptAnswers, LedgerSpec
+from latentprint.attack_engine.asking import AnswerStore, Counts, EndpointSpec, LedgerSpec
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import METHODS, SERVICE, from_request, to_response
@@ -62,7 +62,7 @@ def test_the_same_weights_elsewhere_are_the_same_endpoint(served: Any, serve: An
 
 
 def test_the_same_weights_served_otherwise_share_no_answer(served: Any, serve: Any, tmp_path: Path) -> None:
-    kept, images, answers = KeptAnswers(tmp_path), _images(6), []
+    kept, images, answers = AnswerStore(tmp_path), _images(6), []
     rounded = serve(served.bundle, "--precision", "bf16")
     for url in (served.url, rounded.url):
         with EndpointSpec(url).open(kept=kept) as endpoint:

@@ -7,11 +7,11 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
+from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.attempts import repeated
 from latentprint.attack_engine.asking.drivers import driver_of
 from latentprint.attack_engine.asking.drivers.driver import Transport
 from latentprint.attack_engine.asking.endpoint import EndpointCard
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.ledger import Ledger, LedgerSpec
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
 from latentprint.attack_engine.asking.model_identity import CANARIES, EVERY, ModelIdentityCheck
@@ -105,7 +105,7 @@ class EndpointSpec:
         return ModelIdentityCheck(card, folder, outputs, sample_shape, count, self.canary_every)
 
     def open(
-        self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: KeptAnswers | None = None
+        self, ledger: Ledger | LedgerSpec | None = None, *, scope: str = "", kept: AnswerStore | None = None
     ) -> MeteredEndpoint:
         """Connect and read the card.
 

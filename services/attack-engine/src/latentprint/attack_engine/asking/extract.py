@@ -14,6 +14,7 @@ import ray.data  # brings the console handler that a session quiets
 from numpy.typing import NDArray
 from rich.console import Console
 
+from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.endpoint import Counts
 from latentprint.attack_engine.asking.ledger import Ledger
 from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
@@ -175,7 +176,7 @@ def _root(plan: ExtractionPlan) -> Path | None:
 
 def _results(plan: ExtractionPlan) -> list[Extraction]:
     for row in plan.signals:
-        SignalStore(row.folder).tidy()
+        AnswerStore(plan.answers).remove(row.answers_label)  # of shards cut otherwise, left by a run that was killed
     check = plan.check
     with plan.ledger.open() as ledger:
         canaries = 0 if check is None else ledger.counts(check.scope).answered

@@ -1,7 +1,7 @@
 """An endpoint with everything around its driver: kept answers, the budget's leases, throttle, checks and counts."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from threading import Lock
@@ -10,15 +10,24 @@ from typing import Self
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.answer_log import Keys
+from latentprint.attack_engine.asking.answer_store import AnswerStore, answer_keys, sample_digests
 from latentprint.attack_engine.asking.attempts import ask, repeated
 from latentprint.attack_engine.asking.drivers.driver import Driver
 from latentprint.attack_engine.asking.endpoint import Answers, Counts, EndpointCard
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.ledger import Lease, Ledger
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, ModelIdentityWatch
-from latentprint.attack_engine.asking.requests import QueryRequest, Throttle, images_per_request, split
-from latentprint.core.errors import EndpointError
+from latentprint.attack_engine.asking.query_answers import QueryAnswers, check_vectors
+from latentprint.attack_engine.asking.requests import (
+    QueryRequest,
+    Rows,
+    Throttle,
+    images_per_request,
+    request_id,
+    split,
+)
 from latentprint.core.samples import Samples
 
 
@@ -47,7 +56,7 @@ class MeteredEndpoint:
         *,
         scope: str = "",
         request_images: int | None = None,
-        kept: KeptAnswers | None = None,
+        kept: AnswerStore | None = None,
         throttle: Throttle | None = None,
         total_seconds: float = 120.0,
     ) -> None:
@@ -87,44 +96,44 @@ class MeteredEndpoint:
         self.card.check_outputs(outputs)
         self.card.check_sample(images.shape[1:])
         size = images_per_request(self.card, images.shape, outputs, self._request_images)
-        alike: dict[str, list[QueryRequest]] = {}
-        for request in split(self.card, images, outputs, size):
-            alike.setdefault(request.id, []).append(request)
-        answers: Answers = {}
-        for name, found in self._find(alike, outputs):
-            for request in alike[name]:
-                _place(self.card.url, answers, request, found, len(images))
-        return answers
+        digests = sample_digests(images)
+        _, first, alike = np.unique(digests, return_index=True, return_inverse=True)
+        answers = QueryAnswers(self.card.url, len(images))
+        kept = self._take_kept(digests, np.sort(first), outputs, answers)
+        missing, whole = split(np.sort(first), kept, size)
+        self._note_cached(digests, whole, outputs, len(images) - len(first))
+        requests = [QueryRequest.of(self.card, images, digests, rows, outputs) for rows in missing]
+        for request, found in self._ask_all(requests, outputs):
+            answers.place(request.rows, found)
+        return answers.repeated(first[alike])
 
-    def _find(
-        self, alike: Mapping[str, Sequence[QueryRequest]], outputs: Sequence[str]
-    ) -> Iterator[tuple[str, Answers]]:
-        """Answers by request id: kept ones first, then the rest, each asked once however often it occurs."""
-        missing, cached = [], {}
-        for name, requests in alike.items():
-            found = None if self.kept is None else self.kept.read(name)
-            if found is None:
-                missing.append(requests[0])
-                spared = requests[1:]
-            else:
-                self._take(None if self.kept is None else self.kept.taken(name))
-                yield name, found
-                spared = requests
-            if spared:
-                cached[name] = sum(len(request.images) for request in spared)
-        self._note_cached(cached)
-        yield from self._ask_all(missing, outputs)
+    def _take_kept(self, digests: Keys, rows: Rows, outputs: Sequence[str], answers: QueryAnswers) -> NDArray[np.bool_]:
+        """Put kept answers about the samples at `rows` [U] into `answers`; returns for which [U] nothing is missing."""
+        complete = np.ones(len(rows), dtype=bool)
+        for name in outputs:
+            found = np.zeros(len(rows), dtype=bool)
+            keys = answer_keys(self.card.identity, name, digests[rows])
+            for places, values, when in () if self.kept is None else self.kept.read(keys):
+                answers.place(rows[places], {name: values})
+                found[places] = True
+                self._take(when)
+                if self._watch is not None:
+                    self._watch.found(when)
+            complete &= found
+        return complete
 
-    def _ask_all(self, requests: Sequence[QueryRequest], outputs: Sequence[str]) -> Iterator[tuple[str, Answers]]:
+    def _ask_all(
+        self, requests: Sequence[QueryRequest], outputs: Sequence[str]
+    ) -> Iterator[tuple[QueryRequest, Answers]]:
         if not requests:
             return
         sizes = {request.id: request.sent for request in requests}
         with self._ledger.lease(self.scope, sizes, idempotent=self.card.idempotent) as lease:
             if self._pool is None:
                 for request in requests:
-                    yield request.id, self._ask(request, outputs, lease)
+                    yield request, self._ask(request, outputs, lease)
                 return
-            futures = {self._pool.submit(self._ask, request, outputs, lease): request.id for request in requests}
+            futures = {self._pool.submit(self._ask, request, outputs, lease): request for request in requests}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -145,15 +154,14 @@ class MeteredEndpoint:
             alone: one sample a request, where otherwise it is the usual number.
         """
         size = 1 if alone else images_per_request(self.card, samples.shape, outputs, self._request_images)
-        answers: Answers = {}
-        for request in split(self.card, samples, outputs, size):
-            again = replace(request, id=uuid4().hex)
-            sizes = {again.id: again.sent}
+        answers, digests = QueryAnswers(self.card.url, len(samples)), sample_digests(samples)
+        for rows in np.split(np.arange(len(samples)), range(size, len(samples), size)):
+            request = replace(QueryRequest.of(self.card, samples, digests, rows, outputs), id=uuid4().hex)
+            sizes = {request.id: request.sent}
             with self._ledger.lease(scope, sizes, idempotent=self.card.idempotent) as lease:
-                found = self._send(again, outputs, lease, lambda **_: None)
-                _place(self.card.url, answers, again, found, len(samples))
-                lease.answered(again.id)
-        return answers
+                answers.place(rows, self._send(request, outputs, lease, lambda **_: None))
+                lease.answered(request.id)
+        return answers.repeated(np.arange(len(samples)))
 
     def keep_watch(self, check: ModelIdentityCheck) -> None:
         """From now on check, while it asks, that the model stays the same; `query` then raises `ModelChangedError`."""
@@ -165,14 +173,15 @@ class MeteredEndpoint:
             self._watch.confirm(self)
 
     def _ask(self, request: QueryRequest, outputs: Sequence[str], lease: Lease) -> Answers:
-        count = len(request.images)
+        count = len(request.samples)
         answers = self._send(request, outputs, lease, self._count)
         for name in outputs:
-            _check_vectors(self.card.url, name, answers, count)
+            check_vectors(self.card.url, name, answers, count)
         if self._watch is not None:
             self._watch.answered(self, count, self._driver.interruptions)
         if self.kept is not None:
-            self.kept.write(request.id, answers)
+            keys = {name: answer_keys(self.card.identity, name, request.digests) for name in outputs}
+            self.kept.write({name: (keys[name], answers[name]) for name in outputs})
         lease.answered(request.id)
         self._count(answered=count)
         self._take(time.time())
@@ -190,7 +199,7 @@ class MeteredEndpoint:
         sending()
         return ask(
             self._driver,
-            request.images,
+            request.samples,
             outputs,
             request.id,
             batch=self.card.batch,
@@ -198,14 +207,15 @@ class MeteredEndpoint:
             resend=sending,
         )
 
-    def _take(self, when: float | None) -> None:
-        if when is None:
-            return
+    def _take(self, when: float) -> None:
         with self._lock:
             first, last = self.taken or (when, when)
             self.taken = min(first, when), max(last, when)
 
-    def _note_cached(self, cached: Mapping[str, int]) -> None:
+    def _note_cached(self, digests: Keys, groups: Sequence[Rows], outputs: Sequence[str], repeats: int) -> None:
+        cached = {request_id(self.card, digests[rows], outputs): len(rows) for rows in groups}
+        if repeats:
+            cached["repeats"] = repeats
         if cached:
             self._ledger.kept(self.scope, cached)
             self._count(cached=sum(cached.values()))
@@ -220,6 +230,8 @@ class MeteredEndpoint:
             self._pool.shutdown(cancel_futures=True)
         self._driver.close()
         self._ledger.close()
+        if self.kept is not None:
+            self.kept.close()
 
     def __enter__(self) -> Self:
         return self
@@ -230,44 +242,10 @@ class MeteredEndpoint:
         self.close()
 
 
-def _abandon(futures: dict[Future[Answers], str]) -> None:
+def _abandon(futures: dict[Future[Answers], QueryRequest]) -> None:
     """Cancel what has not begun and wait for the rest, so that a lease is closed only when nothing is in flight."""
     for future in futures:
         future.cancel()
     for future in futures:
         if not future.cancelled():
             future.exception()
-
-
-def _place(url: str, answers: Answers, request: QueryRequest, found: Answers, total: int) -> None:
-    """Put a request's rows among those of its query. Raises `EndpointError` where they have other shapes."""
-    for name, rows in found.items():
-        if name not in answers:
-            answers[name] = np.empty((total, *rows.shape[1:]), dtype=np.float32)
-        if len(rows) != len(request.images):
-            raise _other_number(url, name, len(rows), len(request.images))
-        if answers[name].shape[1:] != rows.shape[1:]:
-            shapes = f"{list(answers[name].shape[1:])} and {list(rows.shape[1:])}"
-            raise EndpointError(
-                f"{url} answered {name!r} of the shapes {shapes} to samples of one size: if its model changed, run the "
-                "command again."
-            )
-        answers[name][request.start : request.stop] = rows
-
-
-def _other_number(url: str, name: str, rows: int, count: int) -> EndpointError:
-    return EndpointError(f"{url} answered {rows} rows of {name!r} for {count} images: it is not usable as it is.")
-
-
-def _check_vectors(url: str, name: str, answers: Answers, count: int) -> None:
-    """Raise `EndpointError` unless output `name` holds `count` finite vectors, none of them all zeros."""
-    if name not in answers or len(answers[name]) != count:
-        raise _other_number(url, name, len(answers[name]) if name in answers else 0, count)
-    rows2 = answers[name].reshape(count, -1)
-    finite = np.isfinite(rows2).all(axis=1)
-    bad, empty = int((~finite).sum()), int((~rows2.any(axis=1)).sum())
-    if bad or empty:
-        raise EndpointError(
-            f"{url} answered {bad} non-finite and {empty} all-zero {name!r} vectors for {count} images: "
-            "no attack can use them; look at the model it serves."
-        )

@@ -1,7 +1,7 @@
 """Whether an endpoint still serves the model that the kept answers came from: its card, and canaries asked again."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,21 +9,17 @@ from threading import Lock
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.answer_store import AnswerStore
+from latentprint.attack_engine.asking.canaries import LARGEST, MARGIN, KeptCanaries, canary_samples, difference
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import EndpointError
 from latentprint.core.files import write_atomically
-from latentprint.core.samples import Samples, is_vector
+from latentprint.core.samples import Samples
 
 CANARIES = 4
 EVERY = 1_000
-FLOOR = 1e-3  # relative: fp32 answers change by 5e-7 with the batch that they travel in, reduced precision by more
-MARGIN = 4.0  # bf16 answers change by 0.5 to 0.8 %; what two askings at once differ by is multiplied by this
-LARGEST = 0.5  # answers that change by as much as this between two askings cannot tell one model from another
-_SEED, _CELLS = 20_240_731, 8
 
 
 class ModelChangedError(EndpointError):
@@ -80,7 +76,7 @@ class ModelIdentityCheck:
     @property
     def first_images(self) -> int:
         """Images that the check at the start of a run asks: each alone as well where no answers of theirs are kept."""
-        known = all(self._answers.read(self._key(name)) is not None for name in self.outputs)
+        known = all(self._read(name) is not None for name in self.outputs)
         return self.images if known else self.images + self.canaries * (self.card.batch or 1)
 
     @property
@@ -90,13 +86,8 @@ class ModelIdentityCheck:
         return -(-self.canaries // full) * full
 
     def samples(self) -> Samples:
-        """The canaries, the same for every run: uint8 [C, H, W, 3] of coloured patches, or float32 [C, F] in [0, 1]."""
-        rng = np.random.default_rng([_SEED, *self.sample_shape])
-        if is_vector(self.sample_shape):
-            return rng.random((self.canaries, *self.sample_shape), dtype=np.float32)
-        patches = rng.integers(0, 256, (self.canaries, _CELLS, _CELLS, 3), dtype=np.uint8)
-        rows, columns = (np.arange(side) * _CELLS // side for side in self.sample_shape[:2])
-        return np.ascontiguousarray(patches[:, rows][:, :, columns])
+        """The canaries, the same for every run; see `canary_samples`."""
+        return canary_samples(self.canaries, self.sample_shape)
 
     def begin(self, endpoint: CanaryEndpoint) -> None:
         """The check at the start of a run; answers of canaries that were never asked are kept.
@@ -105,12 +96,11 @@ class ModelIdentityCheck:
             ModelChangedError: the model is another than the one that the kept answers came from.
         """
         started = time.time()
-        new = [name for name in self.outputs if self._answers.read(self._key(name)) is None]
+        new = [name for name in self.outputs if self._read(name) is None]
         if new and self.canaries:
             asked, alone = (self._ask(endpoint, alone=alone) for alone in (False, True))
             for name in new:
-                spread = np.array([difference(asked[name], alone[name])], dtype=np.float32)
-                self._answers.write(self._key(name), {"answer": asked[name], "spread": spread})
+                KeptCanaries(asked[name], difference(asked[name], alone[name])).write(self._path(name))
         self.confirm(endpoint, asked if new and self.canaries else None)
         write_atomically(self._begun, str(started).encode())
 
@@ -163,51 +153,16 @@ class ModelIdentityCheck:
     def _begun(self) -> Path:
         return self.folder / "begun"
 
-    @property
-    def _answers(self) -> KeptAnswers:
-        return KeptAnswers(self.folder)
+    def _read(self, output: str) -> KeptCanaries | None:
+        return KeptCanaries.read(self._path(output))
 
-    def _key(self, output: str) -> str:
-        return digest_json([output, digest_arrays(samples=self.samples())])
+    def _kept(self, output: str) -> KeptCanaries:
+        """What is kept of an output; where nothing is, what tells no models apart."""
+        return self._read(output) or KeptCanaries(np.zeros(0, dtype=np.float32), float("nan"))
 
-    def _kept(self, output: str) -> "KeptCanaries":
-        found = self._answers.read(self._key(output))
-        if found is None:
-            return KeptCanaries(np.zeros(0, dtype=np.float32), float("nan"), 0.0)
-        return KeptCanaries(found["answer"], float(found["spread"][0]), self._answers.taken(self._key(output)) or 0.0)
-
-
-@dataclass(frozen=True)
-class KeptCanaries:
-    """What the canaries were answered, by how much two askings at once differed, and when (seconds since the epoch)."""
-
-    answer: NDArray[np.float32]
-    spread: float
-    when: float
-
-    @property
-    def tolerance(self) -> float:
-        """Relative difference that is no change of the model."""
-        return max(FLOOR, MARGIN * self.spread)
-
-    @property
-    def steady(self) -> bool:
-        """Whether answers are steady enough to tell models apart."""
-        return MARGIN * self.spread < LARGEST
-
-    def agrees(self, answer: NDArray[np.float32]) -> bool:
-        """Whether `answer` is the kept one but for noise."""
-        return difference(answer, self.answer) <= self.tolerance
-
-
-def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Largest relative difference over samples [C, ...], in the Euclidean norm; infinite between other shapes."""
-    if one.shape != other.shape:
-        return float("inf")
-    a, b = (answers.reshape(len(answers), -1).astype(np.float64) for answers in (one, other))
-    norm = np.maximum(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
-    apart = np.linalg.norm(a - b, axis=1)
-    return float(np.divide(apart, norm, out=np.zeros_like(apart), where=norm != 0).max())
+    def _path(self, output: str) -> Path:
+        name = digest_json([output, digest_arrays(samples=self.samples())])
+        return self.folder / f"{name}.safetensors"
 
 
 class ModelIdentityWatch:
@@ -237,6 +192,11 @@ class ModelIdentityWatch:
             self._interruptions = interruptions
         self.confirm(endpoint)
 
+    def found(self, when: float) -> None:
+        """Note an answer that was kept at this time: one that no check came after is confirmed like a new one."""
+        with self._lock:
+            self._since += when > self._verified
+
     def confirm(self, endpoint: CanaryEndpoint) -> None:
         """Check, unless nothing was answered since the last time. Raises `ModelChangedError` for another model."""
         with self._checking:
@@ -257,14 +217,12 @@ def _mark(folder: Path) -> Path:
     return folder / "changed"
 
 
-def forget_unverified(folder: Path, kept: Iterable[KeptAnswers]) -> None:
+def forget_unverified(folder: Path, kept: AnswerStore) -> None:
     """Where a check failed, forget of `kept` what is younger than the last one that passed; `folder` as of the check.
 
     Only to be called when nobody is asking any more.
     """
     mark = _mark(folder)
-    if not mark.exists():
-        return
-    for answers in kept:
-        answers.remove_since(float(mark.read_text(encoding="utf-8")))
-    mark.unlink()
+    if mark.exists():
+        kept.remove_since(float(mark.read_text(encoding="utf-8")))
+        mark.unlink()

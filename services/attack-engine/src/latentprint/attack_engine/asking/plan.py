@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from latentprint.attack_engine.asking.answer_store import FOR_GOOD, AnswerStore
 from latentprint.attack_engine.asking.endpoint import EndpointCard
 from latentprint.attack_engine.asking.endpoint_spec import EndpointSpec
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.ledger import LedgerSpec
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, forget_unverified
 from latentprint.attack_engine.asking.requests import answer_bytes, images_per_request
@@ -57,6 +57,11 @@ class SignalPlan:
     filling: int = 0
 
     @property
+    def answers_label(self) -> str:
+        """What the labels of its unfinished shards' kept answers begin with."""
+        return self.key[:16]
+
+    @property
     def total(self) -> int:
         """Images that all samples cost, extracted ones included."""
         return self.samples * self.queries
@@ -78,7 +83,8 @@ class ExtractionPlan:
         signals: one plan each.
         ledger: the budget.
         spent: images charged to the ledger before.
-        answers: where answers are kept for good; None keeps them only until their shard is finished.
+        answers: where answers are kept.
+        keep: keep them for good; else only until their shard is finished.
         images_per_second: stated, or measured on shards extracted before; None if unknown.
         check: how it is checked that the model stays the same; None where it cannot change.
         canaries: images that this asks, about.
@@ -90,7 +96,8 @@ class ExtractionPlan:
     signals: tuple[SignalPlan, ...]
     ledger: LedgerSpec
     spent: int
-    answers: Path | None
+    answers: Path
+    keep: bool
     images_per_second: float | None
     check: ModelIdentityCheck | None = None
     canaries: int = 0
@@ -152,19 +159,19 @@ def plan_extraction(
     root = folder / card.identity[:16]
     asked = tuple(dict.fromkeys(output for signal in signals for output in signal.outputs))
     check = endpoint.check(card, root / "canaries", asked, data.sample_shape)
+    kept = AnswerStore(root / "answers")
     if check is not None:
-        forget_unverified(check.folder, _kept(root))
-    plans = tuple(_plan_signal(s, data, sample_ids, endpoint, card, root, shard_size) for s in signals)
+        forget_unverified(check.folder, kept)
+    plans = tuple(_plan_signal(s, data, sample_ids, endpoint, card, root, kept, shard_size) for s in signals)
     ledger = LedgerSpec(folder / LEDGER, budget)
-    answers = root / "answers" if keep else None
     with ledger.open() as book:
         free = sum(book.unfinished(plan.key, idempotent=card.idempotent) for plan in plans)
         spent = book.spent
         canaries = 0 if check is None else _canaries(check, plans)
-        if answers is None or not answers.exists():
+        if not kept.labels(FOR_GOOD):
             book.require(max(sum(plan.pending for plan in plans) - free, 0) + canaries)
     rate = images_per_second or _measured(plans)
-    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, answers, rate, check, canaries)
+    return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, kept.folder, keep, rate, check, canaries)
 
 
 def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tuple[int, ...]) -> None:
@@ -195,7 +202,14 @@ def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
 
 
 def _plan_signal(
-    signal: Signal, data: Dataset, ids: Ids, spec: EndpointSpec, card: EndpointCard, root: Path, shard_size: int | None
+    signal: Signal,
+    data: Dataset,
+    ids: Ids,
+    spec: EndpointSpec,
+    card: EndpointCard,
+    root: Path,
+    answers: AnswerStore,
+    shard_size: int | None,
 ) -> SignalPlan:
     key = signal_key(signal, card, data.digest)
     store = SignalStore(root / f"{signal.name}-{key[:16]}")
@@ -205,7 +219,7 @@ def _plan_signal(
     together = shard_size or samples_per_shard(queries, answer_bytes(card, signal.outputs))
     shards = make_shards(wanted - extracted, together)
     batch = max(1, min(together, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
-    kept = sum(store.unfinished_answers(shard).images() for shard in shards)
+    kept = _unfinished(answers, key[:16], store)
     size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
     surplus = filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
@@ -214,16 +228,18 @@ def _plan_signal(
     )
 
 
+def _unfinished(answers: AnswerStore, label: str, store: SignalStore) -> int:
+    """Images whose answers are kept of a signal's unfinished shards; a killed run's of finished ones are forgotten."""
+    for found in answers.labels(label):
+        if store.has_shard(found.removeprefix(f"{label}-")):
+            answers.remove(found)
+    return answers.samples(label)
+
+
 def _canaries(check: ModelIdentityCheck, plans: Sequence[SignalPlan]) -> int:
     """Images that the checks of an undisturbed run ask: at its start, before every shard is kept, and at intervals."""
     shards, pending = sum(len(plan.shards) for plan in plans), sum(plan.pending for plan in plans)
     return check.first_images + check.images * (shards + pending // check.every)
-
-
-def _kept(root: Path) -> list[KeptAnswers]:
-    """All answers kept of one endpoint."""
-    stores = [SignalStore(folder) for folder in root.glob("*-*") if folder.is_dir()]
-    return [KeptAnswers(root / "answers"), *(answers for store in stores for answers in store.all_unfinished())]
 
 
 def _check_ids(data: Dataset, ids: Ids) -> None:

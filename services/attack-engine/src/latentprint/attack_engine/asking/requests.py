@@ -1,16 +1,22 @@
 """How a query becomes requests: sizes that fit the limits, ids that are digests of their content, and their pace."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
+
+from latentprint.attack_engine.asking.answer_log import Keys
 from latentprint.attack_engine.asking.endpoint import EndpointCard
-from latentprint.core.digests import digest_arrays, digest_json
+from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError
 from latentprint.core.samples import Samples, is_vector
 
+Rows = NDArray[np.int64]
 _OVERHEAD = 4096
 
 
@@ -20,20 +26,28 @@ class QueryRequest:
 
     Attributes:
         id: digest of everything that their answer depends on.
-        start: the first one's row in the query that they are part of.
-        images: the samples.
+        rows: their places in the query that they are part of, int64 [B].
+        samples: uint8 [B, H, W, 3] or float32 [B, F].
+        digests: of the samples, "S16" [B].
         sent: how many the endpoint is given: more than these where it takes none but full batches.
     """
 
     id: str
-    start: int
-    images: Samples
+    rows: Rows
+    samples: Samples
+    digests: Keys
     sent: int
 
-    @property
-    def stop(self) -> int:
-        """Row after the request's last one in the query it is part of."""
-        return self.start + len(self.images)
+    @classmethod
+    def of(
+        cls, card: EndpointCard, samples: Samples, digests: Keys, rows: Rows, outputs: Sequence[str]
+    ) -> "QueryRequest":
+        """The request that asks `outputs` about the samples at `rows` of a query."""
+        first, last = int(rows[0]), int(rows[-1])
+        one_piece = last - first + 1 == len(rows)  # rows ascend: no copy is needed then
+        part = samples[first : last + 1] if one_piece else samples[rows]
+        name = request_id(card, digests[rows], outputs)
+        return cls(name, rows, part, digests[rows], card.batch or len(rows))
 
 
 def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequence[str], asked: int | None) -> int:
@@ -68,14 +82,35 @@ def _described(count: int, sample_shape: tuple[int, ...]) -> str:
     return f"One {kind} of {size} and its answer need" if count == 1 else f"{count} {kind}s of {size} and answers need"
 
 
-def split(card: EndpointCard, images: Samples, outputs: Sequence[str], size: int) -> list[QueryRequest]:
-    """The requests that ask `outputs` for `images`, `size` images each, in order."""
-    context = digest_json({"endpoint": card.identity, "outputs": sorted(outputs)})
-    parts = [(start, images[start : start + size]) for start in range(0, len(images), size)]
-    return [
-        QueryRequest(digest_json([context, digest_arrays(images=part)]), start, part, card.batch or len(part))
-        for start, part in parts
-    ]
+def split(rows: Rows, kept: NDArray[np.bool_], size: int) -> tuple[list[Rows], list[Rows]]:
+    """How the samples at `rows` are asked, `size` together, where some answers are kept: groups to ask, groups kept.
+
+    Groups kept whole, or not at all, are those that there would be if nothing were kept, so that a run that was
+    killed asks the very requests again that it left unanswered. What is missing of the others is put together anew.
+
+    Args:
+        rows: int64 [U], of distinct samples.
+        kept: bool [U], whether all that is asked is kept.
+        size: samples in a group.
+    """
+    missing, whole, rest = [], [], []
+    for start in range(0, len(rows), size):
+        group, found = rows[start : start + size], kept[start : start + size]
+        if found.all():
+            whole.append(group)
+        elif not found.any():
+            missing.append(group)
+        else:
+            whole.append(group[found])
+            rest.append(group[~found])
+    left = np.concatenate([np.zeros(0, dtype=np.int64), *rest])
+    return missing + [left[start : start + size] for start in range(0, len(left), size)], whole
+
+
+def request_id(card: EndpointCard, digests: Keys, outputs: Sequence[str]) -> str:
+    """What a request for `outputs` of samples with these digests, "S16" [B], is known by to ledger and endpoint."""
+    content = hashlib.sha256(digests.tobytes()).hexdigest()
+    return digest_json([digest_json({"endpoint": card.identity, "outputs": sorted(outputs)}), content])
 
 
 class Throttle:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
 from latentprint.attack_engine.asking.shards import Shard
 from latentprint.attack_engine.signals.signal import SignalBatch
 from latentprint.core.datasets.base import Ids
@@ -31,25 +30,18 @@ class SignalStore:
 
     def shard_path(self, shard: Shard) -> Path:
         """Where a shard's signals go."""
-        return self.folder / f"shard-{shard.name}.parquet"
+        return self._path(shard.name)
 
-    def unfinished_answers(self, shard: Shard) -> KeptAnswers:
-        """Answers kept until the shard is finished."""
-        return KeptAnswers(self.folder / "unfinished" / shard.name)
+    def has_shard(self, name: str) -> bool:
+        """Whether the shard of this name is finished."""
+        return self._path(name).exists()
 
-    def all_unfinished(self) -> list[KeptAnswers]:
-        """Answers kept for all shards that are not finished."""
-        return [KeptAnswers(folder) for folder in (self.folder / "unfinished").glob("*")]
+    def _path(self, name: str) -> Path:
+        return self.folder / f"shard-{name}.parquet"
 
     def paths(self) -> list[Path]:
         """Finished shards, in order of name."""
         return sorted(self.folder.glob("shard-*.parquet"))
-
-    def tidy(self) -> None:
-        """Forget kept answers of shards that are finished, as left by a run killed in between."""
-        for answers in self.all_unfinished():
-            if (self.folder / f"shard-{answers.folder.name}.parquet").exists():
-                answers.remove()
 
     def sample_ids(self) -> set[int]:
         """Samples whose signals are there. Raises `DataError` for a damaged shard."""

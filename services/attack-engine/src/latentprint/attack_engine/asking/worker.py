@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latentprint.attack_engine.asking.kept_answers import KeptAnswers
+from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
 from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
 from latentprint.attack_engine.asking.shards import Shard
@@ -42,6 +42,7 @@ class ShardWorker:
         self._plans = tuple(plans)
         self._data: dict[int, Dataset] = {}
         self._endpoints: dict[int, MeteredEndpoint] = {}
+        self._stores: dict[int, AnswerStore] = {}
 
     def run(self, task: Task) -> int:
         """Extract one shard and write it; returns its number of samples. One that is there already is left alone."""
@@ -59,15 +60,24 @@ class ShardWorker:
 
     def _write(self, task: Task, plan: SignalPlan, shard: Shard, store: SignalStore) -> None:
         data, endpoint = self._dataset(task.plan), self._endpoint(task)
-        unfinished, answers = store.unfinished_answers(shard), self._plans[task.plan].answers
-        endpoint.kept = unfinished if answers is None else KeptAnswers(answers)
+        endpoint.kept = self._kept(task, plan, shard)
         endpoint.taken = None
         started, before = time.monotonic(), endpoint.counts.answered
         batch = _extract(data, plan, shard, endpoint)
         endpoint.confirm()
         asked, seconds = endpoint.counts.answered - before, time.monotonic() - started
         write_shard(store.shard_path(shard), shard.array, batch, asked=asked, seconds=seconds, taken=endpoint.taken)
-        unfinished.remove()
+        if not self._plans[task.plan].keep:
+            endpoint.kept.remove(endpoint.kept.label)
+
+    def _kept(self, task: Task, plan: SignalPlan, shard: Shard) -> AnswerStore:
+        """Where the shard's answers are kept: for good in one store a plan, or else until the shard is written."""
+        extraction = self._plans[task.plan]
+        if not extraction.keep:
+            return AnswerStore(extraction.answers, f"{plan.answers_label}-{shard.name}")
+        if task.plan not in self._stores:
+            self._stores[task.plan] = AnswerStore(extraction.answers)
+        return self._stores[task.plan]
 
     def _dataset(self, plan: int) -> Dataset:
         if plan not in self._data:
