@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latentprint.core.channels import Channels
+from latentprint.core.code_digest import code_digest
 from latentprint.core.digests import digest_json
 
 
@@ -18,7 +19,7 @@ def serving_digest(
 ) -> str:
     """SHA-256 (hex) of all that answers depend on: two servings that answer alike share it, wherever they are.
 
-    The same weights put together, normalised, rounded or defended otherwise answer otherwise.
+    The same weights put together, normalised, rounded or defended otherwise answer otherwise, and so may other code.
 
     Args:
         weights_digest: SHA-256 of the weights.
@@ -36,5 +37,6 @@ def serving_digest(
             "sample_shape": list(sample_shape),
             "channels": [list(levels) for levels in channels],
             "options": dict(options),
+            "code": code_digest("latentprint.core.encoders:Encoder"),
         }
     )
