@@ -21,8 +21,9 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from latentprint.core.encoders import EMBEDDING, Encoder
+from latentprint.core.encoders import Encoder
 from latentprint.core.oip import METHODS, to_request
+from latentprint.core.outputs import EMBEDDING
 
 MODEL = "resnet18"
 SIDE = 32

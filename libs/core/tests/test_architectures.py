@@ -10,7 +10,8 @@ from timm.models import save_for_hf
 
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 
 NARROW = {"resnet18_cifar": 8, "resnet56_cifar": 8, "vgg16_cifar": 8, "wrn32_4_cifar": 8, "mobilenetv2_cifar": 8}
 PLACES = {

@@ -8,8 +8,9 @@ import torch
 
 from latentprint.core import architectures
 from latentprint.core.bundles import CARD, WEIGHTS, BundleCard, open_bundle, read_card, save_bundle
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 
 VIT = {
     "img_size": 32,

@@ -26,7 +26,8 @@ from latentprint.attack_engine.statistics.auc import estimate_auc
 from latentprint.attack_engine.statistics.estimates import Estimate
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.digests import digest_json
-from latentprint.core.encoders import EMBEDDING, Encoder
+from latentprint.core.encoders import Encoder
+from latentprint.core.outputs import EMBEDDING
 from latentprint.core.partitions import Partition, Sizes, draw_partition
 from latentprint.core.splits import Split
 from latentprint.core.threads import using_threads

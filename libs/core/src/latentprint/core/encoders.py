@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, OUTPUTS, POSTERIOR
 from latentprint.core.samples import Samples, blank_samples
 
-EMBEDDING = "embedding"
-FEATURE_MAP = "feature_map"
-POSTERIOR = "posterior"
-OUTPUTS = (EMBEDDING, FEATURE_MAP, POSTERIOR)
 _OTHERS = f"its other outputs alone ({EMBEDDING}, {POSTERIOR})"
 
 

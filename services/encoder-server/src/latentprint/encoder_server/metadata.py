@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from math import prod
 
 from latentprint.core.channels import format_channels
-from latentprint.core.encoders import FEATURE_MAP
 from latentprint.core.oip import inference_pb2 as pb
 from latentprint.core.oip import names
+from latentprint.core.outputs import FEATURE_MAP
 from latentprint.core.samples import is_vector, sample_bytes
 from latentprint.core.serving_digest import serving_digest
 from latentprint.encoder_server.settings import Limits, Settings

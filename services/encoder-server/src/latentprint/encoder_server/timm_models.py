@@ -11,8 +11,9 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 
 from latentprint.core import architectures
 from latentprint.core.digests import digest_arrays, digest_file
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder, vector_features
+from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import DataError, EndpointError, UsageError, unknown_name
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.encoder_server.settings import HUB, Inputs
 from latentprint.encoder_server.victims import Victim, has_fixed_size, restricted
 

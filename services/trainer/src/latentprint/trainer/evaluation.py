@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.datasets.base import Dataset, Ids
-from latentprint.core.encoders import EMBEDDING, POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import EMBEDDING, POSTERIOR
 from latentprint.core.samples import Samples
 from latentprint.core.splits import Split
 from latentprint.trainer.members import classes

@@ -15,9 +15,10 @@ from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.channels import Channels
 from latentprint.core.digests import digest_file
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR, Encoder, vector_features
+from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import writing
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.core.samples import blank_samples
 from latentprint.core.text import printable
 from latentprint.core.versions import versions

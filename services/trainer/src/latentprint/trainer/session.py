@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from latentprint.core.datasets.base import Dataset
-from latentprint.core.encoders import EMBEDDING, POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
 from latentprint.core.errors import Interrupted, UsageError
+from latentprint.core.outputs import EMBEDDING, POSTERIOR
 from latentprint.core.splits import Split
 from latentprint.trainer.checkpoint import save_checkpoint
 from latentprint.trainer.evaluation import evaluate

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.digests import digest_json
-from latentprint.core.encoders import OUTPUTS
 from latentprint.core.errors import EndpointError, UsageError, unknown_name
 from latentprint.core.oip import names
+from latentprint.core.outputs import OUTPUTS
 from latentprint.core.samples import Samples, is_vector
 
 Answers = dict[str, NDArray[np.float32]]

@@ -16,9 +16,9 @@ from latentprint.attack_engine.asking.ledger import Ledger, LedgerSpec
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
 from latentprint.attack_engine.asking.model_identity import CANARIES, EVERY, ModelIdentityCheck
 from latentprint.attack_engine.asking.requests import Throttle
-from latentprint.core.encoders import OUTPUTS
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.oip import SERVICE
+from latentprint.core.outputs import OUTPUTS
 
 
 @dataclass(frozen=True)

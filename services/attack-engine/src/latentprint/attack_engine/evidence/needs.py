@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 
 Output = Literal["posterior", "embedding", "feature_map"]
 _OUTPUTS = (POSTERIOR, EMBEDDING, FEATURE_MAP)

@@ -12,8 +12,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from latentprint.attack_engine.evidence.needs import Distillation
 from latentprint.attack_engine.models.snapshots import SnapshotStore
 from latentprint.attack_engine.models.student import Student
-from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import POSTERIOR
 from latentprint.core.samples import Samples
 from latentprint.trainer import Position, load_checkpoint, save_checkpoint
 

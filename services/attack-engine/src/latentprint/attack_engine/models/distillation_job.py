@@ -23,9 +23,9 @@ from latentprint.attack_engine.models.stored_answers import StoredAnswers, opene
 from latentprint.attack_engine.models.student import Student, StudentSpec, placed
 from latentprint.core.datasets import Ids
 from latentprint.core.digests import digest_arrays
-from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically
+from latentprint.core.outputs import FEATURE_MAP, POSTERIOR
 from latentprint.core.threads import using_threads
 
 _BANK = 500

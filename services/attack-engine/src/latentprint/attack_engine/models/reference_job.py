@@ -17,7 +17,8 @@ from latentprint.attack_engine.models.reference_store import ReferenceLogits, Re
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.attack_engine.models.student import Student, StudentSpec, placed
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
-from latentprint.core.encoders import POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
+from latentprint.core.outputs import POSTERIOR
 from latentprint.core.threads import using_threads
 from latentprint.trainer import DefenceSpec, train_encoder
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from latentprint.attack_engine.evidence.needs import Output
 from latentprint.core import architectures
-from latentprint.core.encoders import EMBEDDING, POSTERIOR, Encoder
+from latentprint.core.encoders import Encoder
 from latentprint.core.errors import UsageError
 from latentprint.core.memory_format import channels_last
+from latentprint.core.outputs import EMBEDDING, POSTERIOR
 
 _MEAN, _STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 

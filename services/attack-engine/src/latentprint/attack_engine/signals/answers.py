@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.signals.signal import Outputs, SignalBatch, Values, whole
 from latentprint.core.datasets import Ids
-from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import POSTERIOR
 from latentprint.core.samples import Samples
 
 

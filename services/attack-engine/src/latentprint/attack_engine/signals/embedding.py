@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.signals.signal import SignalBatch, Values, whole
 from latentprint.core.datasets import Ids, Samples
-from latentprint.core.encoders import EMBEDDING
+from latentprint.core.outputs import EMBEDDING
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from latentprint.attack_engine.signals.feature_maps import as_locations, checked
 from latentprint.attack_engine.signals.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
 from latentprint.attack_engine.signals.signal import Outputs, QueryShape, SignalBatch, Values, require_images
 from latentprint.core.datasets import Ids, Images
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP
 from latentprint.core.errors import EndpointError, UsageError
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
 from latentprint.core.views.part_crops import PartCropParameters, part_crops
 from latentprint.core.views.tiles import tiles
 

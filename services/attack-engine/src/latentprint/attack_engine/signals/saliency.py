@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from latentprint.core.encoders import EMBEDDING, Encoder
+from latentprint.core.encoders import Encoder
+from latentprint.core.outputs import EMBEDDING
 
 Reals = NDArray[np.float64]
 

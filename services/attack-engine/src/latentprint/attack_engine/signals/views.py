@@ -11,8 +11,8 @@ from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.signals.feature_maps import width_of
 from latentprint.attack_engine.signals.signal import Outputs, SignalBatch, Values, require_images, whole
 from latentprint.core.datasets import Ids, Images
-from latentprint.core.encoders import EMBEDDING
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import EMBEDDING
 from latentprint.core.views.augmentations import PRESETS, RIGID, Augmentation, views_for_samples
 
 VICTIM = "victim"

@@ -10,8 +10,9 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from latentprint.core import architectures
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, vector_features
+from latentprint.core.encoders import vector_features
 from latentprint.core.memory_format import channels_last
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
 from latentprint.core.samples import is_vector
 from latentprint.core.views.augmentations import Augmentation, augment
 from latentprint.trainer.members import Members

@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from latentprint.core.encoders import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 from latentprint.core.views.augmentations import MAE, Augmentation
 from latentprint.trainer.recipes.classifiers import PERCEPTRON, Architecture, classifier_arguments
 from latentprint.trainer.recipes.norms import Norm

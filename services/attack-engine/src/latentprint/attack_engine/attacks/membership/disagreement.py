@@ -13,8 +13,8 @@ from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Signal, Values
 from latentprint.attack_engine.statistics.figures import Figure
-from latentprint.core.encoders import FEATURE_MAP, POSTERIOR
 from latentprint.core.errors import UsageError
+from latentprint.core.outputs import FEATURE_MAP, POSTERIOR
 
 _IMITATION = Distillation(output="embedding", optimiser="adamw", learning_rate=1e-3, weight_decay=0.05)
 

@@ -25,8 +25,8 @@ from latentprint.attack_engine.evidence.types import Evidence, ReferenceScores
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.signal import Signal, Values
 from latentprint.attack_engine.statistics.figures import Figure
-from latentprint.core.encoders import POSTERIOR
 from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.outputs import POSTERIOR
 
 _MOST_MEMBER_LIKE = {"loss": -1.0, "max": 1.0, "sd": 1.0, "entropy": -1.0, "m-entropy": -1.0}
 
