@@ -16,7 +16,8 @@ from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core import architectures
-from latentprint.core.bundles import read_card
+from latentprint.core.bundles import read_card, read_config
+from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import names
 from latentprint.core.text import printable
@@ -70,6 +71,29 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
     if not text or not Path(text).is_dir():
         raise UsageError(f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {_FORMS}.")
     return Control(text)
+
+
+def control_identity(control: Control | None, endpoint: EndpointSpec) -> str:
+    """What the control's answers depend on: the encoder itself where it can be looked at, not the name it goes by.
+
+    Args:
+        control: what is set beside the victim; None for nothing, which is "".
+        endpoint: the victim's, for how a control is asked that somebody serves.
+
+    Raises:
+        DataError: a bundle that is damaged.
+        EndpointError: an endpoint that does not answer.
+    """
+    if control is None:
+        return ""
+    if control.is_remote:
+        with endpoint.like(control.source).open() as opened:
+            return opened.card.identity
+    folder = Path(control.source.removeprefix(_LOCAL))
+    if folder.is_dir():
+        bundled = read_card(folder)
+        return digest_json([bundled.weights_digest, bundled.mean, bundled.std, read_config(folder)])
+    return digest_json([control.source, control.options])
 
 
 def described_controls(untrained: str, reference: str) -> Mapping[str, str]:

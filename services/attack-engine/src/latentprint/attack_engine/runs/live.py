@@ -1,7 +1,7 @@
 """The audit of one live endpoint, from its address to its report."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from latentprint.attack_engine.questions.header import Victim
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.runs.controls import (
     Control,
+    control_identity,
     described_controls,
     named_control,
     opened_control,
@@ -97,10 +98,10 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
-    key = audit_key(audit, kept, card)
+    twin, placebo = _controls(audit, card)
+    key = audit_key(audit, kept, card, [control_identity(one, audit.endpoint) for one in (twin, placebo)])
     name = printable(card.model or card.url)
     layout = replace(layout, part=part_name(name, key))
-    twin, placebo = _controls(audit, card)
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
     alike = look_alike(audit.dataset, audit.split, audit.seed)
     for sentence in _foreseen(audit, alike, untrained=twin is not None, placebo=placebo is not None):
@@ -127,14 +128,21 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
         )
 
 
-def audit_key(audit: LiveAudit, kept: str, card: EndpointCard) -> str:
-    """SHA-256 (hex) of all that the audit's scores depend on, beside the control encoders themselves.
+def audit_key(audit: LiveAudit, kept: str, card: EndpointCard, beside: Sequence[str]) -> str:
+    """SHA-256 (hex) of all that the audit's scores depend on.
 
-    Its attacks count with their options and code and without their names. `kept` says since when answers are kept.
+    Its attacks count with their options and code and without their names.
+
+    Args:
+        audit: what is asked for.
+        kept: says since when answers are kept.
+        card: of the victim.
+        beside: identities of the control encoders: what lies at the same place may be another one by now.
     """
     attacks = [[attack.options, cell_code(attack)] for attack in audit.attacks]
-    samples, controls = [audit.split.digest, audit.split.split_by], [audit.untrained, audit.reference]
-    return digest_json([kept, card.identity, samples, audit.seed, attacks, asdict(audit.sweeps), controls])
+    samples, controls = [audit.split.digest, audit.split.split_by], [audit.untrained, audit.reference, *beside]
+    asked = dict(audit.endpoint.output_names)  # the victim may be asked for another of its outputs under the same name
+    return digest_json([kept, card.identity, samples, audit.seed, attacks, asdict(audit.sweeps), controls, asked])
 
 
 def _cells(
