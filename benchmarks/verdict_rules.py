@@ -13,12 +13,26 @@ from scipy.stats import norm
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.evidence.controls import UNTRAINED
-from latentprint.attack_engine.questions.header import Outcome, Victim
-from latentprint.attack_engine.questions.membership.controls import LOOK_ERROR, assess_validity, null_control
+from latentprint.attack_engine.findings.overall import overall_verdict
+from latentprint.attack_engine.questions.audit import MEMBERSHIP
+from latentprint.attack_engine.questions.header import AttackDescription, Effect, Outcome, VictimDescription
+from latentprint.attack_engine.questions.membership.controls import (
+    AUC,
+    CHANCE,
+    LOOK_ERROR,
+    NullControl,
+    assess_validity,
+    null_control,
+)
 from latentprint.attack_engine.questions.membership.evaluate import evaluate
 from latentprint.attack_engine.questions.membership.judge import audit_verdict
-from latentprint.attack_engine.questions.membership.overall import overall_verdict
-from latentprint.attack_engine.questions.membership.results import Audit, NullControl
+from latentprint.attack_engine.questions.membership.looks import leak_evidence
+from latentprint.attack_engine.questions.membership.results import (
+    Evaluation,
+    MembershipFinding,
+    MembershipResult,
+    Validity,
+)
 from latentprint.attack_engine.statistics.auc import auc_interval, auc_moments, p_values
 from latentprint.attack_engine.statistics.epsilon import epsilon_clopper_pearson
 from latentprint.attack_engine.statistics.estimates import BlindBaseline, Estimate, Interval, SplitTest
@@ -106,14 +120,14 @@ def shifted_scores(rng: np.random.Generator, auc: float, members: int, non_membe
     return rng.normal(norm.ppf(auc) * 2**0.5, 1.0, members), rng.normal(0.0, 1.0, non_members)
 
 
-def simulate(draw: Draw, base: Audit, draws: int, rng: np.random.Generator, *, audits: int = 1) -> Rates:
+def simulate(draw: Draw, base: MembershipFinding, draws: int, rng: np.random.Generator, *, audits: int = 1) -> Rates:
     """Judge `draws` reports of `audits` audits, each drawn by `draw`: the attack's scores and its twin's."""
     found = np.zeros(4)
     for _ in range(draws):
         pairs = [draw() for _ in range(audits)]
         outcome = overall_verdict([judged(base, *pair, audits, rng) for pair in pairs]).outcome
         bound = epsilon_clopper_pearson(*pairs[0][0]).epsilon
-        found += [by_intervals(pairs), outcome.claims_leak, outcome is Outcome.REVERSED, bound > 0.0]
+        found += [by_intervals(pairs), outcome.claims, outcome is Outcome.REVERSED, bound > 0.0]
     return Rates(*(found / draws).tolist())
 
 
@@ -124,31 +138,30 @@ def by_intervals(pairs: list[tuple[Sides, Sides]]) -> bool:
     return all(controls) and bool(holm(above, 0.025).any())
 
 
-def judged(base: Audit, attack: Sides, twin: Sides, controls: int, rng: np.random.Generator) -> Audit:
+def judged(
+    base: MembershipFinding, attack: Sides, twin: Sides, controls: int, rng: np.random.Generator
+) -> MembershipFinding:
     """An audit of these scores, through the functions that audits use."""
     moments, tail = auc_moments(*attack), tail_count(*attack)
     above, below = p_values(moments)
     allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
     evaluation = replace(
-        base.evaluation,
+        base.result.evaluation,
         auc=Estimate(moments.auc, auc_interval(moments, 0.95)),
         p_value=above,
         p_value_below=below,
         tail=tail,
     )
-    validity = replace(
-        base.validity,
-        null_controls=(_null(twin, controls),),
-        differences=(paired_difference(UNTRAINED, attack, twin, false_positives=allowed, rng=rng),),
-    )
-    return replace(base, evaluation=evaluation, validity=validity, verdict=audit_verdict(evaluation, validity))
+    difference = paired_difference(UNTRAINED, attack, twin, false_positives=allowed, rng=rng)
+    validity = replace(base.result.validity, differences=(difference,))
+    return _finding(evaluation, _null(twin, controls), validity)
 
 
 def _null(twin: Sides, controls: int) -> NullControl:
     return null_control(UNTRAINED, "", *twin, controls_in_report=controls)
 
 
-def _base() -> Audit:
+def _base() -> MembershipFinding:
     """An audit whose scores are replaced in every draw."""
     rng = np.random.default_rng(1)
     sides = shifted_scores(rng, 0.5, 20, 20)
@@ -156,18 +169,32 @@ def _base() -> Audit:
     quiet = BlindBaseline(Estimate(0.5, Interval(0.4, 0.6, 0.95, "")), above_chance=False, features="")
     validity = assess_validity(
         evaluation,
-        [_null(sides, 1)],
+        [control := _null(sides, 1)],
         controls_in_report=1,
         blind=quiet,
         split_test=SplitTest("", 0.0, 0.5, rejects=False),
         split_by=COIN,
     )
-    verdict = audit_verdict(evaluation, validity)
-    nobody = Queries(0, 0, 0, 0, None, 0.0)
-    return Audit(
-        Victim("simulated", "", ""), "simulated", "", "", evaluation, validity, verdict, None, (), (), (), nobody,
-        0, 0, 0, "", "",
-    )  # fmt: skip
+    return _finding(evaluation, control, validity)
+
+
+def _finding(evaluation: Evaluation, control: NullControl, validity: Validity) -> MembershipFinding:
+    tails = {} if control.tail is None else {UNTRAINED: control.tail}
+    validity = replace(validity, control_tails=tails)
+    return MembershipFinding(
+        question=MEMBERSHIP,
+        victim=VictimDescription("simulated", "", ""),
+        attack=AttackDescription("simulated", "", ""),
+        effect=Effect.of(AUC, evaluation.auc, CHANCE),
+        p_value=leak_evidence(evaluation, validity).p_value,
+        controls=(control.control,),
+        verdict=audit_verdict(evaluation, (control.control,), validity),
+        queries=Queries(0, 0, 0, 0, None, 0.0),
+        digests={},
+        figures=(),
+        seed=0,
+        result=MembershipResult(evaluation, validity, None, (), (), 0, 0),
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.attacks.fitting.sweeps import Swept
-from latentprint.attack_engine.statistics.figures import Correlations, Curves, Figure, NamedHistogram
+from latentprint.attack_engine.statistics.figures import FIGURES
 from latentprint.core.config import from_mapping
 from latentprint.core.files import write_atomically
 
@@ -21,7 +21,6 @@ SCORES = "scores.parquet"
 P_VALUES = "p_values.npy"
 _FACTS = "cell.json"
 _AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
-_FIGURES: Mapping[str, type[Figure]] = {kind.__name__: kind for kind in (Curves, NamedHistogram, Correlations)}
 _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
 
 
@@ -49,7 +48,7 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
         np.save(folder / P_VALUES, cell.p_values)
     facts = {
         "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
-        "figures": [{"kind": type(figure).__name__, "figure": asdict(figure)} for figure in cell.figures],
+        "figures": [asdict(figure) for figure in cell.figures],
         "constant": cell.constant,
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
@@ -64,7 +63,7 @@ def read_cell(folder: Path) -> StoredCell | None:
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     table = pd.read_parquet(folder / SCORES)
     scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
-    figures = tuple(from_mapping(_FIGURES[item["kind"]], item["figure"], str(folder)) for item in facts["figures"])
+    figures = tuple(from_mapping(FIGURES[item["kind"]], item, str(folder)) for item in facts["figures"])
     p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
     cell = AuditScores(
         scored[_AUDIT, "", 0.0],

@@ -17,6 +17,11 @@ from latentprint.attack_engine.statistics.roc import score_histogram
 _STEP = "step (the last is the model itself)"
 _SNAPSHOT = "snapshot"
 _DECLINING = ("loss", "entropy")
+_CORRELATED = (
+    "Pearson’s correlation over the steps, sample by sample, then the mean; samples whose sequence does not vary are "
+    "left out."
+)
+_CHANGED = "Of the evaluated samples, over the snapshots alone. The largest 1 % of values lie in the last bin."
 _SHOWN = 0.99  # larger values lie in the last bin: one far sample would leave all others in the first
 
 Sequence = NDArray[np.float32]
@@ -43,7 +48,11 @@ def sequence_figures(
         for place, name in enumerate(names)
     ]
     correlations = Correlations(
-        "Correlation between metric sequences", names, _correlated(sequence[member]), _correlated(sequence[~member])
+        "Correlation between metric sequences",
+        names,
+        _correlated(sequence[member]),
+        _correlated(sequence[~member]),
+        _CORRELATED,
     )
     snapshots = sequence[:, :-1] if ends_with_model else sequence
     return (*curves, correlations, *_histograms(snapshots, names, member))
@@ -69,4 +78,4 @@ def _histograms(snapshots: Sequence, names: tuple[str, ...], member: Membership)
 
 def _histogram(title: str, x_label: str, values: NDArray[np.float64], member: Membership) -> NamedHistogram:
     held = np.minimum(values, np.quantile(values, _SHOWN))
-    return NamedHistogram(title, x_label, score_histogram(held[member], held[~member]))
+    return NamedHistogram(title, x_label, score_histogram(held[member], held[~member]), _CHANGED)

@@ -1,14 +1,10 @@
-"""What an evaluation finds, as plain data: all that a report reads.
-
-Rates and probabilities are fractions throughout; scores are higher for members.
-"""
+"""A whole report as plain data: what findings.json holds. Rates and probabilities are fractions throughout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from latentprint.attack_engine.questions.header import Verdict
-from latentprint.attack_engine.questions.membership.results import Artefact, Audit
+from latentprint.attack_engine.questions.header import Finding, Verdict
 
 
 @dataclass(frozen=True)
@@ -61,21 +57,28 @@ class SharedImage:
 
 @dataclass(frozen=True)
 class Findings:
-    """A whole report: its audits, the overall verdict, and what made them.
+    """A whole report: what each audit found, the overall verdict, and what made them.
 
-    `scale` is the scale that the experiment was run at ("" where it has none); `published` are a paper's numbers to
-    stand beside the measured ones; `artefacts` the control experiment on how the samples were treated. `folders` are
-    where samples came from that are files of the user's own, `shared` those that lie on both sides.
+    Attributes:
+        title: of the report.
+        created: when, UTC, in ISO 8601.
+        verdict: on all audits together.
+        audits: what each found.
+        configuration: what was asked for.
+        versions: of the libraries that made it.
+        scale: that the experiment was run at, "" where it has none.
+        published: a paper's numbers, to stand beside the measured ones.
+        folders: where samples came from that are files of the user's own.
+        shared: images that lie on both sides.
     """
 
     title: str
     created: str
     verdict: Verdict
-    audits: tuple[Audit, ...]
+    audits: tuple[Finding[Any], ...]
     configuration: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     scale: str = ""
     published: tuple[Published, ...] = ()
-    artefacts: tuple[Artefact, ...] = ()
     folders: tuple[SampleFolder, ...] = ()
     shared: tuple[SharedImage, ...] = ()

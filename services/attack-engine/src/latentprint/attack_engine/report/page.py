@@ -1,40 +1,41 @@
-"""The report's order: audits grouped by victim, the matrix, the first line, the totals."""
+"""The report's order: audits grouped by victim, a matrix for each question, the first line, the totals.
+
+Only the findings' header is read here.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.findings.results import Findings
-from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
-from latentprint.attack_engine.questions.membership.results import Audit, NullControl
+from latentprint.attack_engine.questions import QUESTIONS
+from latentprint.attack_engine.questions.header import Effect, Finding, Outcome, Verdict, VictimDescription
 from latentprint.attack_engine.report import words
+from latentprint.attack_engine.report.charts.strip import Strips, strips
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One audit and the name of its place on the page."""
+    """One audit's finding and the name of its place on the page."""
 
     anchor: str
-    audit: Audit
+    finding: Finding[Any]
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Reasons beyond the verdict's sentence."""
-        return further_reasons(self.audit.verdict)
+        return further_reasons(self.finding.verdict)
 
     @property
     def place(self) -> str:
         """The victim and the attack in words, with the shadow encoder where one was fitted on."""
-        fitted = f", fitted on {self.audit.shadow}" if self.audit.shadow else ""
-        return f"{self.audit.victim.name} under {self.audit.attack}{fitted}"
-
-    @property
-    def failed_controls(self) -> list[NullControl]:
-        """The null controls that found what cannot be there."""
-        return [control for control in self.audit.validity.null_controls if not control.holds]
+        attack = self.finding.attack
+        fitted = f", fitted on {attack.fitted_on}" if attack.fitted_on else ""
+        return f"{self.finding.victim.name} under {attack.name}{fitted}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Group:
     """A victim with its audits in the order they were given."""
 
     anchor: str
-    victim: Victim
+    victim: VictimDescription
     cells: tuple[Cell, ...]
 
     @property
@@ -52,7 +53,7 @@ class Group:
 
     def fitted_on(self, shadow: str) -> tuple[Cell, ...]:
         """The audits whose attack was fitted on the encoder `shadow`; "" is the partial setting."""
-        return tuple(cell for cell in self.cells if cell.audit.shadow == shadow)
+        return tuple(cell for cell in self.cells if cell.finding.attack.fitted_on == shadow)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Row:
 
     def under(self, attack: str) -> list[Cell]:
         """The row's audits by `attack`: none, one, or several (other seeds or knowledge)."""
-        return [cell for cell in self.cells if cell.audit.attack == attack]
+        return [cell for cell in self.cells if cell.finding.attack.name == attack]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Matrix:
     @property
     def attacks(self) -> tuple[str, ...]:
         """The attacks of all rows, in the order of their first audit."""
-        return tuple(dict.fromkeys(cell.audit.attack for row in self.rows for cell in row.cells))
+        return tuple(dict.fromkeys(cell.finding.attack.name for row in self.rows for cell in row.cells))
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,30 @@ class Headline:
     """The page's first line, its kind, and the sentences that follow it."""
 
     outcome: Outcome
+    label: str
     first: str
     following: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question's audits in the overview: two matrices, and strips on an axis that holds all their intervals.
+
+    `effect` is the first audit's, for its name and for the value that it has where there is nothing.
+    """
+
+    question: str
+    title: str
+    effect: Effect
+    groups: tuple[Group, ...]
+    partial: Matrix
+    shadow: Matrix
+    strips: Strips
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All its audits."""
+        return tuple(cell for group in self.groups for cell in group.cells)
 
 
 @dataclass(frozen=True)
@@ -97,30 +120,56 @@ class Page:
     findings: Findings
     headline: Headline
     groups: tuple[Group, ...]
-    partial: Matrix
-    shadow: Matrix
+    asked: tuple[Asked, ...]
     attacks: tuple[str, ...]
-    tally: tuple[tuple[Outcome, int], ...]
+    tally: tuple[tuple[Outcome, str, int], ...]
     queries: Queries
+
+    def groups_of(self, question: str) -> tuple[Group, ...]:
+        """The victims that `question` was asked of, with its audits alone."""
+        return next((asked.groups for asked in self.asked if asked.question == question), ())
 
 
 def page(findings: Findings) -> Page:
     """Arrange `findings` for reading; nothing is computed beyond counts and sums."""
     groups = tuple(_groups(findings.audits))
-    outcomes = [audit.verdict.outcome for audit in findings.audits]
+    verdicts = [(finding.verdict.outcome, finding.verdict.label) for finding in findings.audits]
+    kinds = sorted(dict.fromkeys(verdicts), key=lambda kind: list(Outcome).index(kind[0]))
     return Page(
         findings=findings,
         headline=_headline(findings, groups),
         groups=groups,
-        partial=Matrix(tuple(_partial_rows(groups))),
-        shadow=Matrix(tuple(_shadow_rows(groups))),
-        attacks=tuple(dict.fromkeys(audit.attack for audit in findings.audits)),
-        tally=tuple((outcome, outcomes.count(outcome)) for outcome in Outcome if outcome in outcomes),
+        asked=tuple(_asked(findings, groups)),
+        attacks=tuple(dict.fromkeys(finding.attack.name for finding in findings.audits)),
+        tally=tuple((*kind, verdicts.count(kind)) for kind in kinds),
         queries=_total(findings.audits),
     )
 
 
-def _groups(audits: Sequence[Audit]) -> Iterator[Group]:
+def _asked(findings: Findings, groups: Sequence[Group]) -> Iterator[Asked]:
+    for question in dict.fromkeys(finding.question for finding in findings.audits):
+        own = tuple(_only(question, groups))
+        audits = [cell.finding for group in own for cell in group.cells]
+        yield Asked(
+            question=question,
+            title=QUESTIONS.get(question).title,
+            effect=audits[0].effect,
+            groups=own,
+            partial=Matrix(tuple(_partial_rows(own))),
+            shadow=Matrix(tuple(_shadow_rows(own))),
+            strips=strips(audits),
+        )
+
+
+def _only(question: str, groups: Sequence[Group]) -> Iterator[Group]:
+    """The groups with the audits of one question alone, those that have any."""
+    for group in groups:
+        cells = tuple(cell for cell in group.cells if cell.finding.question == question)
+        if cells:
+            yield replace(group, cells=cells)
+
+
+def _groups(audits: Sequence[Finding[Any]]) -> Iterator[Group]:
     keys = list(dict.fromkeys((audit.victim.name, audit.victim.url) for audit in audits))
     for number, key in enumerate(keys, 1):
         own = [audit for audit in audits if (audit.victim.name, audit.victim.url) == key]
@@ -136,7 +185,9 @@ def _partial_rows(groups: Sequence[Group]) -> Iterator[Row]:
 
 def _shadow_rows(groups: Sequence[Group]) -> Iterator[Row]:
     for group in groups:
-        for shadow in dict.fromkeys(cell.audit.shadow for cell in group.cells if cell.audit.shadow):
+        for shadow in dict.fromkeys(
+            cell.finding.attack.fitted_on for cell in group.cells if cell.finding.attack.fitted_on
+        ):
             title = f"{shadow} → {group.victim.name}"
             yield Row(group.anchor, title, group.victim.dataset, group.fitted_on(shadow))
 
@@ -146,18 +197,18 @@ def _headline(findings: Findings, groups: Sequence[Group]) -> Headline:
 
     Where a null control fails, that comes first, whatever the verdict says.
     """
-    controls = sum(len(audit.validity.null_controls) for audit in findings.audits)
-    failed = [cell.place for group in groups for cell in group.cells for _ in cell.failed_controls]
+    controls = sum(len(finding.controls) for finding in findings.audits)
+    failed = [cell.place for group in groups for cell in group.cells for _ in cell.finding.failed_controls]
     verdict = findings.verdict
     first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
     if not failed or not verdict.outcome.is_valid:
-        return Headline(verdict.outcome, first, (*rest, *further_reasons(verdict)))
+        return Headline(verdict.outcome, verdict.label, first, (*rest, *further_reasons(verdict)))
     places = _some(list(dict.fromkeys(failed)))
     first = (
         f"Not valid: {len(failed)} of {words.plural(controls, 'null control')} failed ({places}). "
         "What those audits found is no evidence of a leak."
     )
-    return Headline(Outcome.INVALID, first, (verdict.sentence, *further_reasons(verdict)))
+    return Headline(Outcome.INVALID, "not valid", first, (verdict.sentence, *further_reasons(verdict)))
 
 
 def further_reasons(verdict: Verdict) -> tuple[str, ...]:
@@ -171,7 +222,7 @@ def _some(places: Sequence[str], named: int = 2) -> str:
     return "; ".join(places[:named]) + (f"; and {words.plural(rest, 'other audit')}" if rest > 0 else "")
 
 
-def _total(audits: Sequence[Audit]) -> Queries:
+def _total(audits: Sequence[Finding[Any]]) -> Queries:
     queries = [audit.queries for audit in audits]
     canaries = {audit.victim.url: audit.queries.canaries for audit in audits}
     return Queries(

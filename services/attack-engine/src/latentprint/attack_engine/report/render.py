@@ -5,24 +5,17 @@ from markupsafe import Markup
 
 from latentprint.attack_engine.findings.results import Findings
 from latentprint.attack_engine.questions.header import Outcome
-from latentprint.attack_engine.report import claims, measures, published, signs, sweeps, trade_off, words
-from latentprint.attack_engine.report.assets import PACKAGE
-from latentprint.attack_engine.report.charts.correlations import correlation_matrices
-from latentprint.attack_engine.report.charts.curves import curves
-from latentprint.attack_engine.report.charts.histogram import histogram, named_histogram
-from latentprint.attack_engine.report.charts.roc import roc
-from latentprint.attack_engine.report.charts.strip import strips
-from latentprint.attack_engine.report.checks import checks
+from latentprint.attack_engine.report import words
 from latentprint.attack_engine.report.page import page
 from latentprint.attack_engine.report.palette import css_variables
-from latentprint.attack_engine.report.planes import plane_of
-from latentprint.attack_engine.report.treatment import reading
+from latentprint.attack_engine.report.parts import PACKAGE
+from latentprint.attack_engine.report.questions import PARTS, part_of
 from latentprint.core.text import visible
 
 MANY_AUDITS = 24
-# What separates members from non-members has one look, what may not be believed another; the words tell them apart.
+# What is claimed has one look, what may not be believed another; the words tell them apart.
 LOOKS_LIKE = {
-    Outcome.LEAK: "leak",
+    Outcome.FOUND: "leak",
     Outcome.CONDITIONAL: "leak",
     Outcome.INDICATED: "leak",
     Outcome.REVERSED: "leak",
@@ -41,12 +34,9 @@ def render(findings: Findings) -> str:
     """
     template = _environment().get_template("page.html.j2")
     arranged = page(findings)
-    return template.render(
-        page=arranged,
-        strips=strips(findings.audits),
-        sources=list(published.sources(findings)),
-        trade_offs=list(trade_off.trade_offs(arranged.groups)),
-    )
+    sections = [section for asked in arranged.asked for section in part_of(asked.question).sections]
+    filled = [(section, section.content(arranged)) for section in sections]
+    return template.render(page=arranged, sections=[(section, content) for section, content in filled if content])
 
 
 def _environment() -> Environment:
@@ -62,42 +52,13 @@ def _environment() -> Environment:
     environment.globals.update(
         palette=css_variables(),
         looks_like=LOOKS_LIKE,
-        charts={
-            "roc": roc,
-            "histogram": histogram,
-            "curves": curves,
-            "correlations": correlation_matrices,
-            "named_histogram": named_histogram,
-        },
-        measures=measures.measures,
-        key_figures=measures.headline,
-        checks=checks,
+        part_of=part_of,
         words=words,
         is_embedded=_is_embedded,
         many=MANY_AUDITS,
-        reading=reading,
-        **_comparing(),
+        **{part.folder: dict(part.helpers) for part in PARTS.values()},
     )
     return environment
-
-
-def _comparing() -> dict[str, object]:
-    """What the templates ask of the modules that set audits beside one another."""
-    return {
-        "overlays": sweeps.overlays,
-        "drawn_sweeps": sweeps.drawn_sweeps,
-        "chart_of": sweeps.chart_of,
-        "axis_of": sweeps.axis_of,
-        "plane_of": plane_of,
-        "compare": signs.compare,
-        "signs": signs.signs,
-        "contradictions": signs.contradictions,
-        "utilities": tuple(trade_off.UTILITIES),
-        "claim": claims.claim,
-        "judge": claims.judge,
-        "metric_names": published.METRICS,
-        "scale_line": published.scale_line,
-    }
 
 
 def _visible(value: object) -> object:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from latentprint.attack_engine.questions.header import Effect
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -51,6 +52,11 @@ def percent_interval(interval: Interval, digits: int = 1) -> str:
 def estimate(value: Estimate) -> str:
     """A plain number and its interval."""
     return f"{decimal(value.value)} {decimal_interval(value.interval)}"
+
+
+def effect(measured: Effect) -> str:
+    """An effect's estimate and its interval, as plain numbers."""
+    return f"{decimal(measured.estimate)} {decimal_interval(measured.interval)}"
 
 
 def moment(written: str) -> str:

@@ -10,12 +10,12 @@ from rich.text import Text
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.audits.gather import Effort, Gathered, Subject, gather
-from latentprint.attack_engine.questions.audited import AuditedCell
-from latentprint.attack_engine.questions.header import Victim
+from latentprint.attack_engine.questions.audit import Audit
+from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.runs.cells import CellPlan, placebos, plan_cells, shadows
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.enough import require_enough_references
-from latentprint.attack_engine.runs.finish import FinishedCell, finish
+from latentprint.attack_engine.runs.finish import FinishedAudit, finish
 from latentprint.attack_engine.runs.fitting import fit_cells
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.making import make_missing
@@ -193,9 +193,9 @@ def _treated(job: VictimJob, seed: int) -> DatasetSpec:
     return DatasetSpec(as_published.NAME, {"of": of, "treated": members, "seed": seed})
 
 
-def _finished(cells: Sequence[CellPlan], seed: int, layout: Layout) -> Iterator[FinishedCell]:
+def _finished(cells: Sequence[CellPlan], seed: int, layout: Layout) -> Iterator[FinishedAudit]:
     """The cells with their scores; those of one victim share its description, whichever server answered them."""
-    victims: dict[str, Victim] = {}
+    victims: dict[str, VictimDescription] = {}
     for cell in cells:
         stored, job = cell.stored(layout), cell.job
         if stored is None:
@@ -204,7 +204,7 @@ def _finished(cells: Sequence[CellPlan], seed: int, layout: Layout) -> Iterator[
         if name not in victims:
             card = read_card(job.folder)
             training = {"recipe": card.recipe, "options": card.options, **card.training}
-            victims[name] = Victim(name, str(stored.card["url"]), job.dataset.name, stored.card, training)
+            victims[name] = VictimDescription(name, str(stored.card["url"]), job.dataset.name, stored.card, training)
         attack, shadow = cell.attack.on(stored.outputs, victims[name].url), cell.fitted_on
-        audited = AuditedCell(victims[name], attack, stored, job.dataset, job.split, seed, shadow)
-        yield FinishedCell(cell.key, audited)
+        audit = Audit(victims[name], attack, stored, job.dataset, job.split, seed, shadow)
+        yield FinishedAudit(cell.key, audit)

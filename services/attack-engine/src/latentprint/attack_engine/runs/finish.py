@@ -1,4 +1,4 @@
-"""The end of every run: judge the cells together, write findings and report, record all of it."""
+"""The end of every run: judge the audits together, write findings and report, record all of it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,15 @@ import typer
 from rich.console import Console
 
 from latentprint.attack_engine.audits.store import SCORES
-from latentprint.attack_engine.findings.conclude import Alikeness, conclude
+from latentprint.attack_engine.findings.conclude import conclude
 from latentprint.attack_engine.findings.results import Published, SharedImage
 from latentprint.attack_engine.findings.serialise import save_findings
-from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
+from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.record import record_audit, record_findings
+from latentprint.attack_engine.runs.record import record_finding, record_findings
 from latentprint.attack_engine.runs.samples import sample_folders
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
@@ -26,16 +27,16 @@ from latentprint.core.tracking import Run
 
 
 @dataclass(frozen=True)
-class FinishedCell:
-    """A cell to be judged, and the key that its scores are stored under."""
+class FinishedAudit:
+    """An audit to be judged, and the key that its scores are stored under."""
 
     key: str
-    audited: AuditedCell
+    audit: Audit
 
 
 def finish(
     title: str,
-    cells: Sequence[FinishedCell],
+    finished: Sequence[FinishedAudit],
     layout: Layout,
     run: Run,
     console: Console,
@@ -45,13 +46,13 @@ def finish(
     scale: str = "",
     published: Sequence[Published] = (),
     shared: Sequence[SharedImage] = (),
-    judged: Mapping[str, Alikeness] = MappingProxyType({}),
+    examined: Mapping[str, ExaminedSamples] = MappingProxyType({}),
 ) -> Path:
-    """Judge `cells` as one report; prints its path to standard output, and returns it.
+    """Judge the `finished` audits as one report; prints its path to standard output, and returns it.
 
     Args:
         title: of the report.
-        cells: in the report's order.
+        finished: in the report's order.
         layout: where findings and report go.
         run: the MLflow run of the whole.
         console: where the verdict is said.
@@ -60,24 +61,24 @@ def finish(
         scale: that the experiment was run at.
         published: a paper's numbers, for the report.
         shared: images on both sides, for the report.
-        judged: what was found of splits' samples before, by digest.
+        examined: what was found of splits' samples before, by digest.
     """
-    audited = [cell.audited for cell in cells]
-    specs = {cell.split.dataset_digest: cell.dataset for cell in audited}
+    audits = [one.audit for one in finished]
+    specs = {audit.split.dataset_digest: audit.dataset for audit in audits}
     datasets = {digest: spec.open() for digest, spec in specs.items()}
     findings = replace(
-        conclude(title, audited, configuration, scale=scale, published=published, judged=judged),
+        conclude(title, audits, configuration, scale=scale, published=published, examined=examined),
         folders=tuple(folder for one in datasets.values() if one.files for folder in sample_folders(one.files)),
         shared=tuple(shared),
     )
     save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
-    table = sample_table(audited, datasets)
+    table = sample_table(audits, datasets)
     for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
         write_atomically(path, content)
     say(console, findings.verdict.sentence)
     typer.echo(os.fsencode(layout.report))  # before anything is told to a store that may not answer
-    for cell, audit in zip(cells, findings.audits, strict=True):
-        record_audit(run, audit, cell.key, layout.cell(cell.key) / SCORES)
+    for one, finding in zip(finished, findings.audits, strict=True):
+        record_finding(run, finding, one.key, layout.cell(one.key) / SCORES)
     record_findings(run, findings, {**layout.recorded, **files})
     return layout.report

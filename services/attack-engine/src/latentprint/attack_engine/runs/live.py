@@ -18,10 +18,10 @@ from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.audits.gather import Effort, Subject, gather
 from latentprint.attack_engine.audits.store import read_cell
-from latentprint.attack_engine.findings.conclude import Alikeness, look_alike
-from latentprint.attack_engine.questions.audited import AuditedCell
-from latentprint.attack_engine.questions.header import Victim
+from latentprint.attack_engine.questions.audit import Audit
+from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
+from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
 from latentprint.attack_engine.runs.controls import (
     Control,
     control_identity,
@@ -30,7 +30,7 @@ from latentprint.attack_engine.runs.controls import (
     opened_control,
     untrained_control,
 )
-from latentprint.attack_engine.runs.finish import FinishedCell, finish
+from latentprint.attack_engine.runs.finish import FinishedAudit, finish
 from latentprint.attack_engine.runs.fitting import CellWork, cell_code, fit_cells, gathered_evidence
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.samples import inspect_samples
@@ -103,8 +103,8 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     name = printable(card.model or card.url)
     layout = replace(layout, part=part_name(name, key))
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
-    alike = look_alike(audit.dataset, audit.split, audit.seed)
-    for sentence in _foreseen(audit, alike, untrained=twin is not None, placebo=placebo is not None):
+    samples = examine_samples(audit.dataset, audit.split, audit.seed)
+    for sentence in _foreseen(audit, samples, untrained=twin is not None, placebo=placebo is not None):
         say(console, sentence)
     with (
         tracked(run, console),
@@ -113,7 +113,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     ):
         folder = layout.signals(card.identity)
         subject = Subject(audit.endpoint, untrained, audit.dataset, audit.split, folder, placebo=trained)
-        victim = Victim(name, printable(card.url), audit.dataset.name, asdict(card))
+        victim = VictimDescription(name, printable(card.url), audit.dataset.name, asdict(card))
         cells = list(_cells(audit, subject, victim, key, layout, console))
         return finish(
             f"Audit of {victim.name}",
@@ -124,7 +124,7 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
             configuration=_configuration(audit),
             files={},
             shared=shared,
-            judged={audit.split.digest: alike},
+            examined={audit.split.digest: samples},
         )
 
 
@@ -146,8 +146,8 @@ def audit_key(audit: LiveAudit, kept: str, card: EndpointCard, beside: Sequence[
 
 
 def _cells(
-    audit: LiveAudit, subject: Subject, victim: Victim, key: str, layout: Layout, console: Console
-) -> Iterator[FinishedCell]:
+    audit: LiveAudit, subject: Subject, victim: VictimDescription, key: str, layout: Layout, console: Console
+) -> Iterator[FinishedAudit]:
     """Ask, fit side by side, and read the cells back."""
     path = layout.split(audit.split.digest)
     if not path.exists():
@@ -178,7 +178,7 @@ def _cells(
             raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
         asked = attack.on(stored.outputs, victim.url)
         facts = victim, asked, stored, audit.dataset, audit.split, audit.seed
-        yield FinishedCell(cell, AuditedCell(*facts, described=described))
+        yield FinishedAudit(cell, Audit(*facts, described=described))
 
 
 def _kept_since(folder: Path, *, forget: bool) -> str:
@@ -212,10 +212,10 @@ def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Con
     return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
 
 
-def _foreseen(audit: LiveAudit, alike: Alikeness, *, untrained: bool, placebo: bool) -> Iterator[str]:
+def _foreseen(audit: LiveAudit, samples: ExaminedSamples, *, untrained: bool, placebo: bool) -> Iterator[str]:
     """What is known of the verdict before the first query."""
-    if alike.blind.baseline.above_chance:
-        yield from forecast_of_samples(alike.blind)
+    if samples.blind.baseline.above_chance:
+        yield from forecast_of_samples(samples.blind)
         return
     fitted = not all(attack.unfitted for attack in audit.attacks)
     yield from forecast(audit.split, untrained=untrained, placebo=placebo, fitted=fitted)

@@ -6,98 +6,86 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentprint.attack_engine.findings.results import Findings
-from latentprint.attack_engine.questions.membership.results import Audit
+from latentprint.attack_engine.questions import QUESTIONS
+from latentprint.attack_engine.questions.header import Finding
+from latentprint.attack_engine.questions.question import Metric
 from latentprint.attack_engine.report.figures import figures
 from latentprint.core.digests import digest_json
 from latentprint.core.tracking import Run, finishing
 
+_CONTEXTS = {"dataset": "audit"}  # what a data set is an input to, where its name does not say
 
-def record_audit(parent: Run, audit: Audit, key: str, scores: Path) -> None:
+
+def record_finding(parent: Run, finding: Finding[Any], key: str, scores: Path) -> None:
     """Log one audit below `parent`, once: parameters, metrics, data and split digests, figures and scores.
 
     What is logged is judged anew in every run, and `key` is of the scores alone: the same scores under another name, or
     judged otherwise, are logged as another audit.
     """
-    name, parameters, metrics = _name(audit), audit_parameters(audit), dict(audit_metrics(audit))
-    key = digest_json([key, name, str(audit.verdict.outcome), repr(parameters), repr(metrics)])
+    name, verdict, parameters = _name(finding), finding.verdict, finding_parameters(finding)
+    metrics = list(finding_metrics(finding))
+    key = digest_json([key, name, verdict.label, repr(parameters), repr(metrics)])
     if parent.has_finished(key):
         return
     with finishing(parent.child(name, key)) as run:
-        run.set_tags({"latentprint.kind": "audit", "latentprint.outcome": str(audit.verdict.outcome)})
+        run.set_tags({"latentprint.kind": "audit", "latentprint.outcome": verdict.label})
         run.log_params(parameters)
-        run.log_metrics(metrics)
-        run.log_dataset(audit.victim.dataset, audit.dataset_digest, "audit")
-        run.log_dataset("split", audit.split_digest, "split")
-        run.log_text(audit.verdict.sentence, "verdict.txt")
+        for step in sorted({metric.step for metric in metrics}):
+            run.log_metrics({metric.name: metric.value for metric in metrics if metric.step == step}, step)
+        for what, digest in finding.digests.items():
+            run.log_dataset(finding.victim.dataset if what == "dataset" else what, digest, _CONTEXTS.get(what, what))
+        run.log_text(verdict.sentence, "verdict.txt")
         run.log_artifact(scores, "scores")
         with TemporaryDirectory() as folder:
-            for name, content in figures(audit).items():
-                (Path(folder) / name).write_bytes(content)
+            for file, content in figures(finding).items():
+                (Path(folder) / file).write_bytes(content)
             run.log_artifact(Path(folder), "figures")
-        for sweep in audit.sweeps:
-            for point in sweep.points:
-                step = round(point.x * 100) if point.x < 1 else round(point.x)
-                run.log_metrics({f"auc_by_{sweep.name}": point.auc.value}, step)
-
-
-def _name(audit: Audit) -> str:
-    victim = f"{audit.shadow} -> {audit.victim.name}" if audit.shadow else audit.victim.name
-    return f"{victim} / {audit.attack}"
 
 
 def record_findings(run: Run, findings: Findings, files: Mapping[str, Path]) -> None:
     """Log the experiment itself: configuration, versions, the overall verdict, and `files` by artifact folder."""
-    run.set_tags({"latentprint.kind": "experiment", "latentprint.outcome": str(findings.verdict.outcome)})
+    run.set_tags({"latentprint.kind": "experiment", "latentprint.outcome": findings.verdict.label})
     run.set_tags({f"latentprint.version.{name}": value for name, value in findings.versions.items()})
     run.log_metrics({"audits": len(findings.audits), "queries": sum(a.queries.answered for a in findings.audits)})
     for folder, path in files.items():
         run.log_artifact(path, folder)
 
 
-def audit_parameters(audit: Audit) -> dict[str, Any]:
-    """What determined the audit, as MLflow parameters."""
+def finding_parameters(finding: Finding[Any]) -> dict[str, Any]:
+    """What determined the finding, as MLflow parameters."""
     return {
-        "victim": audit.victim.name,
-        "shadow": audit.shadow,
-        "attack": audit.attack,
-        "dataset": audit.victim.dataset,
-        "seed": audit.seed,
-        "split_digest": audit.split_digest,
-        "split_by": audit.validity.split_by,
-        "dataset_digest": audit.dataset_digest,
-        "weights_digest": audit.victim.card.get("weights_digest", ""),
-        "known_members": audit.known_members,
-        "known_non_members": audit.known_non_members,
-        "query_budget": audit.queries.budget,
+        "question": finding.question,
+        "victim": finding.victim.name,
+        "shadow": finding.attack.fitted_on,
+        "attack": finding.attack.name,
+        "dataset": finding.victim.dataset,
+        "seed": finding.seed,
+        **{f"{name}_digest": digest for name, digest in finding.digests.items()},
+        "weights_digest": finding.victim.card.get("weights_digest", ""),
+        "query_budget": finding.queries.budget,
+        **QUESTIONS.get(finding.question).parameters(finding),
     }
 
 
-def audit_metrics(audit: Audit) -> Iterator[tuple[str, float]]:
-    """What the audit measured, as MLflow metrics; rates are fractions. What is not resolvable is not logged."""
-    evaluation = audit.evaluation
-    for name, estimate in (("auc", evaluation.auc), ("balanced_accuracy", evaluation.balanced_accuracy)):
-        yield name, estimate.value
-        yield f"{name}_low", estimate.interval.low
-        yield f"{name}_high", estimate.interval.high
-    yield "recall", evaluation.recall
-    yield "f1", evaluation.f1
-    if evaluation.precision is not None:
-        yield "precision", evaluation.precision
-    for point in evaluation.tpr_at_fpr:
-        if point.tpr is not None and point.realised_fpr is not None:
-            yield f"tpr_at_fpr_{point.target_fpr:g}", point.tpr
-            yield f"realised_fpr_{point.target_fpr:g}", point.realised_fpr
-    yield "epsilon_lower_bound", evaluation.epsilon.epsilon
-    yield "blind_auc", audit.validity.blind.auc.value
-    yield "split_test_p", audit.validity.split_test.p_value
-    for control in audit.validity.null_controls:
-        yield f"null_auc_{control.name.replace(' ', '_')}", control.auc.value
-    for difference in audit.validity.differences:
-        yield f"auc_less_{difference.control.replace(' ', '_')}", difference.auc.value
-    if evaluation.tail is not None:
-        yield "tail_members", evaluation.tail.true_positives
-        yield "tail_p_value", evaluation.tail.p_value
-    if audit.discoveries is not None:
-        yield "members_found", len(audit.discoveries.sample_ids)
+def finding_metrics(finding: Finding[Any]) -> Iterator[Metric]:
+    """What the audit measured, as MLflow metrics: effect, controls, queries, and what its question adds."""
+    effect = _slug(finding.effect.name)
+    yield Metric(effect, finding.effect.estimate)
+    yield Metric(f"{effect}_low", finding.effect.interval.low)
+    yield Metric(f"{effect}_high", finding.effect.interval.high)
+    yield Metric("p_value", finding.p_value)
+    for control in finding.controls:
+        yield Metric(f"null_{_slug(control.effect.name)}_{_slug(control.name)}", control.effect.estimate)
     for kind in ("sent", "answered", "cached", "retried"):
-        yield f"images_{kind}", getattr(audit.queries, kind)
+        yield Metric(f"images_{kind}", getattr(finding.queries, kind))
+    yield from QUESTIONS.get(finding.question).metrics(finding)
+
+
+def _name(finding: Finding[Any]) -> str:
+    fitted_on = finding.attack.fitted_on
+    victim = f"{fitted_on} -> {finding.victim.name}" if fitted_on else finding.victim.name
+    return f"{victim} / {finding.attack.name}"
+
+
+def _slug(name: str) -> str:
+    return name.lower().replace(" ", "_")

@@ -10,9 +10,11 @@ def mean_curves(
     values: NDArray[np.floating], member: NDArray[np.bool_], title: str, x_label: str, y_label: str
 ) -> Curves:
     """Mean and standard error of each side of values [S, L], `member` (bool [S]) or not."""
-    sides = {}
-    for side, rows in (("members", values[member]), ("non_members", values[~member])):
-        exact = rows.astype(np.float64)
-        sides[side] = tuple(exact.mean(axis=0).tolist())
-        sides[f"{side}_error"] = tuple((exact.std(axis=0, ddof=1) / np.sqrt(len(exact))).tolist())
-    return Curves(title=title, x_label=x_label, y_label=y_label, **sides)
+    inside, outside = (_mean_and_error(rows.astype(np.float64)) for rows in (values[member], values[~member]))
+    return Curves(title, x_label, y_label, *inside, *outside)
+
+
+def _mean_and_error(rows: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean curve and standard errors, each float [L], of one side's rows [S, L]."""
+    error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    return tuple(rows.mean(axis=0).tolist()), tuple(error.tolist())

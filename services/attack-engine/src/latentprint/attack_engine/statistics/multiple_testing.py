@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+FAMILY_ERROR = 0.05  # probability of any false claim in a report
+
 
 def holm(p_values: ArrayLike, error: float) -> NDArray[np.bool_]:
     """Which of `p_values` [A] to reject with probability `error` or less of any false rejection (Holm 1979)."""

@@ -1,18 +1,32 @@
 """The validity block: what has to hold before a number means anything."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
-from latentprint.attack_engine.questions.membership.results import Evaluation, NullControl, Validity
+from latentprint.attack_engine.questions.header import Control, Effect
+from latentprint.attack_engine.questions.membership.results import Evaluation, Validity
 from latentprint.attack_engine.statistics.auc import estimate_auc
-from latentprint.attack_engine.statistics.estimates import BlindBaseline, Difference, SplitTest
+from latentprint.attack_engine.statistics.estimates import BlindBaseline, Difference, SplitTest, TailCount
+from latentprint.attack_engine.statistics.multiple_testing import FAMILY_ERROR
 from latentprint.attack_engine.statistics.power import assess_power
 from latentprint.attack_engine.statistics.tail import tail_count
 
-FAMILY_ERROR = 0.05
+AUC, CHANCE = "AUC", 0.5
 LOOK_ERROR = FAMILY_ERROR / 2  # of each of the two looks, overall and tail
+
+
+@dataclass(frozen=True)
+class NullControl:
+    """The same attack where nothing can leak, and its tail, which is judged as well; None where the tail is off.
+
+    It holds if, at the corrected level, its AUC interval contains 0.5 and its tail is no longer than by guessing.
+    """
+
+    control: Control
+    tail: TailCount | None
 
 
 def null_control(
@@ -39,7 +53,8 @@ def null_control(
     auc = estimate_auc(member_scores, non_member_scores, level=1.0 - error)
     tail = tail_count(member_scores, non_member_scores)
     quiet = tail is None or tail.p_value > error
-    return NullControl(name, description, auc, auc.interval.contains(0.5) and quiet, tail)
+    effect = Effect.of(AUC, auc, CHANCE)
+    return NullControl(Control(name, description, effect, effect.contains_null and quiet), tail)
 
 
 def assess_validity(
@@ -68,10 +83,10 @@ def assess_validity(
         constant: whether there was nothing to read.
     """
     targets = [rate.target_fpr for rate in evaluation.tpr_at_fpr]
-    run = {control.name for control in null_controls}
+    run = {one.control.name for one in null_controls}
     return Validity(
-        null_controls=tuple(null_controls),
         controls_in_report=controls_in_report,
+        control_tails={one.control.name: one.tail for one in null_controls if one.tail is not None},
         blind=blind,
         split_test=split_test,
         power=assess_power(evaluation.members, evaluation.non_members, targets, controls=len(differences)),

@@ -46,8 +46,9 @@ def forecast(split: Split, *, untrained: bool, placebo: bool, fitted: bool = Tru
 
 def forecast_of_samples(blind: Blind) -> Iterator[str]:
     """Whether the samples alone will make the audit invalid, from their blind baseline."""
+    auc = blind.baseline.auc
     if blind.baseline.above_chance:
         yield (
             "This audit will not be valid: the images alone tell members from non-members without asking the encoder "
-            f"(blind baseline: {rate_words(blind.baseline.auc)}). Draw members and non-members alike."
+            f"(blind baseline: {rate_words(auc.value, auc.interval)}). Draw members and non-members alike."
         )

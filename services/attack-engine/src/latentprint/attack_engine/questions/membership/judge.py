@@ -1,17 +1,18 @@
 """The verdict on one audit, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from latentprint.attack_engine.questions.header import Outcome, Verdict
-from latentprint.attack_engine.questions.membership.controls import FAMILY_ERROR, LOOK_ERROR
+from latentprint.attack_engine.questions.header import Control, Outcome, Verdict
+from latentprint.attack_engine.questions.membership.controls import LOOK_ERROR
 from latentprint.attack_engine.questions.membership.looks import TAIL, leak_evidence, reversal, strongest_claim
-from latentprint.attack_engine.questions.membership.results import Evaluation, NullControl, Validity
+from latentprint.attack_engine.questions.membership.results import Evaluation, Validity
 from latentprint.attack_engine.questions.membership.wording import (
     absent_words,
     attack_words,
     controls_words,
     difference_words,
     failure_words,
+    labelled,
     look_words,
     pair_words,
     percent,
@@ -19,16 +20,17 @@ from latentprint.attack_engine.questions.membership.wording import (
     rate_words,
     tail_words,
 )
+from latentprint.attack_engine.statistics.multiple_testing import FAMILY_ERROR
 from latentprint.core.splits import COIN
 
 OPENINGS = {
-    Outcome.LEAK: ("Leak found", ""),
+    Outcome.FOUND: ("Leak found", ""),
     Outcome.CONDITIONAL: ("Leak found", ", if members and non-members were drawn alike"),
     Outcome.INDICATED: ("Leak indicated", "; no untrained control"),
 }
 
 
-def audit_verdict(evaluation: Evaluation, validity: Validity) -> Verdict:
+def audit_verdict(evaluation: Evaluation, controls: Sequence[Control], validity: Validity) -> Verdict:
     """What may be said of an audit taken by itself, at a level of 5 % over both looks.
 
     Not valid are: an audit with nothing to read, one without a null control, one whose null control fails, and one
@@ -36,27 +38,22 @@ def audit_verdict(evaluation: Evaluation, validity: Validity) -> Verdict:
     control on the same samples; which controls there are caps what is claimed. A rejecting split test alone is a
     reason for caution and stated as such.
     """
-    faults = tuple(_faults(validity))
+    faults = tuple(_faults(controls, validity))
     remarks = tuple(_remarks(evaluation, validity))
     if faults:
         outcome = Outcome.UNREADABLE if validity.constant else Outcome.INVALID
-        return Verdict(outcome, f"Not valid: {faults[0]}", (*faults, attack_words(evaluation), *remarks))
-    stands = (absent_words(validity), controls_words(validity), *remarks)
+        return labelled(outcome, f"Not valid: {faults[0]}", (*faults, attack_words(evaluation), *remarks))
+    stands = (absent_words(validity), controls_words(controls, validity), *remarks)
     reasons = tuple(reason for reason in stands if reason)
     found = leak_evidence(evaluation, validity)
     if found.p_value <= FAMILY_ERROR:
         outcome = strongest_claim(validity)
         what = look_words(evaluation, found.look)
         sentence = f"{''.join(OPENINGS[outcome])}: {what}, and more than with any control on the same samples."
-        return Verdict(outcome, sentence, reasons)
+        return labelled(outcome, sentence, reasons)
     if reversal(evaluation, validity) <= LOOK_ERROR:
-        return Verdict(Outcome.REVERSED, _reversed_sentence(evaluation), reasons)
-    return Verdict(Outcome.NONE, _quiet_sentence(evaluation, validity), reasons)
-
-
-def failed_controls(validity: Validity) -> list[NullControl]:
-    """The null controls that do not hold."""
-    return [control for control in validity.null_controls if not control.holds]
+        return labelled(Outcome.REVERSED, _reversed_sentence(evaluation), reasons)
+    return labelled(Outcome.NONE, _quiet_sentence(evaluation, validity), reasons)
 
 
 def _reversed_sentence(evaluation: Evaluation) -> str:
@@ -90,18 +87,20 @@ def _unbeaten(evaluation: Evaluation, validity: Validity) -> str:
     return ""
 
 
-def _faults(validity: Validity) -> Iterator[str]:
+def _faults(controls: Sequence[Control], validity: Validity) -> Iterator[str]:
     """What forbids a claim, gravest first."""
     if validity.constant:
         yield "nothing to read: the attack reads the same from every sample, so that it cannot tell any from another."
-    for control in failed_controls(validity):
-        yield failure_words(control)
-    if not validity.null_controls:
+    for control in controls:
+        if not control.holds:
+            yield failure_words(control, validity.control_tails.get(control.name))
+    if not controls:
         yield "no null control was run, so nothing shows what this attack finds where there is nothing to find."
+    blind = validity.blind.auc
     if validity.blind.above_chance:
         yield (
             "the images alone tell members from non-members without asking the encoder "
-            f"(blind baseline: {rate_words(validity.blind.auc)}), so the two groups were not drawn alike."
+            f"(blind baseline: {rate_words(blind.value, blind.interval)}), so the two groups were not drawn alike."
         )
 
 

@@ -44,7 +44,7 @@ def strongest_claim(validity: Validity) -> Outcome:
         return Outcome.INDICATED
     if PLACEBO in validity.absent and validity.split_by != COIN:
         return Outcome.CONDITIONAL
-    return Outcome.LEAK
+    return Outcome.FOUND
 
 
 def _in_tail(differences: Sequence[Difference]) -> list[float]:

@@ -1,9 +1,9 @@
 """What an audit of membership finds, as plain data: rates are fractions, scores are higher for members."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentprint.attack_engine.asking.queries import Queries
-from latentprint.attack_engine.questions.header import Verdict, Victim
+from latentprint.attack_engine.questions.header import Finding
 from latentprint.attack_engine.statistics.estimates import (
     BlindBaseline,
     Difference,
@@ -17,7 +17,6 @@ from latentprint.attack_engine.statistics.estimates import (
     TailCount,
     TprAtFpr,
 )
-from latentprint.attack_engine.statistics.figures import Curves, SequenceFigures
 
 
 @dataclass(frozen=True)
@@ -78,26 +77,13 @@ class Exposed:
 
 
 @dataclass(frozen=True)
-class NullControl:
-    """The same attack where nothing can leak.
-
-    It holds if, at the corrected level, its AUC interval contains 0.5 and its `tail` is no longer than by guessing.
-    """
-
-    name: str
-    description: str
-    auc: Estimate
-    holds: bool
-    tail: TailCount | None = None
-
-
-@dataclass(frozen=True)
 class Validity:
-    """The validity block of one audit.
+    """What the claim rests on beside the null controls, which are in the finding's header.
 
     Attributes:
-        null_controls: each judged at a level corrected for `controls_in_report`.
-        controls_in_report: null controls in all audits of the report together.
+        controls_in_report: null controls in all audits of the report together; each is judged at a level corrected for
+            them.
+        control_tails: the tail of each null control that has one, by the control's name.
         blind, split_test: of the samples alone.
         power: of both looks.
         differences: the attack less each control on the same samples.
@@ -107,8 +93,8 @@ class Validity:
         constant: whether the signal, or the score, is the same for every sample.
     """
 
-    null_controls: tuple[NullControl, ...]
     controls_in_report: int
+    control_tails: Mapping[str, TailCount]
     blind: BlindBaseline
     split_test: SplitTest
     power: Power
@@ -120,13 +106,12 @@ class Validity:
 
 @dataclass(frozen=True)
 class Artefact:
-    """An attack on one encoder, with all samples treated alike and with members and non-members treated differently.
+    """The attack on one encoder with all samples treated alike, and with members and non-members treated differently.
 
-    Where the encoder is untrained, all that `as_published` shows beyond chance is the artefact of the treatment.
+    `trained` tells the victim from its untrained twin. Where the encoder is untrained, all that `as_published` shows
+    beyond chance is the artefact of the treatment.
     """
 
-    victim: str
-    attack: str
     trained: bool
     members: int
     non_members: int
@@ -137,31 +122,31 @@ class Artefact:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """One cell: a victim under one attack.
+class MembershipResult:
+    """What only an audit of membership finds.
 
-    `shadow` names the encoder on which the attack was fitted in the shadow setting, and is "" in the partial setting.
-    Nobody is named at a false discovery rate where the verdict claims no leak, nor in the shadow setting, where no
-    sample of the victim is known to calibrate on.
+    Nobody is named at a false discovery rate (`discoveries` is None) where the verdict claims no leak, nor in the
+    shadow setting, where no sample of the victim is known to calibrate on.
+
+    Attributes:
+        evaluation: all that the scores of the evaluated samples say.
+        validity: what the claim rests on.
+        discoveries: samples called members at a false discovery rate.
+        most_exposed, least_exposed: the samples with the highest and the lowest scores.
+        known_members, known_non_members: the victim's samples that the attack was fitted on.
+        sweeps: the same with less of what the attacker has.
+        artefacts: what the samples' treatment does.
     """
 
-    victim: Victim
-    attack: str
-    attack_summary: str
-    attack_source: str
     evaluation: Evaluation
     validity: Validity
-    verdict: Verdict
     discoveries: Discoveries | None
     most_exposed: tuple[Exposed, ...]
     least_exposed: tuple[Exposed, ...]
-    curves: tuple[Curves, ...]
-    queries: Queries
     known_members: int
     known_non_members: int
-    seed: int
-    split_digest: str
-    dataset_digest: str
-    shadow: str = ""
     sweeps: tuple[Sweep, ...] = ()
-    sequences: SequenceFigures | None = None
+    artefacts: tuple[Artefact, ...] = ()
+
+
+MembershipFinding = Finding[MembershipResult]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from latentprint.attack_engine.questions.audited import AuditedCell
+from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.membership.exposure import file_of, percentiles
 from latentprint.core.datasets import Dataset
 from latentprint.core.splits import KNOWN, Split
@@ -15,7 +15,7 @@ from latentprint.core.text import spreadsheet_cell
 _BOM = "\ufeff"  # without it some spreadsheets read a name's letters as of another alphabet
 
 
-def sample_table(cells: Sequence[AuditedCell], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
+def sample_table(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
     """One row a victim and sample, one group of columns an attack.
 
     Columns: victim, data set, file ("" for samples that are no files), sample_id, group (member, non-member), use
@@ -23,12 +23,12 @@ def sample_table(cells: Sequence[AuditedCell], datasets: Mapping[str, Dataset]) 
     "not a member"), empty for samples that it did not score.
 
     Args:
-        cells: the report's audits.
+        audits: of the report.
         datasets: the data sets of their splits, opened, by digest.
     """
-    victims = dict.fromkeys((cell.victim.name, cell.victim.url, cell.split.digest) for cell in cells)
+    victims = dict.fromkeys((audit.victim.name, audit.victim.url, audit.split.digest) for audit in audits)
     frames = [
-        _of_victim([c for c in cells if (c.victim.name, c.victim.url, c.split.digest) == victim], datasets)
+        _of_victim([one for one in audits if (one.victim.name, one.victim.url, one.split.digest) == victim], datasets)
         for victim in victims
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -50,16 +50,17 @@ def as_parquet(table: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def _of_victim(cells: Sequence[AuditedCell], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
-    split, victim = cells[0].split, cells[0].victim
+def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
+    split, victim = audits[0].split, audits[0].victim
     table = _samples(split, datasets[split.dataset_digest])
     table.insert(0, "victim", victim.name)
     table.insert(1, "data set", victim.dataset)
-    for name, cell in _named(cells):
-        scored = cell.stored.cell.scored
+    for name, audit in _named(audits):
+        cell = audit.stored.cell
+        scored = cell.scored
         columns = {"score": scored.score, "percentile": percentiles(scored.score)}
-        if cell.stored.cell.p_values is not None:
-            columns["p"] = cell.stored.cell.p_values
+        if cell.p_values is not None:
+            columns["p"] = cell.p_values
         for column, values in columns.items():
             of_sample = pd.Series(values, index=scored.sample_id)
             table[f"{name} {column}"] = of_sample.reindex(table["sample_id"]).to_numpy()
@@ -79,10 +80,10 @@ def _samples(split: Split, dataset: Dataset) -> pd.DataFrame:
     )
 
 
-def _named(cells: Sequence[AuditedCell]) -> Iterator[tuple[str, AuditedCell]]:
+def _named(audits: Sequence[Audit]) -> Iterator[tuple[str, Audit]]:
     """Each audit of a victim with a name of its own."""
     seen: dict[str, int] = {}
-    for cell in cells:
-        name = f"{cell.attack.name} fitted on {cell.shadow}" if cell.shadow else cell.attack.name
+    for audit in audits:
+        name = f"{audit.attack.name} fitted on {audit.shadow}" if audit.shadow else audit.attack.name
         seen[name] = seen.get(name, 0) + 1
-        yield (name if seen[name] == 1 else f"{name} ({seen[name]})"), cell
+        yield (name if seen[name] == 1 else f"{name} ({seen[name]})"), audit

@@ -1,8 +1,26 @@
-"""Numbers as sentences that a lay reader understands; fractions become percentages here and nowhere else."""
+"""The words of a verdict on membership: numbers as sentences that a lay reader understands, rates as percentages."""
 
+from collections.abc import Mapping, Sequence
+
+from latentprint.attack_engine.questions.header import Control, Outcome, Verdict
 from latentprint.attack_engine.questions.membership.looks import TAIL
-from latentprint.attack_engine.questions.membership.results import Evaluation, NullControl, Validity
+from latentprint.attack_engine.questions.membership.results import Evaluation, Validity
 from latentprint.attack_engine.statistics.estimates import Difference, Estimate, Interval, Power, TailCount
+
+LABELS: Mapping[Outcome, str] = {
+    Outcome.FOUND: "leak found",
+    Outcome.CONDITIONAL: "leak found, if drawn alike",
+    Outcome.INDICATED: "leak indicated",
+    Outcome.NONE: "none found at this power",
+    Outcome.REVERSED: "separates in the other direction",
+    Outcome.UNREADABLE: "not valid: nothing to read",
+    Outcome.INVALID: "not valid",
+}
+
+
+def labelled(outcome: Outcome, sentence: str, reasons: Sequence[str] = ()) -> Verdict:
+    """A verdict on membership, under this question's own words for its outcome."""
+    return Verdict(outcome, LABELS[outcome], sentence, tuple(reasons))
 
 
 def look_words(evaluation: Evaluation, look: str) -> str:
@@ -21,11 +39,11 @@ def tail_words(tail: TailCount) -> str:
     )
 
 
-def failure_words(control: NullControl) -> str:
+def failure_words(control: Control, tail: TailCount | None) -> str:
     """What a failed null control should have found and found."""
-    found = rate_words(control.auc)
-    if control.auc.interval.contains(0.5) and control.tail is not None:
-        found = tail_words(control.tail)
+    found = rate_words(control.effect.estimate, control.effect.interval)
+    if control.effect.contains_null and tail is not None:
+        found = tail_words(tail)
     return f'the null control "{control.name}" should find nothing, but {found}.'
 
 
@@ -36,9 +54,9 @@ def absent_words(validity: Validity) -> str:
     return f"Not run: {', '.join(validity.absent)}."
 
 
-def controls_words(validity: Validity) -> str:
+def controls_words(controls: Sequence[Control], validity: Validity) -> str:
     """The controls as numbers."""
-    names = ", ".join(f"{control.name} {control.auc.value:.3f}" for control in validity.null_controls)
+    names = ", ".join(f"{control.name} {control.effect.estimate:.3f}" for control in controls)
     return (
         f"Controls: AUC of {names}; blind baseline {validity.blind.auc.value:.3f}; "
         f"split test p = {validity.split_test.p_value:.3g}."
@@ -63,9 +81,9 @@ def pair_words(auc: Estimate) -> str:
     )
 
 
-def rate_words(auc: Estimate) -> str:
+def rate_words(auc: float, interval: Interval) -> str:
     """The same of a control, in short."""
-    return f"it picks the member out of a pair in {percent(auc.value)} of cases ({interval_words(auc.interval)})"
+    return f"it picks the member out of a pair in {percent(auc)} of cases ({interval_words(interval)})"
 
 
 def power_words(power: Power) -> str:

@@ -1,18 +1,17 @@
 """Interval strips: the rows of a forest plot, at whatever width the page gives them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
-from latentprint.attack_engine.questions.membership.results import Audit
+from latentprint.attack_engine.questions.header import Effect, Finding
 from latentprint.attack_engine.report.charts.scales import Linear
 from latentprint.attack_engine.report.charts.svg import element, group
 from latentprint.attack_engine.report.words import decimal, decimal_interval
-from latentprint.attack_engine.statistics.estimates import Estimate
 
-CHANCE = 0.5
 HEIGHT = 22
 OVERLAP = 6
 MIDDLE = HEIGHT / 2
@@ -20,21 +19,23 @@ MIDDLE = HEIGHT / 2
 
 @dataclass(frozen=True)
 class Strips:
-    """Strips over one common AUC range [low, high], which holds 0.5 and every interval of the report."""
+    """Strips of one effect over a common range [low, high], which holds every interval and the value of no effect."""
 
     low: float
     high: float
+    name: str
+    null: float
 
-    def strip(self, auc: Estimate, mark: str) -> Markup:
-        """One interval with its point, against the chance line. `mark` is "leak", "none", "invalid" or "control"."""
-        interval = auc.interval
-        start, end, at = self._share(interval.low), self._share(interval.high), self._share(auc.value)
+    def strip(self, effect: Effect, mark: str) -> Markup:
+        """One interval with its point, against no effect. `mark` is "leak", "none", "invalid" or "control"."""
+        interval = effect.interval
+        start, end, at = self._share(interval.low), self._share(interval.high), self._share(effect.estimate)
         bar = element("line", x1=start, x2=end, y1=MIDDLE, y2=MIDDLE, class_="bar")
         point = element("svg", _shape(mark), x=at, y=MIDDLE, overflow="visible")
         return self._svg(
             self._chance(-OVERLAP, HEIGHT + OVERLAP),
             group([bar, point], class_=f"interval {mark}"),
-            label=f"AUC {decimal(auc.value)}, interval {decimal_interval(interval)}",
+            label=f"{effect.name} {decimal(effect.estimate)}, interval {decimal_interval(interval)}",
         )
 
     def axis(self) -> Markup:
@@ -43,29 +44,35 @@ class Strips:
             element("text", label, x=self._share(value), y=14, class_="label", text_anchor="middle")
             for value, label in Linear(self.low, self.high, 0, 100, about=8).ticks()
         ]
-        return self._svg(*ticks, self._chance(18, HEIGHT + OVERLAP), label=f"AUC from {self.low:g} to {self.high:g}")
+        label = f"{self.name} from {self.low:g} to {self.high:g}"
+        return self._svg(*ticks, self._chance(18, HEIGHT + OVERLAP), label=label)
 
     def _share(self, value: float) -> str:
         return f"{Linear(self.low, self.high, 0, 100)(value):.2f}%"
 
     def _chance(self, top: float, bottom: float) -> Markup:
-        at = self._share(CHANCE)
+        at = self._share(self.null)
         return element("line", x1=at, x2=at, y1=top, y2=bottom, class_="chance")
 
     def _svg(self, *parts: str, label: str) -> Markup:
         return element("svg", *parts, class_="chart strip", width="100%", height=HEIGHT, role="img", aria_label=label)
 
 
-def strips(audits: Iterable[Audit]) -> Strips:
-    """Strips whose range, in tenths, holds every AUC interval of `audits` and their null controls."""
-    intervals = [
-        estimate.interval
-        for audit in audits
-        for estimate in (audit.evaluation.auc, *(control.auc for control in audit.validity.null_controls))
+def strips(findings: Sequence[Finding[Any]]) -> Strips:
+    """Strips whose range, in tenths, holds every interval of one question's `findings` and of their controls.
+
+    Raises:
+        ValueError: no findings.
+    """
+    if not findings:
+        raise ValueError("without findings there is no effect to draw")
+    effects = [
+        effect for finding in findings for effect in (finding.effect, *(control.effect for control in finding.controls))
     ]
-    low = min([0.4, *(interval.low for interval in intervals)])
-    high = max([0.7, *(interval.high for interval in intervals)])
-    return Strips(math.floor(10 * low) / 10, math.ceil(10 * high) / 10)
+    null = findings[0].effect.null
+    low = min([null - 0.1, *(effect.interval.low for effect in effects)])
+    high = max([null + 0.2, *(effect.interval.high for effect in effects)])
+    return Strips(math.floor(10 * low) / 10, math.ceil(10 * high) / 10, findings[0].effect.name, null)
 
 
 def _shape(mark: str) -> Markup:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
-from latentprint.attack_engine.questions.membership.results import NullControl, Validity
+from latentprint.attack_engine.questions.header import Control
+from latentprint.attack_engine.questions.membership.results import MembershipFinding, Validity
 from latentprint.attack_engine.questions.membership.wording import tail_words
 from latentprint.attack_engine.report import words
 from latentprint.attack_engine.statistics.estimates import BlindBaseline, Power, SplitTest
@@ -21,7 +22,7 @@ _ABSENT = {
 
 
 @dataclass(frozen=True)
-class Check:
+class ValidityCheck:
     """One check. `passed` is None for what informs without being passed or failed."""
 
     name: str
@@ -30,34 +31,36 @@ class Check:
     meaning: str
 
 
-def checks(validity: Validity) -> Iterator[Check]:
-    """Every check of a validity block, null controls first."""
-    for control in validity.null_controls:
+def checks(finding: MembershipFinding) -> Iterator[ValidityCheck]:
+    """Every check of a finding's validity, null controls first."""
+    validity = finding.result.validity
+    for control in finding.controls:
         yield _null_control(control, validity)
-    if not validity.null_controls:
+    if not finding.controls:
         meaning = "Without a control that cannot leak, no claim of leakage can be made."
-        yield Check("Null control", False, "none was run", meaning)
+        yield ValidityCheck("Null control", False, "none was run", meaning)
     for name in validity.absent:
-        yield Check(f"Null control: {name}", None, "not run", _ABSENT[name])
+        yield ValidityCheck(f"Null control: {name}", None, "not run", _ABSENT[name])
     yield _blind(validity.blind, validity)
     yield _split(validity.split_test)
     yield _power(validity.power)
 
 
-def _null_control(control: NullControl, validity: Validity) -> Check:
+def _null_control(control: Control, validity: Validity) -> ValidityCheck:
     controls = validity.controls_in_report
-    level = words.nominal(control.auc.interval.level)
-    ends = "holds 0.5, as it must" if control.auc.interval.contains(0.5) else f"leaves out 0.5: {_SEES}"
+    level = words.nominal(control.effect.interval.level)
+    ends = "holds 0.5, as it must" if control.effect.contains_null else f"leaves out 0.5: {_SEES}"
     meaning = (
         f"{_sentence(control.description)} Its {level} interval, corrected for {words.plural(controls, 'control')} in "
         f"this report, {ends}."
     )
-    if control.tail is not None:
-        meaning += f" In its tail, {tail_words(control.tail)}."
-        if not control.holds and control.auc.interval.contains(0.5):
+    tail = validity.control_tails.get(control.name)
+    if tail is not None:
+        meaning += f" In its tail, {tail_words(tail)}."
+        if not control.holds and control.effect.contains_null:
             meaning += f" That is more than guessing explains: {_SEES}."
     meaning += _difference(control.name, validity)
-    return Check(f"Null control: {control.name}", control.holds, f"AUC {words.estimate(control.auc)}", meaning)
+    return ValidityCheck(f"Null control: {control.name}", control.holds, f"AUC {words.effect(control.effect)}", meaning)
 
 
 def _difference(control: str, validity: Validity) -> str:
@@ -69,7 +72,7 @@ def _difference(control: str, validity: Validity) -> str:
     return ""
 
 
-def _blind(blind: BlindBaseline, validity: Validity) -> Check:
+def _blind(blind: BlindBaseline, validity: Validity) -> ValidityCheck:
     meaning = (
         "Members and non-members differ as images, so the split itself leaks."
         if blind.above_chance
@@ -78,10 +81,10 @@ def _blind(blind: BlindBaseline, validity: Validity) -> Check:
     meaning += f" A classifier that never asks the encoder, cross-fitted; {blind.auc.interval.method}. "
     meaning += f"It sees: {_clause(blind.features)}."
     meaning += _difference(BLIND, validity)
-    return Check("Blind baseline", not blind.above_chance, f"AUC {words.estimate(blind.auc)}", meaning)
+    return ValidityCheck("Blind baseline", not blind.above_chance, f"AUC {words.estimate(blind.auc)}", meaning)
 
 
-def _split(test: SplitTest) -> Check:
+def _split(test: SplitTest) -> ValidityCheck:
     meaning = (
         "Member and non-member images look drawn from different sources."
         if test.rejects
@@ -89,10 +92,10 @@ def _split(test: SplitTest) -> Check:
     )
     result = f"p {'' if test.p_value < 0.001 else '= '}{words.p_value(test.p_value)}"
     details = f"{test.method}, statistic {words.significant(test.statistic)}."
-    return Check("Split test", not test.rejects, result, f"{meaning} {_sentence(details)}")
+    return ValidityCheck("Split test", not test.rejects, result, f"{meaning} {_sentence(details)}")
 
 
-def _power(power: Power) -> Check:
+def _power(power: Power) -> ValidityCheck:
     share = ""
     if power.detectable_share is not None:
         share = f", or {words.percent(power.detectable_share, 2)} of the members wholly exposed,"
@@ -102,7 +105,7 @@ def _power(power: Power) -> Check:
         f"{words.nominal(power.target_fpr)} FPR needs at least "
         f"{words.plural(power.non_members_to_resolve, 'non-member')}."
     )
-    return Check("Power", None, f"detects AUC ≥ {words.decimal(power.detectable_auc)}", meaning)
+    return ValidityCheck("Power", None, f"detects AUC ≥ {words.decimal(power.detectable_auc)}", meaning)
 
 
 def _clause(text: str) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from latentprint.attack_engine.questions.membership.results import Audit
+from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.report import words
-from latentprint.attack_engine.report.claims import claim, contradicts
-from latentprint.attack_engine.report.trade_off import TradeOff, Variant
+from latentprint.attack_engine.report.membership.claims import claim, contradicts
+from latentprint.attack_engine.report.membership.trade_off import TradeOff, Variant
 
 CHANCE = 0.5
 
 
-def compare(defended: Audit, undefended: Audit) -> str:
+def compare(defended: MembershipFinding, undefended: MembershipFinding) -> str:
     """What two AUC intervals show, in words.
 
     A difference counts as shown where the intervals do not overlap and the higher one lies above chance: an attack that
@@ -18,7 +18,7 @@ def compare(defended: Audit, undefended: Audit) -> str:
     """
     if not (defended.verdict.outcome.is_valid and undefended.verdict.outcome.is_valid):
         return "not comparable: an audit is not valid"
-    now, before = defended.evaluation.auc.interval, undefended.evaluation.auc.interval
+    now, before = defended.result.evaluation.auc.interval, undefended.result.evaluation.auc.interval
     if now.low > max(before.high, CHANCE):
         return "leaks more"
     if before.low > max(now.high, CHANCE):
@@ -40,10 +40,10 @@ def contradictions(comparison: TradeOff) -> Iterator[str]:
     for variant in comparison.variants:
         claimed = claim(variant.group.victim.training)
         for cell in variant.group.partial:
-            if claimed is not None and contradicts(claimed, cell.audit):
+            if claimed is not None and contradicts(claimed, cell.finding):
                 yield (
-                    f"The accountant of {variant.group.victim.name} claims {claimed.text}; {cell.audit.attack} "
-                    f"contradicts that: its lower bound is {_bound(cell.audit)}."
+                    f"The accountant of {variant.group.victim.name} claims {claimed.text}; {cell.finding.attack.name} "
+                    f"contradicts that: its lower bound is {_bound(cell.finding)}."
                 )
 
 
@@ -52,10 +52,10 @@ def _sign(comparison: TradeOff, variant: Variant, attack: str) -> str:
     original = comparison.undefended.under(attack) if comparison.undefended else None
     if cell is None:
         return "not run"
-    return compare(cell.audit, original.audit) if original else "nothing to compare with"
+    return compare(cell.finding, original.finding) if original else "nothing to compare with"
 
 
-def _bound(audit: Audit) -> str:
-    bound = audit.evaluation.epsilon
+def _bound(audit: MembershipFinding) -> str:
+    bound = audit.result.evaluation.epsilon
     at, level = words.power(bound.delta), words.nominal(bound.level)
     return f"ε ≥ {words.decimal(bound.epsilon, 2)} at δ = {at}, with {level} confidence"

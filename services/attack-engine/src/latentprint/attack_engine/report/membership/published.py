@@ -1,4 +1,4 @@
-"""A paper's numbers beside the measured ones, as rows of one table for each source."""
+"""A paper's numbers beside the measured ones, a table for each source, and what its treatment of samples does."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from latentprint.attack_engine.findings.results import Findings, Published
-from latentprint.attack_engine.questions.membership.results import Audit, Evaluation, SweepPoint
+from latentprint.attack_engine.questions.membership.results import Artefact, Evaluation, MembershipFinding, SweepPoint
 from latentprint.attack_engine.report import words
-from latentprint.attack_engine.report.training import number
+from latentprint.attack_engine.report.membership.claims import number
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 METRICS: Mapping[str, str] = MappingProxyType(
@@ -73,11 +73,11 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """One published entry beside its audit; without one, `audit` is None and nothing is measured."""
 
     published: Published
-    audit: Audit | None
+    audit: MembershipFinding | None
     auc: Estimate | None
     pairs: Mapping[str, Pair]
 
@@ -99,7 +99,7 @@ class Source:
 
     name: str
     metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedRow, ...]
 
 
 def sources(findings: Findings) -> Iterator[Source]:
@@ -122,34 +122,34 @@ def scale_line(scale: str) -> str:
     )
 
 
-def _row(published: Published, audits: Sequence[Audit]) -> Row:
+def _row(published: Published, audits: Sequence[MembershipFinding]) -> PublishedRow:
     audit = next((one for one in audits if _belongs(published, one)), None)
     if audit is None:
-        return Row(published, None, None, _pairs(published, {}))
+        return PublishedRow(published, None, None, _pairs(published, {}))
     own = _of_victim(audit)
     if published.knowledge is None and published.queries is None:
-        measured = {**_whole(audit.evaluation), **own}
-        return Row(published, audit, audit.evaluation.auc, _pairs(published, measured))
+        measured = {**_whole(audit.result.evaluation), **own}
+        return PublishedRow(published, audit, audit.result.evaluation.auc, _pairs(published, measured))
     point = _point(published, audit)
     if point is None:
-        return Row(published, None, None, _pairs(published, {}))
+        return PublishedRow(published, None, None, _pairs(published, {}))
     measured = {"accuracy": _estimated(point.balanced_accuracy), _AUC: _estimated(point.auc), **own}
-    return Row(published, audit, point.auc, _pairs(published, measured))
+    return PublishedRow(published, audit, point.auc, _pairs(published, measured))
 
 
-def _belongs(published: Published, audit: Audit) -> bool:
-    own = (audit.victim.name, audit.attack, audit.shadow)
+def _belongs(published: Published, audit: MembershipFinding) -> bool:
+    own = (audit.victim.name, audit.attack.name, audit.attack.fitted_on)
     return own == (published.victim, published.attack, published.shadow)
 
 
-def _point(published: Published, audit: Audit) -> SweepPoint | None:
+def _point(published: Published, audit: MembershipFinding) -> SweepPoint | None:
     """The sweep's point that a published entry names; where it names both, that of the knowledge sweep."""
     name, x = ("knowledge", published.knowledge) if published.knowledge is not None else ("queries", published.queries)
-    points = (point for sweep in audit.sweeps if sweep.name == name for point in sweep.points)
+    points = (point for sweep in audit.result.sweeps if sweep.name == name for point in sweep.points)
     return next((point for point in points if x is not None and math.isclose(point.x, x, abs_tol=1e-9)), None)
 
 
-def _of_victim(audit: Audit) -> dict[str, Pair]:
+def _of_victim(audit: MembershipFinding) -> dict[str, Pair]:
     """How well the victim itself does."""
     names = ("probe_accuracy", "train_accuracy", "test_accuracy")
     known = {name: number(audit.victim.training, name) for name in names}
@@ -180,3 +180,22 @@ def _pairs(published: Published, measured: Mapping[str, Pair]) -> dict[str, Pair
     for name, pair in measured.items():
         pairs[name] = Pair(published.metrics.get(name), pair.measured, pair.interval, plain=name == _AUC)
     return pairs
+
+
+def reading_of_treatment(artefact: Artefact) -> str:
+    """What one encoder's two results say."""
+    if not artefact.trained:
+        return (
+            "trained on nobody: any excess is the treatment’s"
+            if _above_chance(artefact.as_published)
+            else "trained on nobody, and no excess shown"
+        )
+    if _above_chance(artefact.as_published) and not _above_chance(artefact.alike):
+        return "excess only where the two sides are treated differently"
+    if _above_chance(artefact.alike):
+        return "excess with all samples treated alike too"
+    return "no excess shown either way"
+
+
+def _above_chance(auc: Estimate) -> bool:
+    return auc.interval.low > 0.5

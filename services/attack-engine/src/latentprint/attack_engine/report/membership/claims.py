@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latentprint.attack_engine.questions.membership.results import Audit
+from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.report import words
-from latentprint.attack_engine.report.training import number
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,12 @@ class Claim:
         return f"ε ≤ {words.decimal(self.epsilon, 2)} ({at})"
 
 
+def number(training: Mapping[str, Any], key: str) -> float | None:
+    """The number at `key` of a training's summary, a free mapping; None where there is none."""
+    value = training.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def claim(training: Mapping[str, Any]) -> Claim | None:
     """The guarantee that a training's accountant gives; None where it gives none."""
     privacy = training.get("privacy")
@@ -32,17 +37,17 @@ def claim(training: Mapping[str, Any]) -> Claim | None:
     return None if epsilon is None else Claim(epsilon, number(privacy, "delta"))
 
 
-def contradicts(claimed: Claim, audit: Audit) -> bool:
+def contradicts(claimed: Claim, audit: MembershipFinding) -> bool:
     """Whether a valid audit's lower bound on epsilon exceeds a claim.
 
     A claim at some delta holds at every larger one too, so that a bound at a smaller delta cannot contradict it.
     """
-    bound = audit.evaluation.epsilon
+    bound = audit.result.evaluation.epsilon
     comparable = claimed.delta is not None and bound.delta >= claimed.delta
     return audit.verdict.outcome.is_valid and comparable and bound.epsilon > claimed.epsilon
 
 
-def judge(claimed: Claim, audit: Audit) -> str:
+def judge(claimed: Claim, audit: MembershipFinding) -> str:
     """What an audit says of a claim, in words."""
     if contradicts(claimed, audit):
         return "claim contradicted"
@@ -50,6 +55,6 @@ def judge(claimed: Claim, audit: Audit) -> str:
         return "not checked: the audit is not valid"
     if claimed.delta is None:
         return "not checked: the claim’s δ is unknown"
-    if audit.evaluation.epsilon.delta < claimed.delta:
+    if audit.result.evaluation.epsilon.delta < claimed.delta:
         return "not checked: the bound is at a smaller δ than the claim"
     return "claim not contradicted"

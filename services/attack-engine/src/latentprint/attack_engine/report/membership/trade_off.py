@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from latentprint.attack_engine.report import words
-from latentprint.attack_engine.report.claims import claim
+from latentprint.attack_engine.report.charts.plane import Spot, plane
+from latentprint.attack_engine.report.membership.claims import claim, number
 from latentprint.attack_engine.report.page import Cell, Group
-from latentprint.attack_engine.report.training import number
 
 UTILITIES: Mapping[str, str] = {"probe_accuracy": "Linear-probe accuracy", "knn_accuracy": "k-NN accuracy"}
 
@@ -28,7 +30,7 @@ class Variant:
 
     def under(self, attack: str) -> Cell | None:
         """Its audit by `attack` in the partial setting (the first, where there are several)."""
-        return next((cell for cell in self.group.partial if cell.audit.attack == attack), None)
+        return next((cell for cell in self.group.partial if cell.finding.attack.name == attack), None)
 
     def utility(self, name: str) -> float | None:
         """An accuracy of the victim itself, as a fraction; None where it was not measured."""
@@ -56,7 +58,7 @@ class TradeOff:
     @property
     def attacks(self) -> tuple[str, ...]:
         """Every attack on any of the victims."""
-        return tuple(dict.fromkeys(cell.audit.attack for one in self.variants for cell in one.group.partial))
+        return tuple(dict.fromkeys(cell.finding.attack.name for one in self.variants for cell in one.group.partial))
 
     @property
     def utility(self) -> str | None:
@@ -79,6 +81,23 @@ def trade_offs(groups: Sequence[Group]) -> Iterator[TradeOff]:
         yield TradeOff(f"trade-off-{place}", first, tuple(_variants(defended)))
 
 
+def plane_of(comparison: TradeOff, attack: str) -> Markup:
+    """The plane of `attack`, with those victims that it was run on.
+
+    Raises:
+        ValueError: the comparison has no accuracy that all its victims share.
+    """
+    if comparison.utility is None:
+        raise ValueError("without an accuracy of every victim there is no plane")
+    spots = []
+    for variant in comparison.variants:
+        cell, accuracy = variant.under(attack), variant.utility(comparison.utility)
+        if cell is not None and accuracy is not None:
+            defended = variant is not comparison.undefended
+            spots.append(Spot(accuracy, cell.finding.result.evaluation.auc, variant.label, defended))
+    return plane(attack, UTILITIES[comparison.utility], spots)
+
+
 def _original(group: Group, plain: Sequence[Group]) -> Group | None:
     candidates = [other for other in plain if _comes_from(group, other)]
     return min(candidates, key=lambda other: _differences(group, other), default=None)
@@ -94,8 +113,8 @@ def _comes_from(group: Group, other: Group) -> bool:
 
 def _origin(group: Group) -> tuple[str, str, Any]:
     """What a training starts from: data, split and seed."""
-    audit = group.partial[0].audit
-    return audit.dataset_digest, audit.split_digest, group.victim.training.get("seed")
+    audit = group.partial[0].finding
+    return audit.digests["dataset"], audit.digests["split"], group.victim.training.get("seed")
 
 
 def _options(training: Mapping[str, Any]) -> dict[str, str]:

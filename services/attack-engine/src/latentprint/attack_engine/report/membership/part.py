@@ -1,0 +1,85 @@
+"""What the report shows of audits of membership: their charts, their sections, and what their templates call."""
+
+from collections.abc import Iterator, Mapping
+
+from latentprint.attack_engine.questions.membership.results import MembershipFinding
+from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures, slug
+from latentprint.attack_engine.report.charts.histogram import histogram
+from latentprint.attack_engine.report.charts.roc import roc
+from latentprint.attack_engine.report.membership import checks, claims, measures, published, signs, sweeps, trade_off
+from latentprint.attack_engine.report.page import Page
+from latentprint.attack_engine.report.parts import Part, Section
+from latentprint.attack_engine.report.words import NBSP, plural
+
+_ROC = (
+    "Share of members found against share of non-members wrongly named, both axes logarithmic. A curve above the "
+    "dotted line tells members apart; nothing left of one false positive can be measured."
+)
+_SWEEP = f"The same evaluated samples throughout; the band is the 95{NBSP}% interval and the dotted line is chance."
+
+
+def charts(finding: MembershipFinding) -> Iterator[DrawnChart]:
+    """ROC, scores, the attack's own figures, and sweeps."""
+    evaluation = finding.result.evaluation
+    sides = f"{plural(evaluation.members, 'member')} and {plural(evaluation.non_members, 'non-member')}"
+    scores = f"How the attack scored {sides}. Where the two shapes coincide, scores say nothing."
+    yield DrawnChart("roc", "ROC", _ROC, roc(evaluation))
+    yield DrawnChart("scores", "Scores", scores, histogram(evaluation.histogram))
+    yield from drawn_figures(finding.figures)
+    for sweep in sweeps.drawn_sweeps(finding):
+        title = f"AUC against {sweeps.axis_of(sweep.name).noun}"
+        yield DrawnChart(f"sweep-{slug(sweep.name)}", title, _SWEEP, sweeps.chart_of(finding, sweep))
+
+
+def counts(finding: MembershipFinding) -> Mapping[str, int]:
+    """How many samples were known and evaluated."""
+    result = finding.result
+    return {
+        "Known members": result.known_members,
+        "Known non-members": result.known_non_members,
+        "Evaluated members": result.evaluation.members,
+        "Evaluated non-members": result.evaluation.non_members,
+    }
+
+
+def _trade_offs(page: Page) -> list[object]:
+    return list(trade_off.trade_offs(page.groups_of("membership")))
+
+
+def _sources(page: Page) -> list[object]:
+    return list(published.sources(page.findings))
+
+
+def _artefacts(page: Page) -> list[object]:
+    own = [finding for finding in page.findings.audits if finding.question == "membership"]
+    return [(finding, artefact) for finding in own for artefact in finding.result.artefacts]
+
+
+MEMBERSHIP_PART = Part(
+    folder="membership",
+    charts=charts,
+    counts=counts,
+    sections=(
+        Section("published", "Published and measured", "membership/published.html.j2", _sources),
+        Section("trade-offs", "Defences", "membership/trade_offs.html.j2", _trade_offs),
+        Section("treatment", "As published", "membership/treatment.html.j2", _artefacts),
+    ),
+    helpers={
+        "measures": measures.measures,
+        "key_figures": measures.headline,
+        "checks": checks.checks,
+        "overlays": sweeps.overlays,
+        "drawn_sweeps": sweeps.drawn_sweeps,
+        "axis_of": sweeps.axis_of,
+        "plane_of": trade_off.plane_of,
+        "utilities": tuple(trade_off.UTILITIES),
+        "compare": signs.compare,
+        "signs": signs.signs,
+        "contradictions": signs.contradictions,
+        "claim": claims.claim,
+        "judge": claims.judge,
+        "metric_names": published.METRICS,
+        "scale_line": published.scale_line,
+        "reading": published.reading_of_treatment,
+    },
+)
