@@ -353,7 +353,7 @@ def test_a_difference_is_relative_and_never_small_where_it_cannot_be_told() -> N
 
 def _auc(report: Path) -> float:
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
-    return float(audit["evaluation"]["auc"]["value"])
+    return float(audit["result"]["evaluation"]["auc"]["value"])
 
 
 def test_answers_that_drift_while_they_are_asked_are_no_leak(
@@ -367,8 +367,8 @@ def test_answers_that_drift_while_they_are_asked_are_no_leak(
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
-    assert audit["evaluation"]["auc"]["interval"]["low"] < 0.5
-    assert not audit["verdict"]["outcome"].startswith("leak")
+    assert audit["result"]["evaluation"]["auc"]["interval"]["low"] < 0.5
+    assert not audit["verdict"]["label"].startswith("leak")
 
 
 def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(

@@ -35,8 +35,8 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     report = Path(first.out.strip().splitlines()[-1])
     assert "untrained encoder" in report.read_text()
     findings = json.loads(report.with_name("findings.json").read_text())
-    assert [audit["attack"] for audit in findings["audits"]] == ["supervisedmi", "partcrop"]
-    controls = {control["name"] for audit in findings["audits"] for control in audit["validity"]["null_controls"]}
+    assert [audit["attack"]["name"] for audit in findings["audits"]] == ["supervisedmi", "partcrop"]
+    controls = {control["name"] for audit in findings["audits"] for control in audit["controls"]}
     assert controls == {"untrained encoder", "exchanged non-members"}
     assert findings["audits"][1]["queries"]["answered"] == 630
 
@@ -45,7 +45,9 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     assert "0 images to ask" in again.err
     assert again.out == first.out  # the same audit's report is written again
     later = json.loads(report.with_name("findings.json").read_text())
-    assert [a["evaluation"] for a in later["audits"]] == [a["evaluation"] for a in findings["audits"]]
+    assert [a["result"]["evaluation"] for a in later["audits"]] == [
+        a["result"]["evaluation"] for a in findings["audits"]
+    ]
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("audit")
     runs = client.search_runs([experiment.experiment_id])

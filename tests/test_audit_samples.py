@@ -97,11 +97,11 @@ def check_table(report: Path) -> None:
     assert {row["group"] for row in rows if row["file"].startswith("disk/")} == {"member"}
     by_sample = {int(row["sample_id"]): row for row in rows}
     for audit in json.loads(report.with_name("findings.json").read_text())["audits"]:
-        for exposed in (*audit["most_exposed"], *audit["least_exposed"]):
+        for exposed in (*audit["result"]["most_exposed"], *audit["result"]["least_exposed"]):
             row = by_sample[exposed["sample_id"]]
-            assert float(row[f"{audit['attack']} score"]) == pytest.approx(exposed["score"])
-            assert float(row[f"{audit['attack']} percentile"]) == pytest.approx(exposed["percentile"])
-            assert 0 < float(row[f"{audit['attack']} p"]) <= 1
+            assert float(row[f"{audit['attack']['name']} score"]) == pytest.approx(exposed["score"])
+            assert float(row[f"{audit['attack']['name']} percentile"]) == pytest.approx(exposed["percentile"])
+            assert 0 < float(row[f"{audit['attack']['name']} p"]) <= 1
             assert row["file"].removeprefix("'") == exposed["file"]
     table = pd.read_parquet(report.with_name("samples.parquet"))
     assert table["sample_id"].tolist() == [int(row["sample_id"]) for row in rows]
@@ -162,5 +162,5 @@ def test_class_folders_on_one_side_are_no_leak(
 def interval(out: str) -> tuple[float, float]:
     """Of the only audit's AUC."""
     findings = json.loads(Path(out.strip().splitlines()[-1]).with_name("findings.json").read_text())
-    found = findings["audits"][0]["evaluation"]["auc"]["interval"]
+    found = findings["audits"][0]["result"]["evaluation"]["auc"]["interval"]
     return found["low"], found["high"]

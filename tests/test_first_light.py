@@ -66,18 +66,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 
 def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tuple[Path, dict]) -> None:
     folder, findings = undisturbed
-    cells = {(audit["victim"]["name"], audit["attack"]) for audit in findings["audits"]}
+    cells = {(audit["victim"]["name"], audit["attack"]["name"]) for audit in findings["audits"]}
     assert cells == {(v, a) for v in ("mae", "supervised") for a in ("partcrop", "encodermi")}
     for audit in findings["audits"]:
-        controls = audit["validity"]["null_controls"]
+        controls = audit["controls"]
         assert [control["name"] for control in controls] == CONTROLS
         assert all(control["auc"]["interval"]["level"] == pytest.approx(1 - 0.025 / 12) for control in controls)
-        differences = {difference["control"] for difference in audit["validity"]["differences"]}
+        differences = {difference["control"] for difference in audit["result"]["validity"]["differences"]}
         assert differences == {"untrained encoder", "placebo encoder", "blind baseline"}
-        assert audit["validity"]["absent"] == []
-        assert audit["validity"]["split_by"] == "coin"
+        assert audit["result"]["validity"]["absent"] == []
+        assert audit["result"]["validity"]["split_by"] == "coin"
         queries = audit["queries"]
-        assert queries["sent"] == queries["answered"] == 120 * (9 if audit["attack"] == "partcrop" else 10)
+        assert queries["sent"] == queries["answered"] == 120 * (9 if audit["attack"]["name"] == "partcrop" else 10)
         assert audit["victim"]["url"].startswith("grpc://127.0.0.1:")
     page = (folder / "runs" / "trial" / "report.html").read_text()
     assert "Part response" in page
@@ -131,6 +131,8 @@ def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dic
     findings = finish(tmp_path)[1]
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
-        assert audit["evaluation"]["auc"]["value"] == pytest.approx(expected["evaluation"]["auc"]["value"], abs=1e-5)
+        assert audit["result"]["evaluation"]["auc"]["value"] == pytest.approx(
+            expected["result"]["evaluation"]["auc"]["value"], abs=1e-5
+        )
         scores = [[sample["score"] for sample in side["most_exposed"]] for side in (audit, expected)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)

@@ -51,5 +51,5 @@ def test_an_audit_with_defaults_says_what_stood_for_a_part(
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]
-    assert "the vector of a part is the average of its own feature map" in audit["attack_summary"]
+    assert "the vector of a part is the average of its own feature map" in audit["attack"]["summary"]
     assert "the vector of a part is the average of its own feature map" in report.read_text()

@@ -94,7 +94,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
 
 
 def test_every_ordered_pair_and_every_setting_is_audited(first: tuple[Path, list[dict]]) -> None:
-    cells = [(audit["victim"]["name"], audit["attack"], audit["shadow"]) for audit in first[1]]
+    cells = [(audit["victim"]["name"], audit["attack"]["name"], audit["attack"]["fitted_on"]) for audit in first[1]]
     shadows = {(v, a, f"shadow of {s}") for v in ("narrow", "wide") for s in ("narrow", "wide") for a in FITTED}
     online = {
         ("narrow", "lira-online", "reference models"),
@@ -108,18 +108,20 @@ def test_every_ordered_pair_and_every_setting_is_audited(first: tuple[Path, list
 
 def test_every_audit_has_its_controls_and_counts_its_queries(first: tuple[Path, list[dict]]) -> None:
     for audit in first[1]:
-        names = {control["name"] for control in audit["validity"]["null_controls"]}
-        labels = set() if audit["attack"] == "seqmia-encoder" else {"labels alone"}
+        names = {control["name"] for control in audit["controls"]}
+        labels = set() if audit["attack"]["name"] == "seqmia-encoder" else {"labels alone"}
         assert names == {"untrained encoder", "exchanged non-members"} | labels
-        imitated = 60 if audit["attack"] == "seqmia-encoder" else 150
-        asked = (120 if audit["attack"] == "seqmia-encoder" else 300) + (imitated if "seqmia" in audit["attack"] else 0)
+        imitated = 60 if audit["attack"]["name"] == "seqmia-encoder" else 150
+        asked = (120 if audit["attack"]["name"] == "seqmia-encoder" else 300) + (
+            imitated if "seqmia" in audit["attack"]["name"] else 0
+        )
         assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked
 
 
 def test_an_overfitted_victim_leaks_its_posteriors(first: tuple[Path, list[dict]]) -> None:
     for audit in first[1]:
-        if audit["attack"] == "mba-m-entropy":
-            assert audit["evaluation"]["auc"]["interval"]["low"] > 0.5
+        if audit["attack"]["name"] == "mba-m-entropy":
+            assert audit["result"]["evaluation"]["auc"]["interval"]["low"] > 0.5
 
 
 def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Path) -> None:
@@ -133,10 +135,10 @@ def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Pa
         "pairs": False,
     }
     audits = run(tmp_path, {**EXPERIMENT, **changed})
-    assert {(one["victim"]["name"], one["attack"], one["shadow"]) for one in audits} == {
+    assert {(one["victim"]["name"], one["attack"]["name"], one["attack"]["fitted_on"]) for one in audits} == {
         (name, attack, f"shadow of {name}") for name in ("known", "unknown") for attack in ("seqmia", "mba-m-entropy")
     }
-    assert [one["queries"]["sent"] for one in audits if one["attack"] == "seqmia"] == [450, 450]
+    assert [one["queries"]["sent"] for one in audits if one["attack"]["name"] == "seqmia"] == [450, 450]
     twins = list((tmp_path / "runs" / "store" / "victims").glob("*-untrained"))
     assert (
         len(twins) == 4
@@ -157,5 +159,7 @@ def test_added_references_leave_the_others_and_everything_else_alone(first: tupl
     assert {path: after[path] for path in references} == references
     assert len(after) - len(references) == 2 * 2  # two more of each of the two victims' kinds
     assert len(again) == len(audits)
-    others = [[one["evaluation"] for one in found if one["attack"] != "lira"] for found in (audits, again)]
+    others = [
+        [one["result"]["evaluation"] for one in found if one["attack"]["name"] != "lira"] for found in (audits, again)
+    ]
     assert others[0] == others[1]

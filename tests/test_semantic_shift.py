@@ -106,15 +106,15 @@ def test_what_a_trained_encoder_sees_is_claimed_with_a_condition_and_refuted_by_
 ) -> None:
     found, said = audit(latentprint, encoders[0], folders, tmp_path)
     (alone,) = found["audits"]
-    assert alone["evaluation"]["auc"]["value"] > 0.8
-    assert all(control["holds"] for control in alone["validity"]["null_controls"])
-    assert not alone["validity"]["blind"]["above_chance"]
-    assert found["verdict"]["outcome"] == "leak found, if drawn alike"
+    assert alone["result"]["evaluation"]["auc"]["value"] > 0.8
+    assert all(control["holds"] for control in alone["controls"])
+    assert not alone["result"]["validity"]["blind"]["above_chance"]
+    assert found["verdict"]["label"] == "leak found, if drawn alike"
     assert "if members and non-members were drawn alike" in found["verdict"]["sentence"]
     assert said.index("--reference") < said.index("Plan for")  # said before anything is asked
 
     found, _ = audit(latentprint, encoders[0], folders, tmp_path, "--reference", f"local:{encoders[1]}")
     assert found["verdict"]["outcome"] == "not valid"
     assert "placebo encoder" in found["verdict"]["sentence"]
-    controls = {control["name"]: control["holds"] for control in found["audits"][0]["validity"]["null_controls"]}
+    controls = {control["name"]: control["holds"] for control in found["audits"][0]["controls"]}
     assert controls == {"untrained encoder": True, "placebo encoder": False, "exchanged non-members": True}

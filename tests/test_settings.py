@@ -60,7 +60,7 @@ def run(latentprint: Command, folder: Path) -> dict[str, Any]:
 
 def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(latentprint: Command, tmp_path: Path) -> None:
     first = run(latentprint, tmp_path)
-    audits = {(a["victim"]["name"], a["attack"], a["shadow"]): a for a in first["audits"]}
+    audits = {(a["victim"]["name"], a["attack"]["name"], a["attack"]["fitted_on"]): a for a in first["audits"]}
     attacks = ("partcrop", "pooled only", "known")
     partial = {(victim, attack, "") for victim in ("mae-one", "mae-other", "supervised") for attack in attacks}
     by_shadow = {("mae-one", attack, "mae-other") for attack in attacks}
@@ -73,16 +73,18 @@ def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(latentprint:
     known = audits["mae-one", "known", ""]["sweeps"]
     assert [point["x"] for point in known[1]["points"]] == [5, 9, 10]
     for key, audit in audits.items():
-        whole = audit["evaluation"]["auc"]["value"]
-        ends = [s["points"][-1]["auc"]["value"] for s in audit["sweeps"] if s["name"] == "knowledge"]
+        whole = audit["result"]["evaluation"]["auc"]["value"]
+        ends = [s["points"][-1]["auc"]["value"] for s in audit["result"]["sweeps"] if s["name"] == "knowledge"]
         assert ends == ([] if key in by_shadow else [pytest.approx(whole)])
-        claimed = audit["verdict"]["outcome"].startswith("leak")
-        assert (audit["discoveries"] is not None) == (claimed and key not in by_shadow)
-        controls = {control["name"] for control in audit["validity"]["null_controls"]}
+        claimed = audit["verdict"]["label"].startswith("leak")
+        assert (audit["result"]["discoveries"] is not None) == (claimed and key not in by_shadow)
+        controls = {control["name"] for control in audit["controls"]}
         placebo = {"placebo encoder"} if key[0] == "mae-other" else set()  # of "one" too few samples are left
         assert controls == {"untrained encoder", "exchanged non-members"} | placebo
 
-    treated = {(item["attack"], item["trained"]) for item in first["artefacts"]}
+    treated = {
+        (audit["attack"]["name"], item["trained"]) for audit in first["audits"] for item in audit["result"]["artefacts"]
+    }
     assert treated == {(attack, trained) for attack in attacks for trained in (True, False)}
     for text in ("Shadow setting", "a paper", "mae-other", "as published"):
         assert text.lower() in first["page"].lower()

@@ -122,7 +122,7 @@ def check_report(ended):
     assert ended.code == 0, ended.err
     findings = json.loads(Path(ended.out.strip().splitlines()[-1]).with_name("findings.json").read_text())
     (audit,) = findings["audits"]
-    assert audit["attack"] == "partcrop"
+    assert audit["attack"]["name"] == "partcrop"
     assert audit["queries"]["answered"] == 90 * 5
 
 

@@ -11,18 +11,39 @@ from scipy.stats import norm
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.findings.overall import overall_verdict
 from latentprint.attack_engine.findings.results import Findings, Published
 from latentprint.attack_engine.findings.serialise import from_json, load_findings, save_findings, to_json
-from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
-from latentprint.attack_engine.questions.membership.controls import LOOK_ERROR, assess_validity, null_control
+from latentprint.attack_engine.questions.header import (
+    MEMBERSHIP,
+    AttackDescription,
+    Effect,
+    Finding,
+    Outcome,
+    Verdict,
+    VictimDescription,
+)
+from latentprint.attack_engine.questions.membership.controls import (
+    AUC,
+    CHANCE,
+    LOOK_ERROR,
+    assess_validity,
+    null_control,
+)
 from latentprint.attack_engine.questions.membership.evaluate import evaluate
 from latentprint.attack_engine.questions.membership.judge import audit_verdict
 from latentprint.attack_engine.questions.membership.looks import leak_evidence
-from latentprint.attack_engine.questions.membership.overall import overall_verdict
-from latentprint.attack_engine.questions.membership.results import Artefact, Audit, Exposed, Sweep, SweepPoint
+from latentprint.attack_engine.questions.membership.results import (
+    Artefact,
+    Exposed,
+    MembershipResult,
+    Sweep,
+    SweepPoint,
+)
 from latentprint.attack_engine.questions.membership.wording import failure_words
 from latentprint.attack_engine.statistics.auc import auc_interval, auc_moments, p_values
 from latentprint.attack_engine.statistics.estimates import BlindBaseline, Discoveries, Estimate, Interval, SplitTest
+from latentprint.attack_engine.statistics.figures import Correlations, Curves
 from latentprint.attack_engine.statistics.paired import paired_difference
 from latentprint.attack_engine.statistics.repeated import over_seeds
 from latentprint.attack_engine.statistics.tail import tail_count
@@ -31,6 +52,7 @@ from latentprint.core.splits import COIN
 
 QUIET = BlindBaseline(Estimate(0.52, Interval(0.44, 0.6, 0.95, "permutation")), above_chance=False, features="pixels")
 LOUD = BlindBaseline(Estimate(0.8, Interval(0.72, 0.88, 0.95, "permutation")), above_chance=True, features="pixels")
+CORRELATIONS = Correlations("C", ("a", "b"), ((1.0, None), (None, 1.0)), ((1.0, 0.5), (0.5, 1.0)), "how")
 ALIKE = SplitTest("MMD", 0.001, 0.4, rejects=False)
 UNLIKE = SplitTest("MMD", 0.1, 0.001, rejects=True)
 
@@ -80,30 +102,34 @@ def audit(
         split_by=split_by,
         constant=constant,
     )
-    return Audit(
-        victim=Victim(name, "local:bundle", "digits", {"embedding": [64]}, {"epochs": 3, "loss": 0.125}),
-        attack="partcrop",
-        attack_summary="parts against the whole",
-        attack_source="a paper",
-        evaluation=evaluation,
-        validity=validity,
-        verdict=audit_verdict(evaluation, validity),
-        discoveries=Discoveries(0.05, (3, 1), 1),
-        most_exposed=(Exposed(3, True, 1.5, 1.0, "data:image/png;base64,AA=="),),
-        least_exposed=(),
-        curves=(),
+    in_header = tuple(one.control for one in null_controls)
+    return Finding(
+        question=MEMBERSHIP,
+        victim=VictimDescription(name, "local:bundle", "digits", {"embedding": [64]}, {"epochs": 3, "loss": 0.125}),
+        attack=AttackDescription("partcrop", "parts against the whole", "a paper"),
+        effect=Effect.of(AUC, evaluation.auc, CHANCE),
+        p_value=leak_evidence(evaluation, validity).p_value,
+        controls=in_header,
+        verdict=audit_verdict(evaluation, in_header, validity),
         queries=Queries(10, 9, 1, 1, None, 0.1),
-        known_members=10,
-        known_non_members=10,
+        digests={"split": "ab", "dataset": "cd"},
+        figures=(Curves("c", "x", "y", (1.0,), (0.1,), (2.0,), (0.1,)), CORRELATIONS),
         seed=seed,
-        split_digest="ab",
-        dataset_digest="cd",
+        result=MembershipResult(
+            evaluation=evaluation,
+            validity=validity,
+            discoveries=Discoveries(0.05, (3, 1), 1),
+            most_exposed=(Exposed(3, True, 1.5, 1.0, "data:image/png;base64,AA=="),),
+            least_exposed=(),
+            known_members=10,
+            known_non_members=10,
+        ),
     )
 
 
 def test_a_leak_with_holding_controls_is_found():
     verdict = audit(1.0).verdict
-    assert verdict.outcome is Outcome.LEAK
+    assert verdict.outcome is Outcome.FOUND
     assert verdict.sentence.startswith("Leak found: ")
     assert "guessing gives 50 %" in verdict.sentence
     assert any("at random" in reason for reason in verdict.reasons)
@@ -111,20 +137,20 @@ def test_a_leak_with_holding_controls_is_found():
 
 def test_a_leak_in_the_tail_alone_is_found_and_the_tail_is_named():
     found = audit(0.0, samples=1000, others=2000, exposed=19)
-    assert found.evaluation.auc.interval.low < 0.5
-    assert found.verdict.outcome is Outcome.LEAK
+    assert found.result.evaluation.auc.interval.low < 0.5
+    assert found.verdict.outcome is Outcome.FOUND
     assert "in the tail, 2" in found.verdict.sentence
     assert "2 of 2,000 non-members" in found.verdict.sentence
     assert "guessing puts 1.5 there" in found.verdict.sentence
-    assert overall_verdict([found]).outcome is Outcome.LEAK
+    assert overall_verdict([found]).outcome is Outcome.FOUND
     assert "in the tail" in overall_verdict([found]).sentence
 
 
 @pytest.mark.parametrize(
     ("controls", "split_by", "outcome", "opening"),
     [
-        ((UNTRAINED, PLACEBO), "", Outcome.LEAK, "Leak found: "),
-        ((UNTRAINED,), COIN, Outcome.LEAK, "Leak found: "),
+        ((UNTRAINED, PLACEBO), "", Outcome.FOUND, "Leak found: "),
+        ((UNTRAINED,), COIN, Outcome.FOUND, "Leak found: "),
         ((UNTRAINED,), "", Outcome.CONDITIONAL, "Leak found, if members and non-members were drawn alike: "),
         ((UNTRAINED,), "time", Outcome.CONDITIONAL, "Leak found, if members and non-members were drawn alike: "),
         ((EXCHANGED,), COIN, Outcome.INDICATED, "Leak indicated; no untrained control: "),
@@ -147,7 +173,7 @@ def test_the_controls_there_are_cap_what_is_claimed(controls, split_by, outcome,
 def test_nothing_to_find_is_none_at_this_power():
     found = audit(0.0)
     assert found.verdict.outcome is Outcome.NONE
-    assert f"{100 * found.validity.power.detectable_auc:.1f} %" in found.verdict.sentence
+    assert f"{100 * found.result.validity.power.detectable_auc:.1f} %" in found.verdict.sentence
     assert "of the members wholly exposed" in found.verdict.sentence
 
 
@@ -173,16 +199,17 @@ def test_a_control_is_judged_by_its_tail_too():
     rng = np.random.default_rng(1)
     members, non_members = rng.normal(size=1000), rng.normal(size=1000)
     members[:20] += 9
-    control = null_control(UNTRAINED, "", members, non_members, controls_in_report=4)
-    assert control.auc.interval.contains(0.5)
+    judged_control = null_control(UNTRAINED, "", members, non_members, controls_in_report=4)
+    control, tail = judged_control.control, judged_control.tail
+    assert control.effect.contains_null
     assert not control.holds
-    assert "in the tail" not in failure_words(control)
-    assert "score above a threshold" in failure_words(control)
+    assert "in the tail" not in failure_words(control, tail)
+    assert "score above a threshold" in failure_words(control, tail)
 
 
 def test_what_the_control_finds_too_is_no_leak():
     found = audit(0.5, beside=0.5, samples=200)
-    assert found.evaluation.p_value < 0.001
+    assert found.result.evaluation.p_value < 0.001
     assert found.verdict.outcome is Outcome.NONE
     assert "not shown to be more than with the untrained encoder" in found.verdict.sentence
     assert overall_verdict([found]).outcome is Outcome.NONE
@@ -198,7 +225,7 @@ def test_nothing_to_read_is_not_valid_and_says_so():
 
 def test_a_rejecting_split_test_is_a_caution():
     verdict = audit(1.0, split=UNLIKE).verdict
-    assert verdict.outcome is Outcome.LEAK
+    assert verdict.outcome is Outcome.FOUND
     assert any("Caution" in reason and "0.001" in reason for reason in verdict.reasons)
 
 
@@ -209,7 +236,7 @@ def test_reversed_scores_are_their_own_outcome():
     report = overall_verdict([turned, audit(0.0, name="quiet")])
     assert report.outcome is Outcome.REVERSED
     assert "in 1 of 2 audits" in report.sentence
-    assert overall_verdict([turned, audit(1.5, name="leaky")]).outcome is Outcome.LEAK
+    assert overall_verdict([turned, audit(1.5, name="leaky")]).outcome is Outcome.FOUND
 
 
 def test_what_a_control_turns_round_as_well_is_not_reversed():
@@ -223,8 +250,9 @@ def test_one_sample_a_side_gives_a_verdict():
 def test_three_against_three_are_too_few_for_a_claim():
     evaluation = evaluate([4, 5, 6], [1, 2, 3], called=([1, 1, 1], [0, 0, 0]), rng=np.random.default_rng(0))
     assert evaluation.p_value == pytest.approx(0.05)
-    validity = audit(0.0).validity
-    assert audit_verdict(evaluation, replace(validity, differences=())).outcome is Outcome.NONE
+    quiet = audit(0.0)
+    validity = replace(quiet.result.validity, differences=())
+    assert audit_verdict(evaluation, quiet.controls, validity).outcome is Outcome.NONE
 
 
 def test_unresolvable_rates_are_named():
@@ -242,7 +270,7 @@ def test_a_failed_null_control_is_in_the_reports_first_words():
 
 def test_a_report_names_its_strongest_leak_and_the_rest():
     verdict = overall_verdict([audit(0.0, name="a"), audit(0.8, name="b"), audit(1.6, name="c")])
-    assert verdict.outcome is Outcome.LEAK
+    assert verdict.outcome is Outcome.FOUND
     assert verdict.sentence.startswith("Leak found in 2 of 3 audits")
     assert "partcrop on c" in verdict.sentence
     assert any("None found at this power: partcrop on a" in reason for reason in verdict.reasons)
@@ -250,16 +278,16 @@ def test_a_report_names_its_strongest_leak_and_the_rest():
 
 def test_a_claim_without_condition_comes_before_one_with():
     verdict = overall_verdict([audit(1.6, name="a", split_by=""), audit(1.0, name="b")])
-    assert verdict.outcome is Outcome.LEAK
+    assert verdict.outcome is Outcome.FOUND
     assert verdict.sentence.startswith("Leak found in 1 of 2 audits")
     assert any("partcrop on a: Leak found, if members" in reason for reason in verdict.reasons)
 
 
 def test_what_stands_alone_may_fall_among_many():
     weak = audit(0.45, seed=1, name="weak")
-    assert weak.verdict.outcome is Outcome.LEAK
-    assert 0.05 / 20 < leak_evidence(weak.evaluation, weak.validity).p_value < 0.05
-    assert overall_verdict([weak]).outcome is Outcome.LEAK
+    assert weak.verdict.outcome is Outcome.FOUND
+    assert 0.05 / 20 < leak_evidence(weak.result.evaluation, weak.result.validity).p_value < 0.05
+    assert overall_verdict([weak]).outcome is Outcome.FOUND
     verdict = overall_verdict([weak, *(audit(0.0, name=str(i), in_report=20) for i in range(19))])
     assert verdict.outcome is Outcome.NONE
     assert any("singly" in reason and "weak" in reason for reason in verdict.reasons)
@@ -273,7 +301,7 @@ def test_a_report_of_nothing_valid_is_not_valid():
 
 def test_a_leak_stands_beside_an_audit_that_is_not_valid():
     verdict = overall_verdict([audit(1.5, name="a"), audit(1.5, blind=LOUD, name="b")])
-    assert verdict.outcome is Outcome.LEAK
+    assert verdict.outcome is Outcome.FOUND
     assert "1 of 2 audits" in verdict.sentence
     assert any("images alone" in reason for reason in verdict.reasons)
 
@@ -290,14 +318,24 @@ def judged(base, attack, twin, exchanged, in_report, rng):
     tail = tail_count(*attack)
     allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
     auc = Estimate(moments.auc, auc_interval(moments, 0.95))
-    evaluation = replace(base.evaluation, auc=auc, p_value=above, p_value_below=below, tail=tail)
-    controls = tuple(
+    evaluation = replace(base.result.evaluation, auc=auc, p_value=above, p_value_below=below, tail=tail)
+    null_controls = [
         null_control(name, "", *sides, controls_in_report=in_report)
         for name, sides in ((UNTRAINED, twin), (EXCHANGED, exchanged))
-    )
+    ]
     difference = paired_difference(UNTRAINED, attack, twin, false_positives=allowed, rng=rng)
-    validity = replace(base.validity, null_controls=controls, differences=(difference,), controls_in_report=in_report)
-    return replace(base, evaluation=evaluation, validity=validity, verdict=audit_verdict(evaluation, validity))
+    tails = {one.control.name: one.tail for one in null_controls if one.tail is not None}
+    validity = replace(
+        base.result.validity, control_tails=tails, differences=(difference,), controls_in_report=in_report
+    )
+    controls = tuple(one.control for one in null_controls)
+    return replace(
+        base,
+        p_value=leak_evidence(evaluation, validity).p_value,
+        controls=controls,
+        verdict=audit_verdict(evaluation, controls, validity),
+        result=replace(base.result, evaluation=evaluation, validity=validity),
+    )
 
 
 def simulated(rng, auc, samples):
@@ -311,9 +349,9 @@ def test_null_reports_claim_a_leak_and_fail_controls_no_more_often_than_nominal(
     draws, claims, turns, failures = 150, 0, 0, 0
     for _ in range(draws):
         audits = [judged(base, *(simulated(rng, 0.5, 100) for _ in range(3)), 16, rng) for _ in range(8)]
-        failures += any(not control.holds for a in audits for control in a.validity.null_controls)
+        failures += any(not control.holds for a in audits for control in a.controls)
         outcome = overall_verdict(audits).outcome
-        claims, turns = claims + outcome.claims_leak, turns + (outcome is Outcome.REVERSED)
+        claims, turns = claims + outcome.claims, turns + (outcome is Outcome.REVERSED)
     assert failures / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
     assert claims / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
     assert turns / draws <= 0.025 + 2.6 * (0.025 * 0.975 / draws) ** 0.5
@@ -326,7 +364,7 @@ def test_where_attack_and_twin_find_alike_no_more_leaks_are_claimed_than_nominal
     draws, claims = 300, 0
     for _ in range(draws):
         sides = simulated(rng, auc, 100), simulated(rng, auc, 100), simulated(rng, 0.5, 50)
-        claims += overall_verdict([judged(base, *sides, 2, rng)]).outcome.claims_leak
+        claims += overall_verdict([judged(base, *sides, 2, rng)]).outcome.claims
     assert claims / draws <= 0.05 + 2.6 * (0.05 * 0.95 / draws) ** 0.5
 
 
@@ -334,9 +372,9 @@ def test_controls_level_is_corrected():
     scores = np.random.default_rng(6).normal(size=(2, 50))
     alone = null_control("n", "d", *scores, controls_in_report=1)
     among = null_control("n", "d", *scores, controls_in_report=20)
-    assert alone.auc.interval.level == pytest.approx(0.975)
-    assert among.auc.interval.level == pytest.approx(0.99875)
-    assert among.auc.interval.low < alone.auc.interval.low
+    assert alone.control.effect.interval.level == pytest.approx(0.975)
+    assert among.control.effect.interval.level == pytest.approx(0.99875)
+    assert among.control.effect.interval.low < alone.control.effect.interval.low
     with pytest.raises(ValueError, match="at least one"):
         null_control("n", "d", *scores, controls_in_report=0)
 
@@ -350,15 +388,14 @@ def test_findings_come_back_as_they_were(tmp_path):
     original = findings()
     save_findings(original, tmp_path / "deep" / "findings.json")
     assert load_findings(tmp_path / "deep" / "findings.json") == original
-    assert from_json(Audit, to_json(original.audits[0])) == original.audits[0]
     assert isinstance(load_findings(tmp_path / "deep" / "findings.json").verdict.outcome, Outcome)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5))
 def test_every_number_and_text_comes_back_exactly(number, text):
-    original = Findings(text, text, Verdict(Outcome.NONE, text, (text,)), (), {"n": number})
-    again = from_json(Findings, to_json(original))
+    original = Findings(text, text, Verdict(Outcome.NONE, text, text, (text,)), (), {"n": number})
+    again = from_json(to_json(original))
     assert again == original
     assert again.configuration["n"].hex() == number.hex()
 
@@ -374,9 +411,7 @@ PUBLISHED = st.builds(
     Published, *[st.text(max_size=3)] * 3, st.dictionaries(st.text(max_size=3), FINITE, max_size=3),
     shadow=st.text(max_size=3), knowledge=st.none() | FINITE, queries=st.none() | st.integers(0, 10**6),
 )  # fmt: skip
-ARTEFACTS = st.builds(
-    Artefact, st.text(max_size=3), st.text(max_size=3), st.booleans(), st.integers(), st.integers(), *[ESTIMATES] * 4
-)
+ARTEFACTS = st.builds(Artefact, st.booleans(), st.integers(), st.integers(), *[ESTIMATES] * 4)
 AUDIT = audit(1.0)
 
 
@@ -385,10 +420,10 @@ AUDIT = audit(1.0)
     st.lists(SWEEPS, max_size=2), st.lists(PUBLISHED, max_size=2), st.lists(ARTEFACTS, max_size=2), st.text(max_size=3)
 )
 def test_what_stands_beside_audits_comes_back_exactly(sweeps, published, artefacts, name):
-    shadow = replace(AUDIT, shadow=name, sweeps=tuple(sweeps), discoveries=None)
-    original = replace(findings(), audits=(shadow,), scale=name, published=tuple(published), artefacts=tuple(artefacts))
-    assert from_json(Findings, to_json(original)) == original
-    assert from_json(Audit, to_json(shadow)) == shadow
+    result = replace(AUDIT.result, sweeps=tuple(sweeps), discoveries=None, artefacts=tuple(artefacts))
+    shadow = replace(AUDIT, attack=replace(AUDIT.attack, fitted_on=name), result=result)
+    original = replace(findings(), audits=(shadow,), scale=name, published=tuple(published))
+    assert from_json(to_json(original)) == original
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -415,12 +450,17 @@ def _edit(path, value):
     [
         (_edit(["extra"], 1), "extra"),
         (_edit(["created"], None), "created"),
-        (_edit(["audits", 0, "evaluation", "p_value"], None), "p_value"),
-        (_edit(["audits", 0, "evaluation", "f1"], "0.5"), "f1"),
-        (_edit(["audits", 0, "evaluation", "recall"], float("nan")), "NaN"),
+        (_edit(["audits", 0, "result", "evaluation", "p_value"], None), "p_value"),
+        (_edit(["audits", 0, "result", "evaluation", "f1"], "0.5"), "f1"),
+        (_edit(["audits", 0, "result", "evaluation", "recall"], float("nan")), "NaN"),
         (_edit(["audits", 0, "verdict", "outcome"], "perhaps"), "outcome"),
         (_edit(["audits", 0, "verdict", "reason"], "x"), "reason"),
-        (_edit(["audits", 0, "sweeps"], None), "sweeps"),
+        (_edit(["audits", 0, "result", "sweeps"], None), "sweeps"),
+        (_edit(["audits", 0, "effect", "null"], None), "null"),
+        (_edit(["audits", 0, "question"], "memberships"), "membership"),
+        (_edit(["audits", 0, "figures", 0, "kind"], "pie"), "figures"),
+        (_edit(["schema_version"], 1), "holds findings of version 1"),
+        (_edit(["schema_version"], None), "holds findings of version 1"),
         (_edit(["scale"], 3), "scale"),
     ],
 )

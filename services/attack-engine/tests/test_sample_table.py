@@ -16,8 +16,8 @@ from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.audits.store import StoredCell
-from latentprint.attack_engine.findings.conclude import AuditedCell
-from latentprint.attack_engine.questions.header import Victim
+from latentprint.attack_engine.questions.audit import Audit
+from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.questions.membership.exposure import exposed
 from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
 from latentprint.attack_engine.runs.layout import part_name
@@ -42,7 +42,7 @@ HOSTILE = [
 
 def audited(
     split: Split, dataset: DatasetSpec, attack: str, *, victim: str = "v", shadow: str = "", label: str = ""
-) -> AuditedCell:
+) -> Audit:
     """A cell whose scores are the sample ids, members' raised by half."""
     rows = split.role != KNOWN
     score = split.sample_id[rows] + 0.5 * split.member[rows]
@@ -50,7 +50,9 @@ def audited(
     p_values = None if shadow else np.linspace(0.01, 1, len(score))
     stored = StoredCell(AuditScores(scored, p_values, {}), Queries(0, 0, 0, 0, None, 0.0), {})
     choice = AttackChoice(attack, label=label)
-    return AuditedCell(Victim(victim, f"grpc://{victim}", "data"), choice.build(0), stored, dataset, split, 0, shadow)
+    return Audit(
+        VictimDescription(victim, f"grpc://{victim}", "data"), choice.build(0), stored, dataset, split, 0, shadow
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def hostile(tmp_path: Path) -> tuple[DatasetSpec, Split]:
     return spec, split_by_membership(dataset, dataset.labels["root"] == 0, seed=3, source=spec)
 
 
-def opened(*cells: AuditedCell) -> Mapping[str, Dataset]:
+def opened(*cells: Audit) -> Mapping[str, Dataset]:
     return {cell.split.dataset_digest: cell.dataset.open() for cell in cells}
 
 

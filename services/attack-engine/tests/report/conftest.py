@@ -10,17 +10,25 @@ from PIL import Image
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.findings.results import Findings, LeftOut, Published, SampleFolder, SharedImage
-from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
+from latentprint.attack_engine.questions.header import (
+    MEMBERSHIP,
+    AttackDescription,
+    Control,
+    Effect,
+    Outcome,
+    VictimDescription,
+)
 from latentprint.attack_engine.questions.membership.results import (
     Artefact,
-    Audit,
     Evaluation,
     Exposed,
-    NullControl,
+    MembershipFinding,
+    MembershipResult,
     Sweep,
     SweepPoint,
     Validity,
 )
+from latentprint.attack_engine.questions.membership.wording import labelled
 from latentprint.attack_engine.statistics.estimates import (
     BlindBaseline,
     Difference,
@@ -34,7 +42,7 @@ from latentprint.attack_engine.statistics.estimates import (
     SplitTest,
     TprAtFpr,
 )
-from latentprint.attack_engine.statistics.figures import Correlations, Curves, NamedHistogram, SequenceFigures
+from latentprint.attack_engine.statistics.figures import Correlations, Curves, Figure, NamedHistogram
 
 LEVEL = 0.95
 
@@ -140,7 +148,7 @@ def energy_curves(rng: np.random.Generator, gap: float) -> tuple[Curves, ...]:
     )  # fmt: skip
 
 
-def sequence_figures(rng: np.random.Generator) -> SequenceFigures:
+def sequence_figures(rng: np.random.Generator) -> tuple[Figure, ...]:
     """Of six metrics, one of which never varied for a non-member."""
     names = ("cosine", "l2", "norm", "overlap", "uniform-energy", "gaussian-energy")
     matrix = np.corrcoef(rng.normal(size=(6, 12)))
@@ -152,15 +160,15 @@ def sequence_figures(rng: np.random.Generator) -> SequenceFigures:
     counts = tuple(tuple(np.histogram(rng.gamma(shape, 0.5, 1500), edges)[0].tolist()) for shape in (1.5, 2.5))
     histogram = NamedHistogram(
         "Fluctuation of gaussian-energy", "sum of |change of gaussian-energy| over the snapshots",
-        Histogram(edges, *counts),
+        Histogram(edges, *counts), "Of the evaluated samples, over the snapshots alone.",
     )  # fmt: skip
-    return SequenceFigures(Correlations("Correlation between metric sequences", names, rows, fewer), (histogram,))
+    return Correlations("Correlation between metric sequences", names, rows, fewer, "Pearson’s."), histogram
 
 
-def validity(controls: tuple[NullControl, ...], excess: float, blind: float, members: int, p: float) -> Validity:
+def validity(excess: float, blind: float, members: int, p: float) -> Validity:
     return Validity(
-        null_controls=controls,
         controls_in_report=12,
+        control_tails={},
         blind=BlindBaseline(around(blind, 0.055), blind > 0.56, "pixels and simple image statistics"),
         split_test=SplitTest("classifier two-sample test", 0.012, p, p < 0.05),
         power=Power(members, members, 0.8, 0.5 + 1.1 / members**0.5, 0.001, 1000),
@@ -173,24 +181,24 @@ def validity(controls: tuple[NullControl, ...], excess: float, blind: float, mem
     )
 
 
-def control(name: str, auc: float, holds: bool = True) -> NullControl:
-    return NullControl(
+def control(name: str, auc: float, holds: bool = True) -> Control:
+    return Control(
         name, "the same attack on an untrained encoder of this architecture, served the same way",
-        around(auc, 0.085, 1 - 0.05 / 12), holds,
+        Effect.of("AUC", around(auc, 0.085, 1 - 0.05 / 12), 0.5), holds,
     )  # fmt: skip
 
 
 def audit(
-    victim: Victim, attack: str, *, gap: float, size: int = 100, seed: int = 0, blind: float = 0.51,
+    victim: VictimDescription, attack: str, *, gap: float, size: int = 100, seed: int = 0, blind: float = 0.51,
     failed: bool = False, curves: bool = False, discovered: int = 0, side: int = 32,
-) -> Audit:  # fmt: skip
+) -> MembershipFinding:  # fmt: skip
     rng = np.random.default_rng(seed)
     members, non_members = rng.normal(gap, 1, size), rng.normal(0, 1, size)
     evaluation = evaluate(members, non_members, max(0.0, gap - 0.4))
     leak = evaluation.auc.interval.low > 0.5 and not failed
-    outcome = Outcome.INVALID if failed else Outcome.LEAK if leak else Outcome.NONE
+    outcome = Outcome.INVALID if failed else Outcome.FOUND if leak else Outcome.NONE
     sentence = {
-        Outcome.LEAK: f"{attack} tells members of {victim.name}'s training set from other images, beyond chance.",
+        Outcome.FOUND: f"{attack} tells members of {victim.name}'s training set from other images, beyond chance.",
         Outcome.NONE: f"{attack} found no leak in {victim.name} that {2 * size} samples could show.",
         Outcome.INVALID: f"{attack}'s result on {victim.name} says nothing: a null control failed.",
     }[outcome]
@@ -198,29 +206,36 @@ def audit(
         control("untrained encoder", 0.62 if failed else 0.485, not failed),
         control("disjoint non-members", 0.51),
     )
-    return Audit(
+    return MembershipFinding(
+        question=MEMBERSHIP,
         victim=victim,
-        attack=attack,
-        attack_summary="Compares the answers for parts of an image with the answer for the whole.",
-        attack_source="Part-aware membership inference, CCS 2024",
-        evaluation=evaluation,
-        validity=validity(controls, evaluation.auc.value - blind, blind, size, 0.41),
-        verdict=Verdict(outcome, sentence, ("The AUC's interval lies above chance.",) if leak else ()),
-        discoveries=Discoveries(0.05, tuple(range(3, 3 + 7 * discovered, 7)), max(discovered - 1, 0)),
-        most_exposed=exposed(rng, 0.5 + gap / 3, True, side),
-        least_exposed=exposed(rng, 0.5 - gap / 3, False, side),
-        curves=energy_curves(rng, gap / 6) if curves else (),
+        attack=AttackDescription(
+            attack,
+            "Compares the answers for parts of an image with the answer for the whole.",
+            "Part-aware membership inference, CCS 2024",
+        ),
+        effect=Effect.of("AUC", evaluation.auc, 0.5),
+        p_value=0.001 if leak else 0.4,
+        controls=controls,
+        verdict=labelled(outcome, sentence, ("The AUC's interval lies above chance.",) if leak else ()),
         queries=Queries(25_800, 25_800, 1_290 * (seed % 3), 12, 60_000 if seed % 2 else None, 73.4 + seed),
-        known_members=size,
-        known_non_members=size,
+        digests={"dataset": "sha256:" + "41aa" * 16, "split": "sha256:" + "9f2c" * 16},
+        figures=energy_curves(rng, gap / 6) if curves else (),
         seed=seed,
-        split_digest="sha256:" + "9f2c" * 16,
-        dataset_digest="sha256:" + "41aa" * 16,
+        result=MembershipResult(
+            evaluation=evaluation,
+            validity=validity(evaluation.auc.value - blind, blind, size, 0.41),
+            discoveries=Discoveries(0.05, tuple(range(3, 3 + 7 * discovered, 7)), max(discovered - 1, 0)),
+            most_exposed=exposed(rng, 0.5 + gap / 3, True, side),
+            least_exposed=exposed(rng, 0.5 - gap / 3, False, side),
+            known_members=size,
+            known_non_members=size,
+        ),
     )
 
 
-def victim(name: str, dataset: str) -> Victim:
-    return Victim(
+def victim(name: str, dataset: str) -> VictimDescription:
+    return VictimDescription(
         name=name,
         url="grpc://127.0.0.1:8701/" + name.lower().replace(" ", "-"),
         dataset=dataset,
@@ -245,7 +260,7 @@ def build_findings() -> Findings:
         audit(digits, "PartCrop", gap=0.02, seed=4, curves=True, side=8),
         replace(
             audit(digits, "EncoderMI-V", gap=0.9, seed=5, size=1500, blind=0.62, side=8),
-            sequences=sequence_figures(np.random.default_rng(8)),
+            figures=sequence_figures(np.random.default_rng(8)),
         ),
         audit(long, "PartCrop", gap=0.6, seed=6, failed=True, curves=True),
         audit(long, "Variance-onlyMI", gap=0.1, seed=7),
@@ -253,8 +268,8 @@ def build_findings() -> Findings:
     return Findings(
         title="Quickstart: digits & composites",
         created="2026-11-20 14:02 UTC",
-        verdict=Verdict(
-            Outcome.LEAK,
+        verdict=labelled(
+            Outcome.FOUND,
             "Leak found in 3 of 7 audits (95 % confidence over all of them together).",
             ("EncoderMI-V on MAE, generated composites is the clearest: AUC 0.81.",),
         ),
@@ -278,7 +293,9 @@ def findings() -> Findings:
     return build_findings()
 
 
-def variant(original: Victim, name: str, probe: float, *defences: dict, **training: object) -> Victim:
+def variant(
+    original: VictimDescription, name: str, probe: float, *defences: dict, **training: object
+) -> VictimDescription:
     """`original` under another name, with defences and with what they change of its training."""
     known = {
         **original.training,
@@ -288,9 +305,9 @@ def variant(original: Victim, name: str, probe: float, *defences: dict, **traini
     return replace(original, name=name, url=f"grpc://127.0.0.1:8701/{name}", training=known)
 
 
-def swept(audit: Audit) -> Audit:
+def swept(audit: MembershipFinding) -> MembershipFinding:
     """`audit` with both sweeps, towards its own result."""
-    gain = audit.evaluation.auc.value - 0.5
+    gain = audit.result.evaluation.auc.value - 0.5
 
     def sweep(name: str, places: tuple[float, ...]) -> Sweep:
         shares = [(i + 1) / len(places) for i in range(len(places))]
@@ -302,7 +319,17 @@ def swept(audit: Audit) -> Audit:
         ]
         return Sweep(name, tuple(points))
 
-    return replace(audit, sweeps=(sweep("knowledge", (0.1, 0.2, 0.3, 0.4, 0.5)), sweep("queries", (17, 33, 65, 129))))
+    sweeps = sweep("knowledge", (0.1, 0.2, 0.3, 0.4, 0.5)), sweep("queries", (17, 33, 65, 129))
+    return replace(audit, result=replace(audit.result, sweeps=sweeps))
+
+
+def treated(audit: MembershipFinding) -> MembershipFinding:
+    """`audit` with the control experiment on how samples are treated, of its untrained twin and of itself."""
+    numbers = {False: (0.481, 0.483, 0.579, 0.569), True: (0.6, 0.57, 0.66, 0.61)}
+    artefacts = [
+        Artefact(trained, 300, 300, *(around(value, 0.04) for value in values)) for trained, values in numbers.items()
+    ]
+    return replace(audit, result=replace(audit.result, artefacts=tuple(artefacts)))
 
 
 def build_compared() -> Findings:
@@ -324,9 +351,10 @@ def build_compared() -> Findings:
         for seed, (one, gap) in enumerate(zip(victims, gaps, strict=True))
         for attack in ("partcrop", "partcrop+encodermi")
     ]
-    audits[:2] = [swept(audits[0]), swept(audits[1])]
+    audits[:2] = [treated(swept(audits[0])), swept(audits[1])]
     shadow = audit(mae, "partcrop", gap=0.7, size=300, seed=11)
-    audits += [replace(shadow, shadow="mae-on-digits", discoveries=None)]
+    shadow = replace(shadow, attack=replace(shadow.attack, fitted_on="mae-on-digits"))
+    audits += [replace(shadow, result=replace(shadow.result, discoveries=None))]
     return replace(
         base,
         audits=tuple(audits),
@@ -339,30 +367,6 @@ def build_compared() -> Findings:
             Published("PartCrop, Figure 5", "mae", "partcrop", {"accuracy": 0.55}, queries=64),
             Published("PartCrop, Table 6", "mae", "partcrop", {"accuracy": 0.565}, shadow="mae-on-digits"),
             Published("PartCrop, Table 8", "mae-dp", "partcrop", {"accuracy": 0.545, "probe_accuracy": 0.132}),
-        ),
-        artefacts=(
-            Artefact(
-                "mae-untrained",
-                "partcrop",
-                False,
-                300,
-                300,
-                around(0.481, 0.04),
-                around(0.483, 0.04),
-                around(0.579, 0.04),
-                around(0.569, 0.04),
-            ),
-            Artefact(
-                "mae",
-                "partcrop",
-                True,
-                300,
-                300,
-                around(0.6, 0.04),
-                around(0.57, 0.04),
-                around(0.66, 0.04),
-                around(0.61, 0.04),
-            ),
         ),
     )
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from latentprint.attack_engine.findings.results import Findings
 from latentprint.attack_engine.report.figures import figures
 from latentprint.attack_engine.report.render import render
+from latentprint.attack_engine.statistics.figures import Correlations
 
 pytestmark = pytest.mark.browser
 
@@ -97,10 +98,10 @@ def test_no_width_overflows(opened: Opened) -> None:
 @pytest.mark.parametrize("opened", [WIDTHS[1], WIDTHS[3]], indirect=True, ids=["mobile", "desktop"])
 def test_every_chart_is_drawn_at_a_readable_size(opened: Opened, findings: Findings) -> None:
     charts = opened.page.locator("figure svg.chart")
-    sequences = [audit.sequences for audit in findings.audits if audit.sequences is not None]
-    further = sum(3 + len(one.histograms) for one in sequences)
-    assert sequences
-    assert charts.count() == sum(2 + len(audit.curves) for audit in findings.audits) + further
+    drawn = [figure for audit in findings.audits for figure in audit.figures]
+    further = 2 * sum(isinstance(figure, Correlations) for figure in drawn)  # three charts each
+    assert further
+    assert charts.count() == 2 * len(findings.audits) + len(drawn) + further
     sizes = charts.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
     assert min(size["width"] for size in sizes) >= 300
     assert min(size["height"] for size in sizes) >= 220

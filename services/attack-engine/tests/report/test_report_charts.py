@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.questions.header import Effect
 from latentprint.attack_engine.report.charts.correlations import DEEPEST, correlation_matrices
 from latentprint.attack_engine.report.charts.curves import curves
 from latentprint.attack_engine.report.charts.histogram import histogram
@@ -20,7 +21,7 @@ from latentprint.attack_engine.report.charts.strip import strips
 from latentprint.attack_engine.report.charts.svg import thin
 from latentprint.attack_engine.report.figures import figures
 from latentprint.attack_engine.report.palette import PALETTE
-from latentprint.attack_engine.statistics.estimates import Estimate, Histogram, Interval, Roc
+from latentprint.attack_engine.statistics.estimates import Histogram, Interval, Roc
 from latentprint.attack_engine.statistics.figures import Correlations, Curves
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,7 +62,7 @@ def test_thinning_keeps_the_ends_and_the_shape() -> None:
 
 def test_the_roc_passes_through_its_points(findings: Findings) -> None:
     simple = Roc((0.0, 0.01, 0.1, 1.0), (0.02, 0.1, 0.5, 1.0), (0.01, 0.05, 0.4, 1.0), (0.05, 0.2, 0.6, 1.0), 0.95)
-    evaluation = replace(findings.audits[0].evaluation, roc=simple)
+    evaluation = replace(findings.audits[0].result.evaluation, roc=simple)
     line, _ = points(roc(evaluation), "series attack")
     floor = 1 / (3 * evaluation.non_members)
 
@@ -78,7 +79,7 @@ def test_the_roc_passes_through_its_points(findings: Findings) -> None:
 
 
 def test_the_roc_shades_what_cannot_be_measured(findings: Findings) -> None:
-    evaluation = findings.audits[0].evaluation
+    evaluation = findings.audits[0].result.evaluation
     root = ElementTree.fromstring(roc(evaluation))
     (shade,) = [r for r in root.iter(f"{SVG}rect") if r.get("class") == "unresolvable"]
     assert float(shade.get("width", 0)) > 0
@@ -139,10 +140,11 @@ def test_matrices_say_every_pair_and_tint_it_by_its_size_and_sign() -> None:
 def test_strips_hold_every_interval_and_chance(findings: Findings) -> None:
     scale = strips(findings.audits)
     for audit in findings.audits:
-        for auc in (audit.evaluation.auc, *(c.auc for c in audit.validity.null_controls)):
-            assert scale.low <= auc.interval.low
-            assert scale.high >= auc.interval.high
-    root = ElementTree.fromstring(scale.strip(Estimate(0.6, Interval(0.55, 0.65, 0.95, "DeLong")), "leak"))
+        for effect in (audit.effect, *(control.effect for control in audit.controls)):
+            assert scale.low <= effect.interval.low
+            assert scale.high >= effect.interval.high
+    effect = Effect("AUC", 0.6, Interval(0.55, 0.65, 0.95, "DeLong"), 0.5)
+    root = ElementTree.fromstring(scale.strip(effect, "leak"))
     (bar,) = [line for line in root.findall(".//{*}line") if line.get("class") == "bar"]
     span = scale.high - scale.low
     assert float(str(bar.get("x1"))[:-1]) == pytest.approx(100 * (0.55 - scale.low) / span, abs=0.01)
@@ -150,7 +152,7 @@ def test_strips_hold_every_interval_and_chance(findings: Findings) -> None:
 
 def test_every_kind_of_mark_has_its_own_shape(findings: Findings) -> None:
     scale = strips(findings.audits)
-    auc = findings.audits[0].evaluation.auc
+    auc = findings.audits[0].effect
     shapes = {re.sub(r'class="[^"]*"', "", scale.strip(auc, kind)) for kind in ("leak", "none", "invalid", "control")}
     assert len(shapes) == 4
 
@@ -172,11 +174,12 @@ def test_figures_are_files_that_stand_alone(findings: Findings) -> None:
 
 
 def test_figures_of_sequences_are_files_too(findings: Findings) -> None:
-    files = figures(next(audit for audit in findings.audits if audit.sequences is not None))
+    files = figures(findings.audits[4])
+    stem = "correlations-1-correlation-between-metric-sequences"
     assert list(files)[2:] == [
-        "correlation-members.svg",
-        "correlation-non-members.svg",
-        "correlation-members-less-non-members.svg",
+        f"{stem}-members.svg",
+        f"{stem}-non-members.svg",
+        f"{stem}-members-less-non-members.svg",
         "histogram-1-fluctuation-of-gaussian-energy.svg",
     ]
     assert b"Histogram of Fluctuation of gaussian-energy" in files["histogram-1-fluctuation-of-gaussian-energy.svg"]
@@ -185,7 +188,7 @@ def test_figures_of_sequences_are_files_too(findings: Findings) -> None:
 
 def test_file_names_hold_no_strange_characters(findings: Findings) -> None:
     audit = findings.audits[0]
-    odd = replace(audit, curves=(replace(audit.curves[0], title="../É <b>"), replace(audit.curves[0], title="///")))
+    odd = replace(audit, figures=(replace(audit.figures[0], title="../É <b>"), replace(audit.figures[0], title="///")))
     assert list(figures(odd))[2:] == ["curves-1-b.svg", "curves-2.svg"]
 
 

@@ -14,8 +14,8 @@ from latentprint.attack_engine.questions.membership.results import Sweep, SweepP
 from latentprint.attack_engine.report.charts.plane import BOX, Spot, plane
 from latentprint.attack_engine.report.charts.sweep import sweep_chart
 from latentprint.attack_engine.report.figures import figures
+from latentprint.attack_engine.report.membership.sweeps import AXES, axis_of
 from latentprint.attack_engine.report.palette import PALETTE
-from latentprint.attack_engine.report.sweeps import AXES, axis_of
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 
 
@@ -123,7 +123,7 @@ def test_curves_of_one_chart_differ_in_more_than_colour() -> None:
 
 def test_sweeps_are_files_of_their_own_too(compared: Findings) -> None:
     audit = compared.audits[0]
-    files = figures(replace(audit, curves=()))
+    files = figures(replace(audit, figures=()))
     assert list(files) == ["roc.svg", "scores.svg", "sweep-knowledge.svg", "sweep-queries.svg"]
     assert b"var(" not in files["sweep-knowledge.svg"]
 

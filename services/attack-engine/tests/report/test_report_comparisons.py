@@ -7,15 +7,15 @@ import pytest
 
 from latentprint.attack_engine.findings.results import Findings, Published
 from latentprint.attack_engine.findings.serialise import from_json, to_json
-from latentprint.attack_engine.questions.header import Outcome, Verdict, Victim
-from latentprint.attack_engine.questions.membership.results import Audit
-from latentprint.attack_engine.report.claims import Claim, claim, contradicts, judge
+from latentprint.attack_engine.questions.header import MEMBERSHIP, Effect, Outcome, VictimDescription
+from latentprint.attack_engine.questions.membership.results import MembershipFinding
+from latentprint.attack_engine.questions.membership.wording import labelled
+from latentprint.attack_engine.report.membership.claims import Claim, claim, contradicts, judge
+from latentprint.attack_engine.report.membership.published import reading_of_treatment, scale_line, sources
+from latentprint.attack_engine.report.membership.signs import compare, contradictions, signs
+from latentprint.attack_engine.report.membership.trade_off import TradeOff, trade_offs
 from latentprint.attack_engine.report.page import page
-from latentprint.attack_engine.report.published import scale_line, sources
 from latentprint.attack_engine.report.render import render
-from latentprint.attack_engine.report.signs import compare, contradictions, signs
-from latentprint.attack_engine.report.trade_off import TradeOff, trade_offs
-from latentprint.attack_engine.report.treatment import reading
 from latentprint.attack_engine.statistics.estimates import EpsilonBound, Estimate, Interval
 
 SECTIONS = ("shadow", "published", "trade-offs", "treatment")
@@ -35,13 +35,15 @@ def section(html: str, name: str) -> str:
     return text(html[start : html.index("</section>", start)])
 
 
-def with_auc(audit: Audit, low: float, high: float, outcome: Outcome = Outcome.LEAK) -> Audit:
+def with_auc(audit: MembershipFinding, low: float, high: float, outcome: Outcome = Outcome.FOUND) -> MembershipFinding:
     auc = Estimate((low + high) / 2, Interval(low, high, 0.95, "DeLong"))
-    return replace(audit, evaluation=replace(audit.evaluation, auc=auc), verdict=Verdict(outcome, "", ()))
+    result = replace(audit.result, evaluation=replace(audit.result.evaluation, auc=auc))
+    return replace(audit, effect=Effect.of("AUC", auc, 0.5), verdict=labelled(outcome, ""), result=result)
 
 
-def with_bound(audit: Audit, epsilon: float, delta: float = 1e-5) -> Audit:
-    return replace(audit, evaluation=replace(audit.evaluation, epsilon=EpsilonBound(epsilon, delta, 0.95, 9)))
+def with_bound(audit: MembershipFinding, epsilon: float, delta: float = 1e-5) -> MembershipFinding:
+    evaluation = replace(audit.result.evaluation, epsilon=EpsilonBound(epsilon, delta, 0.95, 9))
+    return replace(audit, result=replace(audit.result, evaluation=evaluation))
 
 
 def trained(findings: Findings, **changes: dict) -> list[TradeOff]:
@@ -50,7 +52,7 @@ def trained(findings: Findings, **changes: dict) -> list[TradeOff]:
     for audit in findings.audits:
         training = {**audit.victim.training, **changes.get(audit.victim.name.replace("-", "_"), {})}
         audits.append(replace(audit, victim=replace(audit.victim, training=training)))
-    return list(trade_offs(page(replace(findings, audits=tuple(audits))).groups))
+    return list(trade_offs(page(replace(findings, audits=tuple(audits))).groups_of(MEMBERSHIP)))
 
 
 def names(comparison: TradeOff) -> list[str]:
@@ -64,7 +66,7 @@ def test_findings_without_comparisons_have_none_of_their_sections(findings: Find
 
 
 def test_findings_with_comparisons_come_back_as_they_were_and_make_the_same_page(compared: Findings, html: str) -> None:
-    again = from_json(Findings, to_json(compared))
+    again = from_json(to_json(compared))
     assert again == compared
     assert render(again) == html
     assert all(f'id="{name}"' in html and f'href="#{name}"' in html for name in SECTIONS)
@@ -89,8 +91,7 @@ def test_a_report_of_shadow_audits_alone_has_one_matrix(compared: Findings) -> N
 
 def test_a_failed_control_in_the_shadow_setting_names_the_shadow(compared: Findings) -> None:
     audit = compared.audits[-1]
-    controls = tuple(replace(control, holds=False) for control in audit.validity.null_controls[:1])
-    failed = replace(audit, validity=replace(audit.validity, null_controls=controls))
+    failed = replace(audit, controls=tuple(replace(control, holds=False) for control in audit.controls[:1]))
     headline = page(replace(compared, audits=(failed,))).headline
     assert "mae under partcrop, fitted on mae-on-digits" in headline.first
 
@@ -114,7 +115,7 @@ def test_a_difference_is_shown_by_intervals_alone(compared: Findings, defended, 
 
 
 def test_defences_stand_beside_the_victim_that_they_come_from(compared: Findings) -> None:
-    (comparison,) = trade_offs(page(compared).groups)
+    (comparison,) = trade_offs(page(compared).groups_of(MEMBERSHIP))
     assert names(comparison) == ["mae", "mae-early", "mae-scsr", "mae-dp"]
     labels = [one.label for one in comparison.variants]
     assert labels == ["undefended", "early-stop (fraction 0.5)", "scsr (lower 0.4)", "dp-sgd (ε ≤ 0.30)"]
@@ -146,7 +147,9 @@ def test_who_an_undefended_original_is(compared: Findings, change: dict, kept: b
 
 
 def test_another_split_is_another_comparison(compared: Findings) -> None:
-    moved = tuple(replace(a, split_digest="other") if a.victim.name == "mae-dp" else a for a in compared.audits)
+    moved = tuple(
+        replace(a, digests={**a.digests, "split": "other"}) if a.victim.name == "mae-dp" else a for a in compared.audits
+    )
     html = render(replace(compared, audits=moved))
     assert "nothing can be said of what these defences change" in section(html, "trade-offs")
 
@@ -161,7 +164,7 @@ def test_an_untrained_or_unknown_encoder_is_nobodys_original(compared: Findings)
     audit = compared.audits[0]
     for training in ({}, {"recipe": "untrained", "of": "mae", "options": audit.victim.training["options"], "seed": 0}):
         bare = replace(audit, victim=replace(audit.victim, training=training))
-        (comparison,) = trade_offs(page(replace(compared, audits=(bare, *compared.audits[2:]))).groups)
+        (comparison,) = trade_offs(page(replace(compared, audits=(bare, *compared.audits[2:]))).groups_of(MEMBERSHIP))
         assert comparison.undefended is None
 
 
@@ -215,7 +218,7 @@ def test_claims_are_read_from_whatever_a_training_says() -> None:
 
 def test_a_contradicted_claim_is_said_outside_the_table(compared: Findings) -> None:
     audits = tuple(with_bound(a, 0.75) if a.victim.name == "mae-dp" else a for a in compared.audits)
-    (comparison,) = trade_offs(page(replace(compared, audits=audits)).groups)
+    (comparison,) = trade_offs(page(replace(compared, audits=audits)).groups_of(MEMBERSHIP))
     sentences = list(contradictions(comparison))
     assert len(sentences) == 2
     assert sentences[0] == (
@@ -231,13 +234,13 @@ def test_published_numbers_find_their_audit_or_their_point_of_a_sweep(compared: 
     table, figure, shadow, defence = sources(compared)
     first, moco = table.rows
     assert first.audit is audit
-    assert first.pairs["accuracy"].measured == audit.evaluation.balanced_accuracy.value
-    assert first.pairs["precision"].measured == audit.evaluation.precision
+    assert first.pairs["accuracy"].measured == audit.result.evaluation.balanced_accuracy.value
+    assert first.pairs["precision"].measured == audit.result.evaluation.precision
     assert moco.audit is None
     assert moco.pairs["accuracy"].difference == ""
     knowledge, queries, absent = figure.rows
-    assert knowledge.auc == audit.sweeps[0].points[0].auc
-    assert queries.auc == audit.sweeps[1].points[2].auc
+    assert knowledge.auc == audit.result.sweeps[0].points[0].auc
+    assert queries.auc == audit.result.sweeps[1].points[2].auc
     assert absent.audit is None
     assert shadow.rows[0].audit is compared.audits[-1]
     assert defence.metrics == ("accuracy", "probe_accuracy")
@@ -248,11 +251,12 @@ def test_rates_at_low_fpr_auc_and_the_victims_own_accuracies_stand_beside_publis
     audit = compared.audits[0]
     victim = replace(audit.victim, training={**audit.victim.training, "train_accuracy": 0.9, "test_accuracy": 0.55})
     given = {"auc": 0.5, "tpr_at_0.001_fpr": 0.1199, "tpr_at_0.01_fpr": 0.2, "test_accuracy": 0.5, "accuracy_gap": 0.3}
-    few = replace(audit.evaluation.tpr_at_fpr[1], tpr=None, interval=None)
-    rates = (audit.evaluation.tpr_at_fpr[0], few)
-    one = replace(audit, victim=victim, evaluation=replace(audit.evaluation, tpr_at_fpr=rates), shadow="")
+    few = replace(audit.result.evaluation.tpr_at_fpr[1], tpr=None, interval=None)
+    rates = (audit.result.evaluation.tpr_at_fpr[0], few)
+    result = replace(audit.result, evaluation=replace(audit.result.evaluation, tpr_at_fpr=rates))
+    one = replace(audit, victim=victim, result=result)
     findings = replace(
-        compared, audits=(one,), published=(Published("SeqMIA, Table 3", victim.name, one.attack, given),)
+        compared, audits=(one,), published=(Published("SeqMIA, Table 3", victim.name, one.attack.name, given),)
     )
     (source,) = sources(findings)
     pairs = source.rows[0].pairs
@@ -260,18 +264,18 @@ def test_rates_at_low_fpr_auc_and_the_victims_own_accuracies_stand_beside_publis
     assert pairs["tpr_at_0.01_fpr"].measured == rates[0].tpr
     assert pairs["tpr_at_0.001_fpr"].as_published == "11.99\xa0%"
     assert pairs["tpr_at_0.001_fpr"].as_measured == "–"
-    assert pairs["auc"].difference == f"{one.evaluation.auc.value - 0.5:+.3f}"
+    assert pairs["auc"].difference == f"{one.result.evaluation.auc.value - 0.5:+.3f}"
     assert pairs["test_accuracy"].difference == "+5.0\xa0points"
     assert pairs["accuracy_gap"].difference == "+5.0\xa0points"
     written = section(render(findings), "published")
     assert "AUC, published" in written
     assert "AUC, measured" not in written, "the AUC stands there once"
     assert "TPR at 0.1 % FPR, published measured" in written
-    assert f"0.500 {one.evaluation.auc.value:.3f} [" in written
+    assert f"0.500 {one.result.evaluation.auc.value:.3f} [" in written
 
 
 def test_differences_are_in_points_with_their_sign(compared: Findings, html: str) -> None:
-    measured = compared.audits[0].evaluation.balanced_accuracy.value
+    measured = compared.audits[0].result.evaluation.balanced_accuracy.value
     written = section(html, "published")
     assert f"58.38 % {100 * measured:.1f} %" in written
     assert f"+{100 * (measured - 0.5838):.1f} points" in written
@@ -294,12 +298,17 @@ def test_metrics_that_nobody_named_before_are_shown_too(compared: Findings) -> N
 
 
 def test_what_the_treatment_shows_is_said_in_words(compared: Findings, html: str) -> None:
-    untrained, memorised = compared.artefacts
-    assert reading(untrained) == "trained on nobody: any excess is the treatment’s"
-    assert reading(replace(untrained, as_published=untrained.alike)) == "trained on nobody, and no excess shown"
-    assert reading(memorised) == "excess with all samples treated alike too"
-    assert reading(replace(memorised, alike=untrained.alike)).startswith("excess only where")
-    assert reading(replace(memorised, alike=untrained.alike, as_published=untrained.alike)).startswith("no excess")
+    untrained, memorised = compared.audits[0].result.artefacts
+    assert reading_of_treatment(untrained) == "trained on nobody: any excess is the treatment’s"
+    assert (
+        reading_of_treatment(replace(untrained, as_published=untrained.alike))
+        == "trained on nobody, and no excess shown"
+    )
+    assert reading_of_treatment(memorised) == "excess with all samples treated alike too"
+    assert reading_of_treatment(replace(memorised, alike=untrained.alike)).startswith("excess only where")
+    assert reading_of_treatment(replace(memorised, alike=untrained.alike, as_published=untrained.alike)).startswith(
+        "no excess"
+    )
     written = section(html, "treatment")
     assert "0.481 [0.441, 0.521]" in written
     assert "56.9 % [52.9, 60.9] %" in written
@@ -313,27 +322,30 @@ def test_every_sweep_has_a_chart_and_a_table(compared: Findings, html: str) -> N
         "knowledge: partcrop", "images a sample: partcrop",
         "knowledge: partcrop+encodermi", "images a sample: partcrop+encodermi",
     ]  # fmt: skip
-    point = compared.audits[0].sweeps[0].points[0]
+    point = compared.audits[0].result.sweeps[0].points[0]
     assert f"10 % {point.auc.value:.3f} [{point.auc.interval.low:.3f}" in text(html)
 
 
 def test_hostile_names_are_escaped_in_every_new_place(compared: Findings) -> None:
     evil = "\"'><script>alert(1)</script>{{ 7 * 7 }}"
 
-    def poisoned(victim: Victim) -> Victim:
+    def poisoned(victim: VictimDescription) -> VictimDescription:
         defences = [{"name": evil, "options": {evil: evil}} for _ in victim.training["defences"]]
         return replace(victim, training={**victim.training, "defences": defences})
 
     audits = tuple(
-        replace(a, attack=evil, shadow=a.shadow and evil, victim=poisoned(a.victim),
-                sweeps=tuple(replace(s, name=evil) for s in a.sweeps))
+        replace(
+            a,
+            attack=replace(a.attack, name=evil, fitted_on=a.attack.fitted_on and evil),
+            victim=poisoned(a.victim),
+            result=replace(a.result, sweeps=tuple(replace(s, name=evil) for s in a.result.sweeps)),
+        )
         for a in compared.audits
-    )  # fmt: skip
+    )
     html = render(
         replace(
             compared, audits=audits, scale=evil,
             published=(Published(evil, evil, evil, {evil: 0.5}, shadow=evil),),
-            artefacts=tuple(replace(a, victim=evil, attack=evil) for a in compared.artefacts),
         )
     )  # fmt: skip
     assert html.count("<script") == 1
@@ -343,8 +355,10 @@ def test_hostile_names_are_escaped_in_every_new_place(compared: Findings) -> Non
 
 def test_a_large_report_folds_its_bulk(compared: Findings) -> None:
     victims = [replace(compared.audits[0].victim, name=f"victim {i}", url=f"grpc://{i}") for i in range(5)]
-    plain = replace(compared.audits[0], most_exposed=(), least_exposed=(), curves=())
-    audits = tuple(replace(plain, victim=victim, attack=f"attack {j}") for victim in victims for j in range(5))
+    first = compared.audits[0]
+    plain = replace(first, figures=(), result=replace(first.result, most_exposed=(), least_exposed=()))
+    attacks = [replace(first.attack, name=f"attack {j}") for j in range(5)]
+    audits = tuple(replace(plain, victim=victim, attack=attack) for victim in victims for attack in attacks)
     html = render(replace(compared, audits=audits))
     assert "<summary>All 25 audits beside their null controls</summary>" in html
     assert html.count('class="cell ') == 25

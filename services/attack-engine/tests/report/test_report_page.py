@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from latentprint.attack_engine.findings.results import Findings, LeftOut, SampleFolder, SharedImage
-from latentprint.attack_engine.questions.header import Outcome, Verdict
-from latentprint.attack_engine.questions.membership.results import Validity
+from latentprint.attack_engine.questions.header import Outcome
+from latentprint.attack_engine.questions.membership.wording import labelled
 from latentprint.attack_engine.report.render import render
+from latentprint.attack_engine.statistics.figures import Correlations
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 NAMESPACES = ("http://www.w3.org/2000/svg",)
@@ -72,7 +73,7 @@ def reader(page: str) -> Reader:
 
 def held(findings: Findings) -> Findings:
     """The same findings without the audits whose null control fails."""
-    audits = tuple(a for a in findings.audits if all(c.holds for c in a.validity.null_controls))
+    audits = tuple(a for a in findings.audits if not a.failed_controls)
     return replace(findings, audits=audits)
 
 
@@ -113,13 +114,13 @@ def test_a_failed_null_control_is_the_first_line_whatever_the_verdict(findings: 
     first = first_line(page)
     assert first.startswith("Not valid: 1 of 14 null controls failed")
     assert "under PartCrop" in first
-    assert findings.verdict.outcome is Outcome.LEAK
+    assert findings.verdict.outcome is Outcome.FOUND
     text = read(page[page.index("<body>") : page.index("</body>") + len("</body>")]).text
     assert text.index("Not valid") < text.index(findings.verdict.sentence) < text.index("Overview")
 
 
 def test_a_verdict_that_says_not_valid_itself_is_not_repeated(findings: Findings) -> None:
-    own = Verdict(
+    own = labelled(
         Outcome.INVALID, "Not valid: 1 of 14 null controls failed. First, PartCrop.", ("First, PartCrop.", "More.")
     )
     page = render(replace(findings, verdict=own))
@@ -141,18 +142,20 @@ def test_the_title_carries_the_outcome(page: str) -> None:
 
 def test_every_audits_numbers_appear(findings: Findings, reader: Reader) -> None:
     for audit in findings.audits:
-        auc = audit.evaluation.auc
-        assert f"{auc.value:.3f} [{auc.interval.low:.3f}, {auc.interval.high:.3f}]" in reader.text
+        auc = audit.effect
+        assert f"{auc.estimate:.3f} [{auc.interval.low:.3f}, {auc.interval.high:.3f}]" in reader.text
         assert audit.verdict.sentence in reader.text
-        assert audit.split_digest in reader.text
-        assert f"{100 * audit.evaluation.recall:.1f} %" in reader.text
-        assert f"≥ {audit.evaluation.epsilon.epsilon:.2f}" in reader.text
+        assert audit.digests["split"] in reader.text
+        assert f"{100 * audit.result.evaluation.recall:.1f} %" in reader.text
+        assert f"≥ {audit.result.evaluation.epsilon.epsilon:.2f}" in reader.text
     assert "TPR at 1 % FPR" in reader.text
     assert "TPR at 0.1 % FPR" in reader.text
 
 
 def test_a_resolvable_rate_says_what_it_cost(findings: Findings, reader: Reader) -> None:
-    rate = next(r for a in findings.audits for r in a.evaluation.tpr_at_fpr if r.resolvable and r.target_fpr == 0.001)
+    rate = next(
+        r for a in findings.audits for r in a.result.evaluation.tpr_at_fpr if r.resolvable and r.target_fpr == 0.001
+    )
     assert rate.non_members == 1500
     assert f"{rate.true_positives} of 1,500 members found" in reader.text
     assert f"{rate.false_positives} of 1,500 non-members wrongly named" in reader.text
@@ -175,8 +178,7 @@ def test_the_validity_block_states_its_level_and_its_failures(reader: Reader) ->
 
 def test_an_audit_without_null_controls_claims_nothing(findings: Findings) -> None:
     audit = findings.audits[0]
-    bare: Validity = replace(audit.validity, null_controls=())
-    text = read(render(replace(findings, audits=(replace(audit, validity=bare),)))).text
+    text = read(render(replace(findings, audits=(replace(audit, controls=()),)))).text
     assert "Without a control that cannot leak, no claim of leakage can be made." in text
 
 
@@ -184,33 +186,38 @@ def test_empty_discoveries_and_missing_curves_are_no_gaps(findings: Findings, re
     assert "No sample stands out enough to be called a member" in reader.text
     assert "17 samples called members at a false discovery rate of at most 5 %; 16 of them are." in reader.text
     charts = [attrs for tag, attrs in reader.elements if tag == "svg" and attrs.get("class") == "chart"]
-    of_sequences = [audit.sequences for audit in findings.audits if audit.sequences is not None]
-    expected = sum(2 + len(audit.curves) for audit in findings.audits)
-    assert len(charts) == expected + sum(3 + len(figures.histograms) for figures in of_sequences)
+    figures = [figure for audit in findings.audits for figure in audit.figures]
+    drawn = sum(3 if isinstance(figure, Correlations) else 1 for figure in figures)
+    assert len(charts) == 2 * len(findings.audits) + drawn
 
 
 def test_text_from_findings_is_escaped_everywhere(findings: Findings) -> None:
     evil = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
     audit = findings.audits[0]
+    result, validity = audit.result, audit.result.validity
     hostile = replace(
         audit,
-        attack=evil,
-        attack_summary=evil,
-        attack_source=evil,
-        verdict=Verdict(Outcome.LEAK, evil, (evil,)),
+        attack=replace(audit.attack, name=evil, summary=evil, source=evil),
+        verdict=replace(audit.verdict, label=evil, sentence=evil, reasons=(evil,)),
         victim=replace(
             audit.victim, name=evil, url=evil, dataset=evil, card={evil: {evil: evil}}, training={evil: evil}
         ),
-        curves=tuple(replace(c, title=evil, x_label=evil, y_label=evil) for c in audit.curves),
-        validity=replace(
-            audit.validity,
-            null_controls=tuple(replace(c, name=evil, description=evil) for c in audit.validity.null_controls),
-            blind=replace(audit.validity.blind, features=evil),
-            split_test=replace(audit.validity.split_test, method=evil),
+        effect=replace(audit.effect, name=evil),
+        controls=tuple(replace(c, name=evil, description=evil) for c in audit.controls),
+        figures=(
+            *(replace(c, title=evil, x_label=evil, y_label=evil) for c in audit.figures),
+            Correlations(evil, (evil,), ((1.0,),), ((None,),), evil),
         ),
-        most_exposed=tuple(replace(e, image=evil, file=evil) for e in audit.most_exposed),
-        split_digest=evil,
-        dataset_digest=evil,
+        digests={"split": evil, "dataset": evil},
+        result=replace(
+            result,
+            validity=replace(
+                validity,
+                blind=replace(validity.blind, features=evil),
+                split_test=replace(validity.split_test, method=evil),
+            ),
+            most_exposed=tuple(replace(e, image=evil, file=evil) for e in result.most_exposed),
+        ),
     )
     page = render(
         replace(
@@ -240,10 +247,10 @@ def test_characters_that_turn_or_hide_others_are_written_out_everywhere(findings
     audit = findings.audits[0]
     hostile = replace(
         audit,
-        attack=f"a{UNSEEN}",
+        attack=replace(audit.attack, name=f"a{UNSEEN}"),
         victim=replace(audit.victim, name=f"v{UNSEEN}" + "x" * 10_000, url=UNSEEN, card={UNSEEN: {UNSEEN: UNSEEN}}),
-        curves=tuple(replace(c, title=UNSEEN, x_label=UNSEEN) for c in audit.curves),
-        most_exposed=tuple(replace(e, file=UNSEEN) for e in audit.most_exposed),
+        figures=tuple(replace(c, title=UNSEEN, x_label=UNSEEN) for c in audit.figures),
+        result=replace(audit.result, most_exposed=tuple(replace(e, file=UNSEEN) for e in audit.result.most_exposed)),
     )
     page = render(replace(findings, title=UNSEEN, audits=(hostile,), configuration={UNSEEN: [UNSEEN]}))
     assert not set(UNSEEN) - set("gnp.[2J") & set(page)
@@ -254,7 +261,7 @@ def test_characters_that_turn_or_hide_others_are_written_out_everywhere(findings
 
 def test_files_folders_and_what_was_left_out_are_named(findings: Findings, page: str, reader: Reader) -> None:
     text = " ".join("".join(reader.texts).split())
-    named = [one.file for audit in findings.audits for one in audit.most_exposed if one.file]
+    named = [one.file for audit in findings.audits for one in audit.result.most_exposed if one.file]
     assert len(named) == 6 * len(findings.audits)
     assert all(name in text for name in named)
     assert "/data/trained on: 200 images. 1,204 hidden: .DS_Store, ._a.png, …" in text
@@ -269,7 +276,8 @@ def test_files_folders_and_what_was_left_out_are_named(findings: Findings, page:
 
 def test_an_image_that_is_not_embedded_is_left_out(findings: Findings) -> None:
     audit = findings.audits[0]
-    remote = replace(audit, most_exposed=(replace(audit.most_exposed[0], image="https://example.org/x.png"),))
+    away = replace(audit.result.most_exposed[0], image="https://example.org/x.png")
+    remote = replace(audit, result=replace(audit.result, most_exposed=(away,)))
     page = render(replace(findings, audits=(remote,)))
     assert "example.org" not in page
     assert "no image" in page
@@ -293,6 +301,7 @@ def test_a_report_without_audits_still_opens(findings: Findings) -> None:
 
 
 def test_the_page_stays_small(findings: Findings) -> None:
-    plain = replace(findings, audits=tuple(replace(a, most_exposed=(), least_exposed=()) for a in findings.audits))
-    figures = sum(audit.sequences is not None for audit in findings.audits)
+    audits = tuple(replace(a, result=replace(a.result, most_exposed=(), least_exposed=())) for a in findings.audits)
+    plain = replace(findings, audits=audits)
+    figures = sum(isinstance(figure, Correlations) for audit in findings.audits for figure in audit.figures)
     assert len(render(plain).encode()) < 60_000 + 60_000 * len(findings.audits) + 30_000 * figures

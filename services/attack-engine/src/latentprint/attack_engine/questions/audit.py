@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.audits.store import StoredCell
 from latentprint.attack_engine.evidence.controls import CONTROLS
-from latentprint.attack_engine.questions.header import AttackDescription, VictimDescription
+from latentprint.attack_engine.questions.header import MEMBERSHIP, AttackDescription, VictimDescription
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import Split
-
-MEMBERSHIP = "membership"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import Finding, Verdict
 from latentprint.core.registry import Registry
+
+if TYPE_CHECKING:
+    from latentprint.attack_engine.questions.audit import Audit
 
 R = TypeVar("R")
 
@@ -33,7 +35,7 @@ class Question(Protocol[R]):
         """The dataclass of what only this question finds."""
         ...
 
-    def judge(self, audits: Sequence[Audit], *, controls: int, examined: Mapping[str, Any]) -> list[Finding[R]]:
+    def judge(self, audits: "Sequence[Audit]", *, controls: int, examined: Mapping[str, Any]) -> list[Finding[R]]:
         """Hold each audit's scores against the truth, and its controls against what is known of them beforehand.
 
         Args:

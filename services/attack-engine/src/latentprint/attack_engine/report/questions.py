@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from latentprint.attack_engine.questions.header import MEMBERSHIP
 from latentprint.attack_engine.report.membership.part import MEMBERSHIP_PART
 from latentprint.attack_engine.report.parts import PLAIN, Part
 
-PARTS: Mapping[str, Part] = MappingProxyType({"membership": MEMBERSHIP_PART})
+PARTS: Mapping[str, Part] = MappingProxyType({MEMBERSHIP: MEMBERSHIP_PART})
 
 
 def part_of(question: str) -> Part:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from latentprint.attack_engine.questions.header import MEMBERSHIP
 from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures, slug
 from latentprint.attack_engine.report.charts.histogram import histogram
@@ -43,7 +44,7 @@ def counts(finding: MembershipFinding) -> Mapping[str, int]:
 
 
 def _trade_offs(page: Page) -> list[object]:
-    return list(trade_off.trade_offs(page.groups_of("membership")))
+    return list(trade_off.trade_offs(page.groups_of(MEMBERSHIP)))
 
 
 def _sources(page: Page) -> list[object]:
@@ -51,12 +52,12 @@ def _sources(page: Page) -> list[object]:
 
 
 def _artefacts(page: Page) -> list[object]:
-    own = [finding for finding in page.findings.audits if finding.question == "membership"]
+    own = [finding for finding in page.findings.audits if finding.question == MEMBERSHIP]
     return [(finding, artefact) for finding in own for artefact in finding.result.artefacts]
 
 
 MEMBERSHIP_PART = Part(
-    folder="membership",
+    folder=MEMBERSHIP,
     charts=charts,
     counts=counts,
     sections=(

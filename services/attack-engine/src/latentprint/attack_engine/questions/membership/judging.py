@@ -1,0 +1,156 @@
+"""Every audit of membership judged: its scores evaluated, its controls judged, its verdict said."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
+from latentprint.attack_engine.attacks.fitting.scoring import Scored
+from latentprint.attack_engine.audits.gather import TWIN, VICTIM
+from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.questions.audit import Audit
+from latentprint.attack_engine.questions.header import MEMBERSHIP, Effect
+from latentprint.attack_engine.questions.membership.controls import (
+    AUC,
+    CHANCE,
+    LOOK_ERROR,
+    NullControl,
+    assess_validity,
+    null_control,
+)
+from latentprint.attack_engine.questions.membership.evaluate import evaluate
+from latentprint.attack_engine.questions.membership.exposure import exposed
+from latentprint.attack_engine.questions.membership.judge import audit_verdict
+from latentprint.attack_engine.questions.membership.looks import leak_evidence
+from latentprint.attack_engine.questions.membership.results import (
+    Artefact,
+    Evaluation,
+    MembershipFinding,
+    MembershipResult,
+    Sweep,
+    SweepPoint,
+)
+from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
+from latentprint.attack_engine.statistics.auc import estimate_auc
+from latentprint.attack_engine.statistics.decision import decision_metrics
+from latentprint.attack_engine.statistics.discoveries import discover
+from latentprint.attack_engine.statistics.estimates import Difference, Discoveries
+from latentprint.attack_engine.statistics.paired import paired_difference
+from latentprint.core.splits import KNOWN
+
+_SCORES = 3  # what a seed is used for tells its streams apart; 1 is the fits' own, 2 the samples'
+
+
+def judge_membership(
+    audits: Sequence[Audit], controls: int, examined: Mapping[str, ExaminedSamples]
+) -> list[MembershipFinding]:
+    """See `Question.judge`; samples that were not examined before are examined once for all audits of them."""
+    one_of_each = {audit.split.digest: audit for audit in audits}
+    samples = {
+        digest: examined.get(digest) or examine_samples(audit.dataset, audit.split, audit.seed)
+        for digest, audit in one_of_each.items()
+    }
+    return [_finding(audit, samples[audit.split.digest], controls) for audit in audits]
+
+
+def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> MembershipFinding:
+    cell = audit.stored.cell
+    evaluation_rng, difference_rng = np.random.default_rng([audit.seed, _SCORES]).spawn(2)
+    evaluation = evaluate(*cell.scored.sides, called=cell.scored.called_sides, rng=evaluation_rng)
+    null_controls = list(_null_controls(audit, controls))
+    validity = assess_validity(
+        evaluation,
+        null_controls,
+        controls_in_report=controls,
+        blind=samples.blind.baseline,
+        split_test=samples.test,
+        differences=tuple(_differences(evaluation, cell, samples, difference_rng)),
+        expected=(UNTRAINED, PLACEBO, EXCHANGED),
+        split_by=audit.split.split_by,
+        constant=cell.constant,
+    )
+    in_header = tuple(one.control for one in null_controls)
+    verdict = audit_verdict(evaluation, in_header, validity)
+    most, least = exposed(cell.scored, samples.dataset)
+    known = [0 if audit.shadow else len(audit.split.ids(member=side, role=KNOWN)) for side in (True, False)]
+    return MembershipFinding(
+        question=MEMBERSHIP,
+        victim=audit.victim,
+        attack=audit.attack_description,
+        effect=Effect.of(AUC, evaluation.auc, CHANCE),
+        p_value=leak_evidence(evaluation, validity).p_value,
+        controls=in_header,
+        verdict=verdict,
+        queries=audit.stored.queries,
+        digests=audit.digests,
+        figures=audit.attack.reading.worded(cell.figures),
+        seed=audit.seed,
+        result=MembershipResult(
+            evaluation=evaluation,
+            validity=validity,
+            discoveries=_discoveries(cell) if verdict.outcome.claims else None,
+            most_exposed=most,
+            least_exposed=least,
+            known_members=known[0],
+            known_non_members=known[1],
+            sweeps=tuple(_sweeps(cell)),
+            artefacts=tuple(_artefacts(cell)),
+        ),
+    )
+
+
+def _discoveries(cell: AuditScores) -> Discoveries | None:
+    if cell.p_values is None:
+        return None
+    return discover(cell.scored.sample_id, cell.scored.member, cell.p_values)
+
+
+def _sweeps(cell: AuditScores) -> Iterator[Sweep]:
+    for name in dict.fromkeys(swept.name for swept in cell.sweeps):
+        points = [_estimates(swept.scored, swept.x) for swept in cell.sweeps if swept.name == name]
+        yield Sweep(name, tuple(points))
+
+
+def _estimates(scored: Scored, x: float = 0.0) -> SweepPoint:
+    accuracy = decision_metrics(*scored.called_sides).balanced_accuracy
+    return SweepPoint(x, estimate_auc(*scored.sides), accuracy)
+
+
+def _artefacts(cell: AuditScores) -> Iterator[Artefact]:
+    alike = {VICTIM: cell.scored, TWIN: cell.controls.get(UNTRAINED)}
+    for side, scored in cell.treated.items():
+        same = alike[side]
+        if same is not None:
+            first, second = _estimates(same), _estimates(scored)
+            yield Artefact(
+                trained=side == VICTIM,
+                members=int(np.count_nonzero(scored.member)),
+                non_members=int(np.count_nonzero(~scored.member)),
+                alike=first.auc,
+                alike_accuracy=first.balanced_accuracy,
+                as_published=second.auc,
+                as_published_accuracy=second.balanced_accuracy,
+            )
+
+
+def _null_controls(audit: Audit, controls: int) -> Iterator[NullControl]:
+    for name, scored in audit.stored.cell.controls.items():
+        yield null_control(name, audit.described[name], *scored.sides, controls_in_report=controls)
+
+
+def _differences(
+    evaluation: Evaluation, cell: AuditScores, samples: ExaminedSamples, rng: np.random.Generator
+) -> Iterator[Difference]:
+    """The attack less each control that scored the same samples, the blind baseline among them.
+
+    The tail is compared where it shows anything at all: only there can a comparison change what is said.
+    """
+    scored, tail = cell.scored, evaluation.tail
+    allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
+    for name, control in cell.controls.items():
+        if not np.array_equal(control.sample_id, scored.sample_id):
+            continue
+        yield paired_difference(name, scored.sides, control.sides, false_positives=allowed, rng=rng)
+    blind = np.array([samples.scores[int(sample)] for sample in scored.sample_id])
+    sides = blind[scored.member], blind[~scored.member]
+    yield paired_difference(BLIND, scored.sides, sides, false_positives=allowed, rng=rng)
