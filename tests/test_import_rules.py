@@ -23,6 +23,10 @@ CLEAN = {
     "encoder_server/__init__.py": "",
     "encoder_server/server.py": "from latentprint.core import bundles",
     "attack_engine/__init__.py": "",
+    "attack_engine/statistics.py": "import numpy",
+    "attack_engine/questions.py": "from latentprint.attack_engine import statistics",
+    "attack_engine/findings.py": "from latentprint.attack_engine import questions",
+    "attack_engine/report.py": "from latentprint.attack_engine import findings",
     "attack_engine/run.py": "import ray\nfrom latentprint import trainer\nfrom latentprint.core import tracking",
 }
 
@@ -41,6 +45,9 @@ BREAKS = [
     ("attack_engine/run.py", "from latentprint.encoder_server import server", "attack_engine meets the encoder server"),
     ("attack_engine/run.py", "from latentprint.trainer import loop", "attack_engine imports nothing below"),
     ("attack_engine/run.py", "from latentprint.trainer.loop import x", "attack_engine imports nothing below"),
+    ("attack_engine/statistics.py", "from latentprint.attack_engine import questions", "rooms import downwards only"),
+    ("attack_engine/questions.py", "from latentprint.attack_engine import findings", "rooms import downwards only"),
+    ("attack_engine/findings.py", "from latentprint.attack_engine import report", "rooms import downwards only"),
     ("attack_engine/run.py", "from mlflow import MlflowClient", "MLflow is imported in core.tracking.store alone"),
     ("trainer/loop.py", "import mlflow", "MLflow is imported in core.tracking.store alone"),
     ("core/datasets.py", "import mlflow.entities", "MLflow is imported in core.tracking.store alone"),
