@@ -12,7 +12,7 @@ import timm
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.evidence.controls import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.controls import (
-    Control,
+    ControlEncoder,
     described_controls,
     named_control,
     opened_control,
@@ -132,7 +132,7 @@ def test_what_latentprint_serves_itself_gets_nothing_of_the_victims_server(bundl
 
 def test_a_timm_model_by_name_is_made_for_the_audited_images() -> None:
     trained = named_control("timm:vit_small_patch14_dinov2.lvd142m", "--reference", weights="hub", side=56)
-    assert trained == Control("timm:vit_small_patch14_dinov2.lvd142m", trained.options)
+    assert trained == ControlEncoder("timm:vit_small_patch14_dinov2.lvd142m", trained.options)
     assert trained.options[:2] == ("--weights", "hub")
     assert trained.options[-2:] == ("--image-size", "56")
     assert named_control("timm:mlp", "--untrained", weights="random").options[:2] == ("--weights", "random")

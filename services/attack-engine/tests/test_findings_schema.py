@@ -49,14 +49,15 @@ def scored(split: Split, shift: float, seed: int) -> Scored:
 
 def audit(split: Split, shift: float, *, twin: float = 0.0, rich: bool = False) -> Audit:
     """An audit whose scores are drawn, judged as any other."""
-    others = scored(split, 0.0, 3)
-    halves = np.arange(others.member.size) % 2 == 0
-    exchanged = replace(others, member=halves)
+    judged = scored(split, 0.0, 3)
+    outside = ~judged.member
+    halves = np.arange(np.count_nonzero(outside)) % 2 == 0
+    exchanged = Scored(judged.sample_id[outside], halves, judged.score[outside], 0)
     swept = (Swept("knowledge", 0.25, scored(split, shift / 2, 4)),) if rich else ()
     treated = {"twin": scored(split, 0.5, 5)} if rich else {}
     scores = AuditScores(
         scored(split, shift, 1),
-        np.linspace(0.001, 1, others.member.size),
+        np.linspace(0.001, 1, judged.member.size),
         {UNTRAINED: scored(split, twin, 2), EXCHANGED: exchanged},
         FIGURES if rich else (),
         swept,

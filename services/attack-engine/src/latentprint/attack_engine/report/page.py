@@ -112,6 +112,10 @@ class Asked:
         """All its audits."""
         return tuple(cell for group in self.groups for cell in group.cells)
 
+    def of_victim(self, anchor: str) -> Group | None:
+        """Its audits of the victim at `anchor`; None where that was not asked."""
+        return next((group for group in self.groups if group.anchor == anchor), None)
+
 
 @dataclass(frozen=True)
 class Page:

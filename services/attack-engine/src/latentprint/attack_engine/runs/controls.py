@@ -32,7 +32,7 @@ Weights = Literal["random", "hub"]
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlEncoder:
     """An encoder to set beside a victim, before it is opened.
 
     Attributes:
@@ -51,7 +51,7 @@ class Control:
         return "://" in self.source
 
 
-def named_control(text: str, flag: str, *, weights: Weights, side: int | None = None) -> Control:
+def named_control(text: str, flag: str, *, weights: Weights, side: int | None = None) -> ControlEncoder:
     """The control that a user names.
 
     Args:
@@ -64,16 +64,16 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
         UsageError: `text` is none of these.
     """
     if text.startswith(_TIMM):
-        return Control(text, (*_weights(weights), *_image_size(side)))
+        return ControlEncoder(text, (*_weights(weights), *_image_size(side)))
     if "://" in text or text.startswith(_LOCAL):
         EndpointSpec(text)
-        return Control(text)
+        return ControlEncoder(text)
     if not text or not Path(text).is_dir():
         raise UsageError(f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {_FORMS}.")
-    return Control(text)
+    return ControlEncoder(text)
 
 
-def control_identity(control: Control | None, endpoint: EndpointSpec) -> str:
+def control_identity(control: ControlEncoder | None, endpoint: EndpointSpec) -> str:
     """What the control's answers depend on: the encoder itself where it can be looked at, not the name it goes by.
 
     Args:
@@ -125,7 +125,9 @@ def _require_untrained(text: str, flag: str) -> None:
         )
 
 
-def untrained_control(text: str, card: EndpointCard, *, flag: str = "--untrained", side: int | None) -> Control | None:
+def untrained_control(
+    text: str, card: EndpointCard, *, flag: str = "--untrained", side: int | None
+) -> ControlEncoder | None:
     """The untrained twin of the victim with this card, from what a user says of it.
 
     Args:
@@ -152,11 +154,11 @@ def untrained_control(text: str, card: EndpointCard, *, flag: str = "--untrained
     arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in _model_args(card).items()]
     otherwise = f" Name another with {flag}, or leave it out with {flag} none."
     inputs = [*_image_size(card.image_side or side), *_normalisation(card)]
-    return Control(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
+    return ControlEncoder(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
 
 
 @contextmanager
-def opened_control(control: Control, victim: EndpointSpec, *, name: str) -> Iterator[EndpointSpec]:
+def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) -> Iterator[EndpointSpec]:
     """The control as an endpoint, served under `name` from a process of its own where nobody serves it yet.
 
     Somebody's server is reached and asked as the victim is: with its key, output names, timeouts and rate. What

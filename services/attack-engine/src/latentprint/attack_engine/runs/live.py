@@ -23,7 +23,7 @@ from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
 from latentprint.attack_engine.runs.controls import (
-    Control,
+    ControlEncoder,
     control_identity,
     described_controls,
     named_control,
@@ -203,7 +203,7 @@ def _check_unprepared(attack: Attack) -> None:
         )
 
 
-def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[Control | None, Control | None]:
+def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[ControlEncoder | None, ControlEncoder | None]:
     """The untrained twin and the placebo, each where there is one."""
     side = _side(audit.dataset)
     twin = untrained_control(audit.untrained, card, side=side)
@@ -223,7 +223,7 @@ def _foreseen(audit: LiveAudit, samples: ExaminedSamples, *, untrained: bool, pl
 
 @contextmanager
 def _opened(
-    control: Control | None, audit: LiveAudit, victim: EndpointCard, name: str
+    control: ControlEncoder | None, audit: LiveAudit, victim: EndpointCard, name: str
 ) -> Iterator[EndpointSpec | None]:
     """The control's endpoint, where there is one. Raises `UsageError` where it is the victim's."""
     if control is None:

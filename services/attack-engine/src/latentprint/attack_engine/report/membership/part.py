@@ -1,6 +1,7 @@
 """What the report shows of audits of membership: their charts, their sections, and what their templates call."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from latentprint.attack_engine.questions.header import MEMBERSHIP
 from latentprint.attack_engine.questions.membership.results import MembershipFinding
@@ -48,12 +49,15 @@ def _trade_offs(page: Page) -> list[object]:
 
 
 def _sources(page: Page) -> list[object]:
-    return list(published.sources(page.findings))
+    return list(published.sources(replace(page.findings, audits=_own(page))))
 
 
 def _artefacts(page: Page) -> list[object]:
-    own = [finding for finding in page.findings.audits if finding.question == MEMBERSHIP]
-    return [(finding, artefact) for finding in own for artefact in finding.result.artefacts]
+    return [(finding, artefact) for finding in _own(page) for artefact in finding.result.artefacts]
+
+
+def _own(page: Page) -> tuple[MembershipFinding, ...]:
+    return tuple(finding for finding in page.findings.audits if finding.question == MEMBERSHIP)
 
 
 MEMBERSHIP_PART = Part(
