@@ -134,5 +134,5 @@ def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dic
         assert audit["result"]["evaluation"]["auc"]["value"] == pytest.approx(
             expected["result"]["evaluation"]["auc"]["value"], abs=1e-5
         )
-        scores = [[sample["score"] for sample in side["most_exposed"]] for side in (audit, expected)]
+        scores = [[sample["score"] for sample in side["result"]["most_exposed"]] for side in (audit, expected)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)
