@@ -20,7 +20,7 @@ from latentprint.attack_engine.asking.extract import extract, ray_session
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import BudgetError, EndpointError
@@ -64,7 +64,9 @@ def test_two_signals_over_a_live_endpoint(
     tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None, undisturbed: NDArray[np.float32]
 ) -> None:
     server = serve(tiny_bundle)
-    plan = plan_extraction([EmbeddingSignal(), _SIGNAL], _DIGITS, _IDS, _spec(server.url), tmp_path, budget=_TOTAL + 24)
+    plan = plan_extraction(
+        [PlainAnswer("embedding"), _SIGNAL], _DIGITS, _IDS, _spec(server.url), tmp_path, budget=_TOTAL + 24
+    )
     with (tmp_path / "progress").open("w") as log:
         (results,) = extract([plan], console=Console(file=log))
     assert [result.counts for result in results] == [Counts(24, 24), Counts(_TOTAL, _TOTAL)]

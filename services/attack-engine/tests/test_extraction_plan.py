@@ -12,11 +12,11 @@ from latentprint.attack_engine.asking import AnswerStore, Counts, Endpoint, Endp
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction, signal_key
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.shards import make_shards, samples_per_shard
+from latentprint.attack_engine.asking.signal import SignalBatch
 from latentprint.attack_engine.asking.signal_store import SignalStore, read_signals, write_shard
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
-from latentprint.attack_engine.signals.signal import SignalBatch
 from latentprint.core.datasets import DatasetSpec, Ids, Images
 from latentprint.core.errors import BudgetError, DataError, UsageError
 

@@ -9,11 +9,11 @@ import timm
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction, signal_key
+from latentprint.attack_engine.asking.signal import Signal, suited
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.feature_maps import as_locations, channels_of
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
-from latentprint.attack_engine.signals.signal import Signal, suited
 from latentprint.attack_engine.signals.views import EncoderMISignal
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle

@@ -237,7 +237,7 @@ def test_evidence_that_is_not_there_is_the_callers_mistake() -> None:
     for name in NAMES:
         with pytest.raises((KeyError, ValueError), match=r"without|answer-posterior"):
             read(name, {}, Evidence({}, label=LABEL))
-    with pytest.raises(KeyError, match="supervisedmi"):
+    with pytest.raises(KeyError, match="answer-embedding"):
         built("supervisedmi").features(EVIDENCE)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.asking.shards import make_shards
+from latentprint.attack_engine.asking.signal import SignalBatch
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.attack_engine.evidence.posterior_metrics import scaled_logit
@@ -21,7 +22,6 @@ from latentprint.attack_engine.models.reference_job import (
 from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore
 from latentprint.attack_engine.models.stored_answers import StoredAnswers
 from latentprint.attack_engine.models.student import Student, StudentSpec
-from latentprint.attack_engine.signals.signal import SignalBatch
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 

@@ -7,6 +7,7 @@ import timm
 import torch
 
 from latentprint.attack_engine.asking import EndpointSpec, MeteredEndpoint
+from latentprint.attack_engine.asking.signal import Signal, SignalBatch
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.evidence.energies import (
     gaussian_energy,
@@ -17,7 +18,6 @@ from latentprint.attack_engine.evidence.energies import (
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
-from latentprint.attack_engine.signals.signal import Signal, SignalBatch
 from latentprint.attack_engine.signals.views import EncoderMISignal, VarianceSignal
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle

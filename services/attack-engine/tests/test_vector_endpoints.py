@@ -9,7 +9,7 @@ from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers.metadata import InputTensor, read_input
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.requests import images_per_request
-from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.attack_engine.signals.views import EncoderMISignal
 from latentprint.core import architectures
@@ -18,6 +18,7 @@ from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import inference_pb2 as pb
 
+EMBEDDING = PlainAnswer("embedding")
 FEATURES = 40
 BASKETS = DatasetSpec("baskets", {"count": 30, "features": FEATURES, "classes": 5})
 DIGITS = DatasetSpec("digits", {"side": 32})
@@ -87,15 +88,20 @@ def test_a_plan_counts_vectors_by_their_bytes(perceptron, tmp_path):
         "u", "m", {"embedding": (16,)}, max_message_bytes=2**31 - 1, bytes_per_value=4, features=400_000
     )
     spec = EndpointSpec(f"local:{perceptron}")
-    (planned,) = plan_extraction([EmbeddingSignal()], wide, np.arange(30), spec, tmp_path, card=card).signals
+    (planned,) = plan_extraction([EMBEDDING], wide, np.arange(30), spec, tmp_path, card=card).signals
     assert (planned.batch, planned.queries) == (64 * 2**20 // (4 * 400_000), 1)
 
 
 @pytest.mark.parametrize(
     ("signal", "dataset", "error", "words"),
     [
-        (EmbeddingSignal(), DIGITS, EndpointError, "takes vectors of 40 features, not images"),
-        (EmbeddingSignal(), DatasetSpec("baskets", {"count": 9, "features": 41}), EndpointError, "not vectors of 41"),
+        (EMBEDDING, DIGITS, EndpointError, "takes vectors of 40 features, not images"),
+        (
+            EMBEDDING,
+            DatasetSpec("baskets", {"count": 9, "features": 41}),
+            EndpointError,
+            "not vectors of 41",
+        ),
         (EncoderMISignal(), BASKETS, UsageError, "'encodermi' asks about views of images"),
         (PartCropSignal(feature_map="tiles"), BASKETS, UsageError, "'partcrop' asks about views of images"),
     ],

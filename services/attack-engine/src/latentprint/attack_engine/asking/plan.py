@@ -14,8 +14,8 @@ from latentprint.attack_engine.asking.ledger import LedgerSpec
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, forget_unverified
 from latentprint.attack_engine.asking.requests import answer_bytes, images_per_request
 from latentprint.attack_engine.asking.shards import Shard, filling, make_shards, samples_per_shard
+from latentprint.attack_engine.asking.signal import Signal, asked_of, suited
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken, taken_between
-from latentprint.attack_engine.signals.signal import Signal, asked_of, suited
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.digests import digest_json

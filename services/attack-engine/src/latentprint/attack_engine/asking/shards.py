@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.signals.signal import Signal, asked_of
+from latentprint.attack_engine.asking.signal import Signal, asked_of
 from latentprint.core.datasets.base import Ids
 from latentprint.core.digests import digest_arrays
 

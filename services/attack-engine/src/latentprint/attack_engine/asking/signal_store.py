@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.shards import Shard
-from latentprint.attack_engine.signals.signal import SignalBatch
+from latentprint.attack_engine.asking.signal import SignalBatch
 from latentprint.core.datasets.base import Ids
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically

@@ -10,8 +10,8 @@ from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
 from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
 from latentprint.attack_engine.asking.shards import Shard
+from latentprint.attack_engine.asking.signal import SignalBatch
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
-from latentprint.attack_engine.signals.signal import SignalBatch
 from latentprint.core.datasets import Dataset
 from latentprint.core.errors import (
     BudgetError,

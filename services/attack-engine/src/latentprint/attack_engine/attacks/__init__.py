@@ -23,184 +23,181 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.attack"), name)
 
 
+_MEMBERSHIP = f"{__name__}.membership"
 _PAPER_MLP = {"hidden": (512, 256, 128)}
 _SMALL_MLP = {"hidden": (256, 256)}
-_PARTCROP = "PartCrop, CCS 2024"
-_ENCODERMI = "EncoderMI, CCS 2021"
-_VIEWS = {"outputs": "embedding", "shadows": "none", "queries": "10 images a sample"}
+_CURVES = {"part_response": ("Part response", "image location, by rank of response", "mean response (softmax)")}
+_ONLINE = {"references": {"online": True}}
+_FROM_VICTIM = {"references": {"kind": "distilled"}}
+
+# What each needs stands here in words, so that listing them imports none of their code; a test computes it from the
+# attacks and compares.
+_ONE_EMBEDDING = {"outputs": "embedding", "queries": "1 a sample", "shadows": "none"}
+_VIEWS = {**_ONE_EMBEDDING, "queries": "10 a sample"}
+_POSTERIOR = {"outputs": "posterior", "queries": "1 a sample", "shadows": "one, or known samples"}
+_DISTILLED = {**_POSTERIOR, "queries": "1 a sample, 1 a distillation sample"}
+_OFFLINE = {**_POSTERIOR, "shadows": "one, and reference models"}
+_REFERENCES = {**_POSTERIOR, "shadows": "reference models"}
+_POPULATION = {"queries": "1 a sample, 1 a distillation sample"}
 
 ATTACKS.add(
     "partcrop",
-    AttackDefinition(
-        f"{_SIGNALS}.part_crops:PartCropSignal",
-        "mlp",
-        _PAPER_MLP,
-        {"part_response": ("Part response", "image location, by rank of response", "mean response (softmax)")},
-    ),
+    AttackDefinition(f"{_SIGNALS}.part_crops:PartCropSignal", "mlp", _PAPER_MLP, _CURVES),
     summary="energies of part crops against the image's own feature map",
-    source=_PARTCROP,
-    needs={"outputs": "feature_map, embedding", "shadows": "none", "queries": "129 images a sample"},
+    source="PartCrop, CCS 2024",
+    needs={"outputs": "feature_map, embedding", "queries": "129 a sample", "shadows": "none"},
 )
 ATTACKS.add(
     "supervisedmi",
-    AttackDefinition(f"{_SIGNALS}.embedding:EmbeddingSignal", "mlp", _PAPER_MLP),
+    AttackDefinition(f"{_SIGNALS}.answers:PlainAnswer", "mlp", _PAPER_MLP, options={"output": "embedding"}),
     summary="the embedding itself",
-    source=_PARTCROP,
-    needs={"outputs": "embedding", "shadows": "none", "queries": "1 image a sample"},
+    source="PartCrop, CCS 2024",
+    needs=_ONE_EMBEDDING,
+)
+ATTACKS.add(
+    "embedding-norm",
+    AttackDefinition(f"{_MEMBERSHIP}.embedding_norm:EmbeddingNorm", "threshold"),
+    summary="the length of the embedding against a threshold",
+    source="a plain baseline",
+    needs=_ONE_EMBEDDING,
 )
 ATTACKS.add(
     "variance",
     AttackDefinition(f"{_SIGNALS}.views:VarianceSignal", "mlp", _PAPER_MLP),
     summary="variance of the embedding over rotated and translated views",
-    source=_PARTCROP,
+    source="PartCrop, CCS 2024",
     needs=_VIEWS,
 )
 ATTACKS.add(
     "encodermi",
     AttackDefinition(f"{_SIGNALS}.views:EncoderMISignal", "mlp", _SMALL_MLP),
     summary="pairwise similarity of augmented views (vector variant, EncoderMI-V)",
-    source=_ENCODERMI,
+    source="EncoderMI, CCS 2021",
     needs=_VIEWS,
 )
 ATTACKS.add(
     "encodermi-s",
     AttackDefinition(f"{_SIGNALS}.views:EncoderMISignal", "deep-sets"),
     summary="pairwise similarity of augmented views (set variant, EncoderMI-S)",
-    source=_ENCODERMI,
+    source="EncoderMI, CCS 2021",
     needs=_VIEWS,
 )
 ATTACKS.add(
     "encodermi-t",
     AttackDefinition(f"{_SIGNALS}.views:EncoderMISignal", "threshold"),
     summary="mean pairwise similarity of augmented views against a threshold (EncoderMI-T)",
-    source=_ENCODERMI,
+    source="EncoderMI, CCS 2021",
     needs=_VIEWS,
 )
-
-_SEQMIA = "SeqMIA, CCS 2024"
-_LIRA = "LiRA, S&P 2022"
-_TRAJECTORY = "TrajectoryMIA, CCS 2022"
-_RMIA = "RMIA, ICML 2024"
-_BAVARIA = "BaVarIA, arXiv 2603.11799, 2026"
-_ENHANCED = "EnhancedMIA, CCS 2022"
-_ONE_QUERY = {"outputs": "posterior", "shadows": "one", "queries": "1 sample a sample"}
-_DISTILLED = {**_ONE_QUERY, "queries": "1 a sample, and 1 a distillation sample"}
-_REFERENCES = {**_ONE_QUERY, "shadows": "one, and reference models"}
-_ONLINE = {"references": {"online": True}}
-
 ATTACKS.add(
     "seqmia",
-    AttackDefinition(f"{__name__}.membership.posteriors:MetricSequence", "attention-lstm"),
+    AttackDefinition(f"{_MEMBERSHIP}.seqmia:MetricSequence", "attention-lstm"),
     summary="metrics of the posterior over distilled snapshots, in order",
-    source=_SEQMIA,
+    source="SeqMIA, CCS 2024",
     needs=_DISTILLED,
 )
 ATTACKS.add(
     "seqmia-transformer",
-    AttackDefinition(f"{__name__}.membership.posteriors:MetricSequence", "transformer"),
+    AttackDefinition(f"{_MEMBERSHIP}.seqmia:MetricSequence", "transformer"),
     summary="SeqMIA's sequences read by a transformer encoder",
-    source=_SEQMIA,
+    source="SeqMIA, CCS 2024",
     needs=_DISTILLED,
 )
 ATTACKS.add(
     "seqmia-encoder",
-    AttackDefinition(
-        f"{__name__}.membership.disagreement:DisagreementSequence",
-        "attention-lstm",
-        {"standardise": True},
-    ),
-    summary="disagreement of distilled snapshots with the encoder, in order",
+    AttackDefinition(f"{_MEMBERSHIP}.seqmia_encoder:DisagreementSequence", "attention-lstm", {"standardise": True}),
+    summary="disagreement of distilled snapshots with the encoder's embedding or feature map, in order",
     source="after SeqMIA, CCS 2024",
-    needs={**_DISTILLED, "outputs": "embedding or feature_map", "shadows": "one, or known samples"},
+    needs={**_DISTILLED, "outputs": "embedding"},
 )
 ATTACKS.add(
     "trajectorymia",
     AttackDefinition(
-        f"{__name__}.membership.posteriors:MetricSequence",
+        f"{_MEMBERSHIP}.seqmia:MetricSequence",
         "mlp",
         {**_PAPER_MLP, "standardise": False},
         options={"metrics": ("loss",)},
     ),
     summary="losses over distilled snapshots, as a set",
-    source=_TRAJECTORY,
+    source="TrajectoryMIA, CCS 2022",
     needs=_DISTILLED,
 )
 ATTACKS.add(
     "st",
-    AttackDefinition(f"{__name__}.membership.posteriors:SortedPosterior", "mlp", {"hidden": (64,)}),
+    AttackDefinition(f"{_MEMBERSHIP}.shadow_training:SortedPosterior", "mlp", {"hidden": (64,)}),
     summary="the sorted posterior, learned on one shadow model (shadow training)",
     source="Salem et al., NDSS 2019",
-    needs=_ONE_QUERY,
+    needs=_POSTERIOR,
 )
 ATTACKS.add(
     "mba-entropy",
-    AttackDefinition(f"{__name__}.membership.posteriors:OneMetric", "class-threshold", options={"metric": "entropy"}),
+    AttackDefinition(f"{_MEMBERSHIP}.metric_threshold:OneMetric", "class-threshold", options={"metric": "entropy"}),
     summary="entropy of the posterior against a threshold a class",
     source="Song and Mittal, USENIX Security 2021",
-    needs=_ONE_QUERY,
+    needs=_POSTERIOR,
 )
 ATTACKS.add(
     "mba-m-entropy",
-    AttackDefinition(f"{__name__}.membership.posteriors:OneMetric", "class-threshold", options={"metric": "m-entropy"}),
+    AttackDefinition(f"{_MEMBERSHIP}.metric_threshold:OneMetric", "class-threshold", options={"metric": "m-entropy"}),
     summary="modified entropy of the posterior against a threshold a class",
     source="Song and Mittal, USENIX Security 2021",
-    needs=_ONE_QUERY,
+    needs=_POSTERIOR,
 )
 ATTACKS.add(
     "lira",
-    AttackDefinition(f"{__name__}.membership.posteriors:Lira", "threshold"),
+    AttackDefinition(f"{_MEMBERSHIP}.lira:Lira", "threshold"),
     summary="scaled logit against reference models that never saw the sample (LiRA, offline)",
-    source=_LIRA,
-    needs=_REFERENCES,
+    source="LiRA, S&P 2022",
+    needs=_OFFLINE,
 )
 ATTACKS.add(
     "lira-online",
-    AttackDefinition(f"{__name__}.membership.posteriors:Lira", "fixed", options=_ONLINE),
+    AttackDefinition(f"{_MEMBERSHIP}.lira:Lira", "fixed", options=_ONLINE),
     summary="scaled logit against reference models with and without the sample (LiRA, online)",
-    source=_LIRA,
-    needs={**_REFERENCES, "shadows": "reference models"},
+    source="LiRA, S&P 2022",
+    needs=_REFERENCES,
 )
 ATTACKS.add(
     "enhancedmia-r",
-    AttackDefinition(f"{__name__}.membership.posteriors:EnhancedMia", "threshold"),
+    AttackDefinition(f"{_MEMBERSHIP}.enhanced_mia:EnhancedMia", "threshold"),
     summary="loss in the sample's own distribution over reference models",
-    source=_ENHANCED,
-    needs=_REFERENCES,
+    source="EnhancedMIA, CCS 2022",
+    needs=_OFFLINE,
 )
 ATTACKS.add(
     "enhancedmia-d",
     AttackDefinition(
-        f"{__name__}.membership.posteriors:EnhancedMia", "threshold", options={"references": {"kind": "distilled"}}
+        f"{_MEMBERSHIP}.enhanced_mia:EnhancedMia", "threshold", options={"references": {"kind": "distilled"}}
     ),
     summary="loss in the sample's own distribution over models distilled from the victim",
-    source=_ENHANCED,
-    needs=_DISTILLED,
+    source="EnhancedMIA, CCS 2022",
+    needs={**_DISTILLED, "shadows": "one"},
 )
 ATTACKS.add(
     "rmia",
-    AttackDefinition(f"{__name__}.membership.posteriors:Rmia", "threshold"),
+    AttackDefinition(f"{_MEMBERSHIP}.rmia:Rmia", "threshold"),
     summary="likelihood ratio against a population and offline references",
-    source=_RMIA,
-    needs=_REFERENCES,
+    source="RMIA, ICML 2024",
+    needs={**_OFFLINE, **_POPULATION},
 )
 ATTACKS.add(
     "rmia-online",
-    AttackDefinition(f"{__name__}.membership.posteriors:Rmia", "fixed", {"threshold": 0.5}, options=_ONLINE),
+    AttackDefinition(f"{_MEMBERSHIP}.rmia:Rmia", "fixed", {"threshold": 0.5}, options=_ONLINE),
     summary="likelihood ratio against a population and online references",
-    source=_RMIA,
-    needs={**_REFERENCES, "shadows": "reference models"},
+    source="RMIA, ICML 2024",
+    needs={**_REFERENCES, **_POPULATION},
 )
 ATTACKS.add(
     "bavaria",
-    AttackDefinition(f"{__name__}.membership.posteriors:Bavaria", "threshold"),
+    AttackDefinition(f"{_MEMBERSHIP}.bavaria:Bavaria", "threshold"),
     summary="LiRA offline with variances under a prior from all samples",
-    source=_BAVARIA,
-    needs=_REFERENCES,
+    source="BaVarIA, arXiv 2603.11799, 2026",
+    needs=_OFFLINE,
 )
 ATTACKS.add(
     "bavaria-online",
-    AttackDefinition(f"{__name__}.membership.posteriors:Bavaria", "fixed", options=_ONLINE),
+    AttackDefinition(f"{_MEMBERSHIP}.bavaria:Bavaria", "fixed", options=_ONLINE),
     summary="LiRA online with variances under a prior from all samples",
-    source=_BAVARIA,
-    needs={**_REFERENCES, "shadows": "reference models"},
+    source="BaVarIA, arXiv 2603.11799, 2026",
+    needs=_REFERENCES,
 )

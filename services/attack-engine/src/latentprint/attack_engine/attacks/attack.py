@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
+from latentprint.attack_engine.asking.signal import Outputs, ShapedSignal, Signal
 from latentprint.attack_engine.attacks import ATTACKS
 from latentprint.attack_engine.attacks.definition import AttackDefinition
 from latentprint.attack_engine.attacks.reading import PlainReading, Reading, joined
@@ -12,7 +13,6 @@ from latentprint.attack_engine.inference import INFERENCE
 from latentprint.attack_engine.inference.base import InferenceModel
 from latentprint.attack_engine.inference.fixed import Fixed
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
-from latentprint.attack_engine.signals.signal import Outputs, ShapedSignal, Signal
 from latentprint.core.config import from_mapping
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.views.augmentations import Augmentation

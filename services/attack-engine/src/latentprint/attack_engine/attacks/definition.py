@@ -9,9 +9,9 @@ from latentprint.attack_engine.inference import INFERENCE
 from latentprint.core.config import from_mapping
 
 if TYPE_CHECKING:
+    from latentprint.attack_engine.asking.signal import Signal
     from latentprint.attack_engine.attacks.reading import Reading
     from latentprint.attack_engine.inference.base import InferenceModel
-    from latentprint.attack_engine.signals.signal import Signal
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.signal import InformedSignal, Outputs, Signal, Values, suited
 from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.signals.signal import InformedSignal, Outputs, Signal, Values, suited
 from latentprint.attack_engine.statistics.figures import Curves, Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
 from latentprint.core.errors import UsageError

@@ -13,11 +13,11 @@ from latentprint.attack_engine.asking.extract import Extraction, extract
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.asking.signal import Signal
 from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.signals.answers import PlainAnswer
-from latentprint.attack_engine.signals.signal import Signal
 from latentprint.attack_engine.statistics.power import power_warnings
 from latentprint.attack_engine.statistics.rates import TARGET_FPRS
 from latentprint.core.checks import require

@@ -37,3 +37,6 @@ INFERENCE.add_lazily(
     summary="a small transformer encoder",
     source="SeqMIA, CCS 2024",
 )
+INFERENCE.add_lazily(
+    "knn", f"{__name__}.knn:NearestNeighbours", summary="k nearest neighbours", source="Cover and Hart, 1967"
+)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from latentprint.attack_engine.asking.endpoint import Endpoint
-from latentprint.attack_engine.signals.signal import Outputs, SignalBatch, Values, whole
+from latentprint.attack_engine.asking.signal import Outputs, SignalBatch, Values, whole
 from latentprint.core.datasets import Ids
 from latentprint.core.errors import UsageError
-from latentprint.core.outputs import POSTERIOR
+from latentprint.core.outputs import EMBEDDING, POSTERIOR
 from latentprint.core.samples import Samples
 
 
@@ -19,7 +19,7 @@ class PlainAnswer:
         purpose: what the samples are for; answers for different purposes are counted apart.
     """
 
-    output: str
+    output: str = EMBEDDING
     purpose: str = "audit"
 
     choice = ""

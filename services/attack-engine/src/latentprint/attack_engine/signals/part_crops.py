@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import Endpoint
+from latentprint.attack_engine.asking.signal import Outputs, QueryShape, SignalBatch, Values, require_images
 from latentprint.attack_engine.evidence.energies import (
     Floats,
     gaussian_energy,
@@ -17,7 +18,6 @@ from latentprint.attack_engine.evidence.energies import (
 )
 from latentprint.attack_engine.signals.feature_maps import as_locations, checked_channels, no_map, width_of
 from latentprint.attack_engine.signals.parts import SPECTRAL, draw_adaptive_parts, draw_parts, part_side
-from latentprint.attack_engine.signals.signal import Outputs, QueryShape, SignalBatch, Values, require_images
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import Endpoint
+from latentprint.attack_engine.asking.signal import Outputs, SignalBatch, Values, require_images, whole
 from latentprint.attack_engine.signals.feature_maps import width_of
-from latentprint.attack_engine.signals.signal import Outputs, SignalBatch, Values, require_images, whole
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.errors import UsageError
 from latentprint.core.outputs import EMBEDDING

@@ -7,17 +7,48 @@ b (k + 1) / (a k), or a Gaussian ("n") with mean mu and the variance's posterior
 The prior is estimated from all samples, IN and OUT apart: see `NormalInverseGamma.prior`.
 """
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from latentprint.attack_engine.asking.signal import Values
+from latentprint.attack_engine.attacks.posterior_reading import PosteriorReading
+from latentprint.attack_engine.attacks.reading import one_draw
+from latentprint.attack_engine.evidence.needs import Needs, References
 from latentprint.attack_engine.evidence.normal_inverse_gamma import NormalInverseGamma
 from latentprint.attack_engine.evidence.reference_moments import Flags, Floats, moments
 from latentprint.attack_engine.evidence.student_t import student_log_density, student_log_tail
+from latentprint.attack_engine.evidence.types import Evidence
 
 Predictive = Literal["t", "n"]
+
+
+@dataclass(frozen=True)
+class Bavaria(PosteriorReading):
+    """BaVarIA: LiRA with variances under a prior that is estimated from all samples.
+
+    Attributes:
+        references: as for LiRA.
+        predictive: "t", Student's t, or "n", a Gaussian with the expected variance.
+    """
+
+    name = "bavaria"
+    references: References = field(default_factory=References)
+    predictive: Literal["t", "n"] = "t"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`: the prior is estimated from samples that have two."""
+        return Needs(2 if self.references.online else 0, 2, every=False)
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
+        phi, said = self.compared(evidence)
+        attack = bavaria_online if self.references.online else bavaria_offline
+        return one_draw(attack(phi[:, None], said.phi[..., None], said.inside, predictive=self.predictive)[:, None])
 
 
 def bavaria_online(

@@ -1,14 +1,47 @@
 """EnhancedMIA: how low a sample's loss lies among its losses under models not trained on it (Ye et al., CCS 2022)."""
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from latentprint.attack_engine.asking.signal import Values
+from latentprint.attack_engine.attacks.posterior_reading import PosteriorReading
+from latentprint.attack_engine.attacks.reading import one_draw
+from latentprint.attack_engine.evidence.needs import Needs, References
+from latentprint.attack_engine.evidence.posterior_metrics import loss_of_phi
 from latentprint.attack_engine.evidence.reference_moments import Flags, Floats, moments, require_references
+from latentprint.attack_engine.evidence.types import Evidence
 
 Distribution = Literal["gaussian", "empirical", "mean"]
+
+
+@dataclass(frozen=True)
+class EnhancedMia(PosteriorReading):
+    """EnhancedMIA (Ye et al., CCS 2022): the loss in the sample's own distribution of losses.
+
+    Attributes:
+        references: "trained" ones for attack R, "distilled" ones for attack D.
+        distribution: "gaussian", "empirical", or their "mean".
+    """
+
+    name = "enhancedmia"
+    references: References = field(default_factory=References)
+    distribution: Literal["gaussian", "empirical", "mean"] = "mean"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`."""
+        return Needs(0, 1 if self.distribution == "empirical" else 2)
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: how far down in its own distribution the loss lies."""
+        phi, said = self.compared(evidence)
+        losses = loss_of_phi(said.phi)
+        quantile = loss_quantile(loss_of_phi(phi), losses, ~said.inside, distribution=self.distribution)
+        return one_draw(quantile[:, None])
 
 
 def loss_quantile(

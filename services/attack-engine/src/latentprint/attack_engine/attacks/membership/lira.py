@@ -1,14 +1,45 @@
 """LiRA: the likelihood-ratio attack with reference models (Carlini et al., S&P 2022, Algorithm 1)."""
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from latentprint.attack_engine.asking.signal import Values
+from latentprint.attack_engine.attacks.posterior_reading import PosteriorReading
+from latentprint.attack_engine.attacks.reading import one_draw
+from latentprint.attack_engine.evidence.needs import Needs, References
 from latentprint.attack_engine.evidence.reference_moments import Flags, Floats, Moments, moments, require_references
+from latentprint.attack_engine.evidence.types import Evidence
 
 Variance = Literal["per-sample", "global"]
+
+
+@dataclass(frozen=True)
+class Lira(PosteriorReading):
+    """LiRA (Carlini et al., S&P 2022): the scaled logit against those of reference models.
+
+    Attributes:
+        references: the reference models; online where they may see the audited samples.
+        variance: "per-sample" or "global".
+    """
+
+    name = "lira"
+    references: References = field(default_factory=References)
+    variance: Literal["per-sample", "global"] = "per-sample"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`: a variance takes two, or with "global" two of some sample."""
+        return Needs(2 if self.references.online else 0, 2, every=self.variance == "per-sample")
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: the log-likelihood ratio, or offline the one-sided tail."""
+        phi, said = self.compared(evidence)
+        attack = lira_online if self.references.online else lira_offline
+        return one_draw(attack(phi[:, None], said.phi[..., None], said.inside, variance=self.variance)[:, None])
 
 
 def lira_online(

@@ -1,10 +1,65 @@
 """RMIA: robust membership inference with few references (Zarifzadeh, Liu and Shokri, ICML 2024)."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.evidence.posterior_metrics import probability_of_phi
+from latentprint.attack_engine.asking.signal import Values
+from latentprint.attack_engine.attacks.posterior_reading import PosteriorReading
+from latentprint.attack_engine.attacks.reading import one_draw
+from latentprint.attack_engine.evidence.needs import Needs, References
+from latentprint.attack_engine.evidence.posterior_metrics import probability_of_phi, scaled_logit
 from latentprint.attack_engine.evidence.reference_moments import Flags, Floats, moments, require_references
+from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Rmia(PosteriorReading):
+    """RMIA (Zarifzadeh et al., ICML 2024): the share of a population that the sample beats in likelihood ratio.
+
+    Attributes:
+        references: offline, or online where they may see the audited samples.
+        a: slope of the offline approximation, in [0, 1]; online it is what the audited samples' references show.
+        gamma: what a ratio must reach.
+    """
+
+    name = "rmia"
+    population = True
+    references: References = field(default_factory=References)
+    a: float = 0.3
+    gamma: float = 2.0
+
+    @property
+    def needs(self) -> Needs:
+        """See `Reading.needs`."""
+        return Needs(1 if self.references.online else 0, 1)
+
+    def __post_init__(self) -> None:
+        if self.references.kind == "distilled":
+            raise UsageError(
+                f"{self.name}: its population taught the distilled references; leave their kind at trained."
+            )
+
+    def features(self, evidence: Evidence) -> Values:
+        """See `Reading.features`: the share, in [0, 1]."""
+        phi, said = self.compared(evidence)
+        others = evidence.population
+        if others is None:
+            raise ValueError("rmia without a population")
+        share = rmia(
+            phi,
+            said.phi,
+            said.inside,
+            scaled_logit(others.posterior, others.label),
+            others.references.phi,
+            others.references.inside,
+            offline=not self.references.online,
+            a=in_average_slope(said.phi, said.inside) if self.references.online else self.a,
+            gamma=self.gamma,
+        )
+        return one_draw(share[:, None])
 
 
 def rmia(

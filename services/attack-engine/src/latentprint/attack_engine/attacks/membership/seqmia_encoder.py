@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentprint.attack_engine.asking.signal import Signal, Values
 from latentprint.attack_engine.attacks.reading import Reading, Rows, one_draw
 from latentprint.attack_engine.evidence.disagreement import EMBEDDING_METRICS, FEATURE_MAP_METRICS
 from latentprint.attack_engine.evidence.needs import Distillation
@@ -11,7 +12,6 @@ from latentprint.attack_engine.evidence.sequence_figures import sequence_figures
 from latentprint.attack_engine.evidence.sequences import chosen_metrics
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.signals.answers import PlainAnswer
-from latentprint.attack_engine.signals.signal import Signal, Values
 from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.core.errors import UsageError
 from latentprint.core.outputs import FEATURE_MAP, POSTERIOR
