@@ -140,6 +140,7 @@ def _named(statement: ast.stmt, module: Module) -> Iterator[Named]:
             yield from ((star, base, ()) for star in module.stars)
 
 
+@cache
 def _along(module: str, name: str, attributes: tuple[str, ...]) -> Definition:
     """The definition that `name.attribute.attribute` of a module is, or lies in."""
     waiting = list(attributes)

@@ -16,10 +16,11 @@ from PIL import features
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from latentprint.core.datasets import decoding, image_files, members
+from latentprint.core.code_digest import code_digest
+from latentprint.core.datasets.base import Dataset
 from latentprint.core.datasets.checks import check_side
 from latentprint.core.datasets.decoding import DIGESTS, PIXELS, Listing, Shape, decode_to
-from latentprint.core.datasets.fingerprints import code_digest, fingerprint
+from latentprint.core.datasets.fingerprints import fingerprint
 from latentprint.core.datasets.image_files import Fit
 from latentprint.core.datasets.mapped import CARD, NAMES, MappedDataset
 from latentprint.core.digests import digest_file, digest_json
@@ -51,7 +52,7 @@ def open_decoded(
     name: str,
     options: DecodedOptions,
     sources: Sequence[Path],
-    code: Sequence[str],
+    opener: Callable[..., Dataset],
     listed: Callable[[], AbstractContextManager[Listing]],
 ) -> MappedDataset:
     """Open the decoded images of a data set; decode them first where that was not done.
@@ -64,14 +65,14 @@ def open_decoded(
         name: registered name.
         options: the data set's own options.
         sources: the archives, folders and tables that images and labels are made from.
-        code: source files that decide which images there are, in which order and with which labels.
+        opener: what opens the data set: its code decides which images there are, in which order and with which labels.
         listed: gives the listing of what is to be decoded; called only where that is needed.
 
     Raises:
         DataError: a source that is damaged or lacks something, by name; no space or no permission in the cache.
     """
     shape = Shape(check_side(options.side, name), options.fit)
-    made_from = _made_from(name, options, sources, code)
+    made_from = _made_from(name, options, sources, opener)
     folder = cache_folder(options.cache) / "datasets" / f"{name}-{digest_json(made_from)[:16]}"
     found = _read(name, folder)
     if found is None:
@@ -85,12 +86,13 @@ def cache_folder(given: Path | None) -> Path:
     return (given or Path(os.environ.get(_VARIABLE) or "~/.cache/latentprint")).expanduser()
 
 
-def _made_from(name: str, options: DecodedOptions, sources: Sequence[Path], code: Sequence[str]) -> dict[str, Any]:
+def _made_from(
+    name: str, options: DecodedOptions, sources: Sequence[Path], opener: Callable[..., Dataset]
+) -> dict[str, Any]:
     chosen = {key: value for key, value in asdict(options).items() if key not in ("path", "cache")}
-    decoders = [str(module.__file__) for module in (decoding, image_files, members)]
-    libraries = (PIL.__version__, str(features.version("jpg")))
+    code = [code_digest(opener), PIL.__version__, str(features.version("jpg"))]
     prints = [fingerprint(source) for source in sources]
-    return {"name": name, "sources": prints, "options": chosen, "code": code_digest([*decoders, *code], *libraries)}
+    return {"name": name, "sources": prints, "options": chosen, "code": code}
 
 
 def _built(

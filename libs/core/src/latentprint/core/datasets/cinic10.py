@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from latentprint.core.config import from_mapping
-from latentprint.core.datasets import gzipped
 from latentprint.core.datasets.base import DATASETS, Dataset
 from latentprint.core.datasets.cache import DecodedOptions, cache_folder, open_decoded
 from latentprint.core.datasets.decoding import Listing
@@ -73,7 +72,7 @@ def cinic10(options: Mapping[str, Any]) -> Dataset:
         with _opened(place, cache_folder(given.cache) / "datasets") as members:
             yield _listing(members, _ORIGINS[given.origin])
 
-    return open_decoded("cinic10", given, [place], [__file__, gzipped.__file__], listed)
+    return open_decoded("cinic10", given, [place], cinic10, listed)
 
 
 def _opened(place: Path, room: Path) -> AbstractContextManager[Members]:

@@ -77,7 +77,7 @@ def coco(options: Mapping[str, Any]) -> Dataset:
             images = {split: stack.enter_context(opened(places[split], f"{split}2017")) for split in splits}
             yield _listing(annotations, images, given.unannotated == "own")
 
-    return open_decoded("coco", given, [tables, *places.values()], [__file__], listed)
+    return open_decoded("coco", given, [tables, *places.values()], coco, listed)
 
 
 def _images_of(path: Path, split: str) -> Path:

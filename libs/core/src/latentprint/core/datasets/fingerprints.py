@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from latentprint.core.digests import digest_json
@@ -20,11 +19,6 @@ def fingerprint(place: Path) -> str:
     if place.is_dir():
         return digest_json(sorted(_listed(place)))
     return digest_json([place.name, place.stat().st_size, _sampled(place)])
-
-
-def code_digest(files: Sequence[str], *facts: str) -> str:
-    """A digest (hex) of source files and of whatever else decides what they compute."""
-    return digest_json([[hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files], *facts])
 
 
 def _sampled(place: Path) -> str:

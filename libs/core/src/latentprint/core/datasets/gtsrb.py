@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
-from latentprint.core.datasets import ppm
 from latentprint.core.datasets.base import DATASETS, Dataset
 from latentprint.core.datasets.cache import DecodedOptions, open_decoded
 from latentprint.core.datasets.decoding import Listing
@@ -80,7 +79,7 @@ def gtsrb(options: Mapping[str, Any]) -> Dataset:
             classes = stack.enter_context(opened(truth if truth.suffix == ".zip" else truth.parent))
             yield _listing(signs, others, classes)
 
-    return open_decoded("gtsrb", given, [training, test, truth], [__file__, ppm.__file__], listed)
+    return open_decoded("gtsrb", given, [training, test, truth], gtsrb, listed)
 
 
 def _names(kind: str, folder: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def ham10000(options: Mapping[str, Any]) -> Dataset:
             images = [stack.enter_context(opened(part)) for part in parts]
             yield _listing(beside, table.name, images)
 
-    return open_decoded("ham10000", given, [table, *parts], [__file__], listed)
+    return open_decoded("ham10000", given, [table, *parts], ham10000, listed)
 
 
 def _listing(beside: Members, table: str, parts: Sequence[Members]) -> Listing:

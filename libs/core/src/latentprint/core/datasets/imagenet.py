@@ -69,7 +69,7 @@ def imagenet(options: Mapping[str, Any]) -> Dataset:
             images = {split: stack.enter_context(opened(place)) for split, place in places.items()}
             yield _listing(images, read_devkit(kit) if kit else None)
 
-    return open_decoded("imagenet", given, sources, [__file__, imagenet_devkit.__file__], listed)
+    return open_decoded("imagenet", given, sources, imagenet, listed)
 
 
 def _listing(images: Mapping[str, Members], devkit: Devkit | None) -> Listing:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
-from latentprint.core.datasets import news_archive
 from latentprint.core.datasets.base import DATASETS, Dataset, Vectors
 from latentprint.core.datasets.checks import check_at_least
-from latentprint.core.datasets.fingerprints import code_digest, fingerprint
+from latentprint.core.datasets.fingerprints import fingerprint
 from latentprint.core.datasets.news_archive import ARCHIVE, FOLDERS, read_documents
 from latentprint.core.datasets.sources import find_source
 from latentprint.core.datasets.vector_cache import kept_vectors
@@ -60,7 +60,7 @@ def news(options: Mapping[str, Any]) -> Dataset:
         place = find_source(place, (ARCHIVE, "20news-bydate"), "the newsgroups by date")
     import sklearn  # takes a second to import, which other data sets need not wait for
 
-    code = code_digest([__file__, str(news_archive.__file__)], str(sklearn.__version__))
+    code = [code_digest(news), str(sklearn.__version__)]
     chosen = {"features": given.features, "stripped": given.stripped}
     made_from = {"source": [fingerprint(part) for part in _sources(place)], "options": chosen, "code": code}
     return kept_vectors("news", made_from, given.cache, lambda: _weighed(place, given))

@@ -9,11 +9,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets import purchase_transactions
 from latentprint.core.datasets.arrays import vector_dataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Vectors
-from latentprint.core.datasets.fingerprints import code_digest, fingerprint
+from latentprint.core.datasets.fingerprints import fingerprint
 from latentprint.core.datasets.prepared_bits import Prepared, read_prepared
 from latentprint.core.datasets.sources import find_source
 from latentprint.core.datasets.vector_cache import kept_vectors
@@ -71,7 +72,7 @@ def purchase(options: Mapping[str, Any]) -> Dataset:
 def _of_transactions(place: Path, options: PurchaseOptions) -> Dataset:
     import sklearn  # takes a second to import, which the prepared array need not wait for
 
-    code = code_digest([__file__, str(purchase_transactions.__file__)], str(sklearn.__version__))
+    code = [code_digest(purchase_transactions.clustered_customers), str(sklearn.__version__)]
     made_from = {"source": fingerprint(place), "seed": options.seed, "code": code}
     return kept_vectors(
         "purchase",

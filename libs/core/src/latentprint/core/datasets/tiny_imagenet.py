@@ -63,7 +63,7 @@ def tiny_imagenet(options: Mapping[str, Any]) -> Dataset:
         with opened(place, _FOLDER) as members:
             yield _listing(members, SPLITS[given.split])
 
-    return open_decoded("tiny_imagenet", given, [place], [__file__], listed)
+    return open_decoded("tiny_imagenet", given, [place], tiny_imagenet, listed)
 
 
 def _listing(members: Members, splits: Sequence[str]) -> Listing:

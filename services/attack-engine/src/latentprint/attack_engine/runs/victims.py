@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class VictimJob:
         plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
         return training_code(plan, choice.defences)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """SHA-256 (hex) of recipe, code, options, split and so the data's content, epochs, defence and seed."""
         return digest_json(

@@ -1,0 +1,148 @@
+"""A program for tests/test_kept_keys.py: every kind of key that something is kept under, before and after edits.
+
+`python kept_keys.py FOLDER` reads edits from standard input, a JSON list of {path: text}, and prints a JSON list: the
+keys as the sources are, then the keys after each edit alone, which is taken back again. FOLDER is for files.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+
+from latentprint.attack_engine.asking.endpoint import Counts, EndpointCard
+from latentprint.attack_engine.asking.endpoint_spec import EndpointSpec
+from latentprint.attack_engine.asking.extract import Extraction
+from latentprint.attack_engine.asking.plan import plan_extraction, signal_key
+from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.attack import Attack
+from latentprint.attack_engine.audits.gather import VICTIM, Effort, Gathered
+from latentprint.attack_engine.runs.candidates import Candidate
+from latentprint.attack_engine.runs.cells import plan_cells
+from latentprint.attack_engine.runs.config import Experiment, SplitChoice, VictimChoice
+from latentprint.attack_engine.runs.experiment import plan_victims
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.live import LiveAudit, audit_key
+from latentprint.attack_engine.runs.preparing import Case, Workshop
+from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.core import code_digest, module_trees
+from latentprint.core.datasets import DatasetSpec
+from latentprint.trainer import DefenceSpec, make_plan, untrained
+from latentprint.trainer.setup import Setup
+
+Keys = dict[str, str]
+_SAMPLES = DatasetSpec("composites", {"count": 120, "side": 16})
+_SPLIT = SplitChoice("samples", 20, 20, shadow_members=20, shadow_non_members=20, distillation=20)
+_VICTIMS = (
+    VictimChoice("plain", "supervised", "all", 1),
+    VictimChoice("private", "supervised", "all", 1, defence=DefenceSpec("dp-sgd")),
+    VictimChoice("masked", "mae", "all", 1),
+    VictimChoice("rocl", "moco", "all", 1, defence=DefenceSpec("strong-augmentation", {"kind": "adversarial"})),
+)
+_ATTACKS = tuple(AttackChoice(entry.name) for entry in ATTACKS)
+
+
+def _experiment() -> Experiment:
+    return Experiment("keys", {"samples": _SAMPLES}, {"all": _SPLIT}, _VICTIMS, _ATTACKS, placebo="none")
+
+
+def _made(job: VictimJob, bundle: Path) -> None:
+    """Where the job's bundles are looked for, one whose weights are always the same."""
+    for folder in (job.folder, job.twin_folder):
+        if not folder.exists():
+            shutil.copytree(bundle, folder)
+
+
+def _card(bundle: Path) -> EndpointCard:
+    with EndpointSpec(f"local:{bundle}").open() as endpoint:
+        return endpoint.card
+
+
+def _gathered(job: VictimJob, attack: Attack, bundle: Path, folder: Path) -> Gathered:
+    """What an extraction would leave for an attack, planned without asking."""
+    endpoint, card, split = EndpointSpec(f"local:{bundle}"), _card(bundle), job.split
+    adversary = job.adversary
+    distillation = split.sample_id if adversary is None else adversary.split.distillation
+
+    def extractions(ids: object) -> Mapping[str, Mapping[object, Extraction]]:
+        plan = plan_extraction(attack.signals, job.dataset, ids, endpoint, folder, card=card)
+        found = [Extraction(one, Counts(), 0.0) for one in plan.signals]
+        return {VICTIM: dict(zip(attack.signals, found, strict=True))}
+
+    return Gathered(asdict(card), None, extractions(split.sample_id), {}, extractions(distillation))
+
+
+def _victims(jobs: Mapping[str, VictimJob]) -> Iterator[tuple[str, str]]:
+    for name, job in jobs.items():
+        yield f"victim/{name}", job.key
+        choice = job.choice
+        plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
+        setup = Setup(plan, job.dataset, job.dataset.open(), job.split, job.seed, choice.defences)
+        yield f"checkpoint/{name}", setup.identity("trained")
+
+
+def _prepared(job: VictimJob, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
+    """Sequences and references, each of an attack that needs them."""
+    wanted = {"seqmia": "sequence", "seqmia-encoder": "sequence", "lira": "references", "enhancedmia-d": "imitations"}
+    for name, kind in wanted.items():
+        attack, case = AttackChoice(name).build(0), Case(job, job.shadow)
+        gathered = _gathered(job, attack, bundle, layout.root / "signals")
+        shop = Workshop(layout, dict.fromkeys([(job.key, case.lesson), (case.likeness.key, case.lesson)], gathered))
+        if attack.reading is not None:
+            shop.evidence(attack.reading, case, "target")
+        yield f"{kind}/{name}", next(iter(shop.works.values())).folder.name
+
+
+def _audits(job: VictimJob, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
+    experiment, card = _experiment(), _card(bundle)
+    for cell in plan_cells(experiment, [job]):
+        yield f"cell/{cell.attack.name}", cell.key
+    for attack in map(experiment.attack, experiment.attacks):
+        for signal in attack.signals:
+            yield f"signal/{attack.name}", signal_key(signal, card, "data")
+    simple = AttackChoice("supervisedmi").build(0)
+    yield "candidate/supervisedmi", Candidate(0.3, job, simple, 0, layout).path.stem
+    live = LiveAudit("live", EndpointSpec(f"local:{bundle}"), (simple,), _SAMPLES, job.split, "none", 0, Effort())
+    yield "live/supervisedmi", audit_key(live, "kept", card)
+
+
+def keys(folder: Path, bundle: Path) -> Keys:
+    """Every kind of key, as "kind/which"."""
+    for module in (code_digest, module_trees):
+        _forget(module)
+    layout = Layout(folder, "keys")
+    jobs = {job.choice.name: job for job in plan_victims(_experiment(), layout)}
+    plain = jobs["plain"]
+    for job in (plain, plain.shadow):
+        if job is not None:
+            _made(job, bundle)
+    return dict([*_victims(jobs), *_prepared(plain, bundle, layout), *_audits(plain, bundle, layout)])
+
+
+def _forget(module: ModuleType) -> None:
+    for kept in vars(module).values():
+        if hasattr(kept, "cache_clear"):
+            kept.cache_clear()
+
+
+def main() -> None:
+    """Print the keys."""
+    folder, edits = Path(sys.argv[1]), json.load(sys.stdin)
+    bundle = folder / "bundle"
+    if not bundle.exists():
+        (plain, *_) = plan_victims(_experiment(), Layout(folder, "keys"))
+        untrained("supervised", {}, _SAMPLES, plain.split, bundle)
+    found = [keys(folder, bundle)]
+    for edit in edits:
+        before = {path: Path(path).read_text() for path in edit}
+        for path, text in edit.items():
+            Path(path).write_text(text)
+        found.append(keys(folder, bundle))
+        for path, text in before.items():
+            Path(path).write_text(text)
+    sys.stdout.write(json.dumps(found))
+
+
+main()
