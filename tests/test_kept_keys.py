@@ -45,7 +45,11 @@ _CHANGING = [
     (f"{_ENGINE}.signals.views:EncoderMISignal.extract", ("*/encodermi*",), ("*/partcrop", "*/variance", "*/seqmia")),
     (f"{_ENGINE}.attacks.membership.rmia:rmia", ("cell/rmia", "cell/rmia-online"), ("cell/lira", "cell/p*")),
     (f"{_ENGINE}.inference.transformer:SequenceTransformer.fit", ("cell/seqmia-t*",), ("cell/seqmia", "signal/*")),
-    (f"{_ENGINE}.attacks.fitting.cell:make_cell", ("cell/*", "live/*"), ("signal/*", *_VICTIMS, "candidate/*")),
+    (
+        f"{_ENGINE}.attacks.fitting.audit_scores:fit_and_score",
+        ("cell/*", "live/*"),
+        ("signal/*", *_VICTIMS, "candidate/*"),
+    ),
     (f"{_ENGINE}.attacks.fitting.scoring:cross_validated_auc", ("candidate/*",), ("cell/*", "live/*", "signal/*")),
     (f"{_ENGINE}.audits.store:write_cell", ("cell/*", "live/*"), ("signal/*", "candidate/*")),
     (
@@ -78,15 +82,15 @@ _PROSE = [
     ("recipes/__init__.py", 'summary="masked autoencoder on a small ViT"', 'summary="a masked autoencoder"'),
     ("defences/__init__.py", 'summary="differential privacy: each', 'summary="privacy: each'),
     ("datasets/composites.py", 'summary="', 'summary="in other words: '),
-    ("trainer/loop.py", "import ", "# a comment\n\n\nimport "),
-    ("fitting/cell.py", '"""Fit and score an attack', '"""In other words: fit and score an attack'),
+    ("trainer/loop.py", "\nfrom ", "\n# a comment\n\n\nfrom "),
+    ("fitting/audit_scores.py", '"""', '"""In other words: '),
     ("signals/signal.py", '"""', '"""In other words: '),
     ("templates/page.html.j2", "<html", "<!-- a page --><html"),
     (
         "attacks/__init__.py",
         "ATTACKS.add(",
-        "from latentprint.attack_engine.attacks.membership.added import Added\n"
-        'ATTACKS.add("added", AttackDefinition(Added, Mlp()), summary="a new attack", source="here")\nATTACKS.add(',
+        'ATTACKS.add("added", AttackDefinition("latentprint.attack_engine.attacks.membership.added:Added", "mlp", {}), '
+        'summary="a new attack", source="here")\nATTACKS.add(',
     ),
 ]
 _ADDED = '''"""An attack."""
@@ -115,6 +119,7 @@ _KEYED = {
     "runs/victims.py: code",
     "trainer/plan.py: training_code",
     "trainer/setup.py: identity",
+    "core/serving_digest.py: serving_digest",
     "datasets/as_published.py: as_published",
     "datasets/cache.py: _made_from",
     "datasets/news.py: news",
