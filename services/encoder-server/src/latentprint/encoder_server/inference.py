@@ -13,7 +13,7 @@ from latentprint.encoder_server.metrics import Metrics
 from latentprint.encoder_server.queue import Ticket, expiry
 from latentprint.encoder_server.refusals import Refusal, not_found
 from latentprint.encoder_server.replay import Flight, Replay, request_key
-from latentprint.encoder_server.requests import Question, check_answer_size, read_question
+from latentprint.encoder_server.requests import InferenceQuery, check_answer_size, read_question
 from latentprint.encoder_server.settings import Limits
 from latentprint.encoder_server.sizes import Sizes
 
@@ -92,7 +92,7 @@ class InferenceService:
             self._batcher.queue.withdraw(ticket)
 
     async def _once(
-        self, request: pb.ModelInferRequest, question: Question, expires: float, client: str
+        self, request: pb.ModelInferRequest, question: InferenceQuery, expires: float, client: str
     ) -> pb.ModelInferResponse:
         key = request_key(client, request)
         kept = self._replay.kept(key)
@@ -110,18 +110,18 @@ class InferenceService:
         self._metrics.replayed(question.samples.shape, self._kind(question))
         return response
 
-    def _submit(self, question: Question, expires: float) -> Ticket:
+    def _submit(self, question: InferenceQuery, expires: float) -> Ticket:
         return self._batcher.submit(question.samples, self._kind(question), expires)
 
     async def _respond(
-        self, request: pb.ModelInferRequest, question: Question, ticket: Ticket
+        self, request: pb.ModelInferRequest, question: InferenceQuery, ticket: Ticket
     ) -> pb.ModelInferResponse:
         answers = await ticket.answer
         self._metrics.answered(question.samples.shape, ticket.outputs)
         arrays = {name: answers[name].astype(dtype, copy=False) for name, dtype in question.outputs.items()}
         return to_response(self._metadata.name, arrays, request_id=request.id, version=VERSION)
 
-    def _kind(self, question: Question) -> tuple[str, ...]:
+    def _kind(self, question: InferenceQuery) -> tuple[str, ...]:
         """The outputs in the model's order, so that requests share batches whatever order they ask in."""
         return tuple(name for name in self._public if name in question.outputs)
 

@@ -20,7 +20,7 @@ _ANSWERS: dict[str, _Floats] = {"FP32": np.dtype("<f4"), "FP16": np.dtype("<f2")
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceQuery:
     """What is asked.
 
     Attributes:
@@ -34,7 +34,7 @@ class Question:
 
 def read_question(
     request: pb.ModelInferRequest, public: tuple[str, ...], limits: Limits, features: int | None = None
-) -> Question:
+) -> InferenceQuery:
     """Read a request's samples and outputs.
 
     Args:
@@ -53,10 +53,10 @@ def read_question(
             f"{len(samples)} samples in one request; this server takes {limits.max_images_per_request}.",
             limits.max_images_per_request,
         )
-    return Question(samples, _outputs(request, public))
+    return InferenceQuery(samples, _outputs(request, public))
 
 
-def check_answer_size(question: Question, shapes: Shapes, limits: Limits) -> None:
+def check_answer_size(question: InferenceQuery, shapes: Shapes, limits: Limits) -> None:
     """Refuse, before the forward, a question whose answer would not fit a message.
 
     Raises:

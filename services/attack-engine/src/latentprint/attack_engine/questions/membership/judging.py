@@ -54,9 +54,9 @@ def judge_membership(
 
 
 def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> MembershipFinding:
-    cell = audit.stored.cell
+    scores = audit.stored.cell
     evaluation_rng, difference_rng = np.random.default_rng([audit.seed, _SCORES]).spawn(2)
-    evaluation = evaluate(*cell.scored.sides, called=cell.scored.called_sides, rng=evaluation_rng)
+    evaluation = evaluate(*scores.scored.sides, called=scores.scored.called_sides, rng=evaluation_rng)
     null_controls = list(_null_controls(audit, controls))
     validity = assess_validity(
         evaluation,
@@ -64,14 +64,14 @@ def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> Membershi
         controls_in_report=controls,
         blind=samples.blind.baseline,
         split_test=samples.test,
-        differences=tuple(_differences(evaluation, cell, samples, difference_rng)),
+        differences=tuple(_differences(evaluation, scores, samples, difference_rng)),
         expected=(UNTRAINED, PLACEBO, EXCHANGED),
         split_by=audit.split.split_by,
-        constant=cell.constant,
+        constant=scores.constant,
     )
     in_header = tuple(one.control for one in null_controls)
     verdict = audit_verdict(evaluation, in_header, validity)
-    most, least = exposed(cell.scored, samples.dataset)
+    most, least = exposed(scores.scored, samples.dataset)
     known = [0 if audit.shadow else len(audit.split.ids(member=side, role=KNOWN)) for side in (True, False)]
     return MembershipFinding(
         question=MEMBERSHIP,
@@ -83,31 +83,31 @@ def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> Membershi
         verdict=verdict,
         queries=audit.stored.queries,
         digests=audit.digests,
-        figures=audit.attack.reading.worded(cell.figures),
+        figures=audit.attack.reading.worded(scores.figures),
         seed=audit.seed,
         result=MembershipResult(
             evaluation=evaluation,
             validity=validity,
-            discoveries=_discoveries(cell) if verdict.outcome.claims else None,
+            discoveries=_discoveries(scores) if verdict.outcome.claims else None,
             most_exposed=most,
             least_exposed=least,
             known_members=known[0],
             known_non_members=known[1],
-            sweeps=tuple(_sweeps(cell)),
-            artefacts=tuple(_artefacts(cell)),
+            sweeps=tuple(_sweeps(scores)),
+            artefacts=tuple(_artefacts(scores)),
         ),
     )
 
 
-def _discoveries(cell: AuditScores) -> Discoveries | None:
-    if cell.p_values is None:
+def _discoveries(scores: AuditScores) -> Discoveries | None:
+    if scores.p_values is None:
         return None
-    return discover(cell.scored.sample_id, cell.scored.member, cell.p_values)
+    return discover(scores.scored.sample_id, scores.scored.member, scores.p_values)
 
 
-def _sweeps(cell: AuditScores) -> Iterator[Sweep]:
-    for name in dict.fromkeys(swept.name for swept in cell.sweeps):
-        points = [_estimates(swept.scored, swept.x) for swept in cell.sweeps if swept.name == name]
+def _sweeps(scores: AuditScores) -> Iterator[Sweep]:
+    for name in dict.fromkeys(swept.name for swept in scores.sweeps):
+        points = [_estimates(swept.scored, swept.x) for swept in scores.sweeps if swept.name == name]
         yield Sweep(name, tuple(points))
 
 
@@ -116,9 +116,9 @@ def _estimates(scored: Scored, x: float = 0.0) -> SweepPoint:
     return SweepPoint(x, estimate_auc(*scored.sides), accuracy)
 
 
-def _artefacts(cell: AuditScores) -> Iterator[Artefact]:
-    alike = {VICTIM: cell.scored, TWIN: cell.controls.get(UNTRAINED)}
-    for side, scored in cell.treated.items():
+def _artefacts(scores: AuditScores) -> Iterator[Artefact]:
+    alike = {VICTIM: scores.scored, TWIN: scores.controls.get(UNTRAINED)}
+    for side, scored in scores.treated.items():
         same = alike[side]
         if same is not None:
             first, second = _estimates(same), _estimates(scored)
@@ -139,15 +139,15 @@ def _null_controls(audit: Audit, controls: int) -> Iterator[NullControl]:
 
 
 def _differences(
-    evaluation: Evaluation, cell: AuditScores, samples: ExaminedSamples, rng: np.random.Generator
+    evaluation: Evaluation, scores: AuditScores, samples: ExaminedSamples, rng: np.random.Generator
 ) -> Iterator[Difference]:
     """The attack less each control that scored the same samples, the blind baseline among them.
 
     The tail is compared where it shows anything at all: only there can a comparison change what is said.
     """
-    scored, tail = cell.scored, evaluation.tail
+    scored, tail = scores.scored, evaluation.tail
     allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
-    for name, control in cell.controls.items():
+    for name, control in scores.controls.items():
         if not np.array_equal(control.sample_id, scored.sample_id):
             continue
         yield paired_difference(name, scored.sides, control.sides, false_positives=allowed, rng=rng)

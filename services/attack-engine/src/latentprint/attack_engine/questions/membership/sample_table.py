@@ -56,11 +56,11 @@ def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.D
     table.insert(0, "victim", victim.name)
     table.insert(1, "data set", victim.dataset)
     for name, audit in _named(audits):
-        cell = audit.stored.cell
-        scored = cell.scored
+        scores = audit.stored.cell
+        scored = scores.scored
         columns = {"score": scored.score, "percentile": percentiles(scored.score)}
-        if cell.p_values is not None:
-            columns["p"] = cell.p_values
+        if scores.p_values is not None:
+            columns["p"] = scores.p_values
         for column, values in columns.items():
             of_sample = pd.Series(values, index=scored.sample_id)
             table[f"{name} {column}"] = of_sample.reindex(table["sample_id"]).to_numpy()
