@@ -32,6 +32,13 @@ def serve(
     name: Annotated[
         str | None, typer.Option(help="Model name to serve under. Default: the folder's or timm's.")
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=BUNDLE",
+            help="A further bundle or timm model, on a free port of the same process; --port-file names all in order.",
+        ),
+    ] = None,
     outputs: Annotated[
         str, typer.Option(help="Public outputs, comma-separated, of those the model allows. Default: all.")
     ] = "",
@@ -125,11 +132,20 @@ def serve(
         None if mean is None else parse_mean(mean, "--mean"),
         None if std is None else parse_std(std, "--std"),
     )
-    if name is not None:
-        check_model_name(name)
+    named = [_named(text) for text in also or []]
+    for called in (*([] if name is None else [name]), *(called for called, _ in named)):
+        check_model_name(called)
     require_seed("--seed", seed)
     victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
-    asyncio.run(serve_until_told(victim, settings))
+    further = [_victim(other, called, [], weights, seed, [], Inputs()) for called, other in named]
+    asyncio.run(serve_until_told([victim, *further], settings))
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, sign, source = text.partition("=")
+    if not sign:
+        raise UsageError(f"--also {text!r}: write NAME=BUNDLE.")
+    return name, source
 
 
 def _victim(

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,8 +18,10 @@ from latentprint.encoder_server.victims import Victim
 _SWITCH_SECONDS = 0.0005
 
 
-async def serve_until_told(victim: Victim, settings: Settings) -> None:
+async def serve_until_told(victims: Sequence[Victim], settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain; a second signal stops at once.
+
+    Each victim has a server and a port of its own: the first what `settings` says, any other a free one.
 
     Raises:
         UsageError: a port that cannot be used, at the start or later.
@@ -27,16 +31,21 @@ async def serve_until_told(victim: Victim, settings: Settings) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     if settings.listening.port_file is not None:
         settings.listening.port_file.unlink(missing_ok=True)  # an earlier server's
-    server = Server(victim, settings)
+    others = replace(settings, listening=replace(settings.listening, port=0, metrics_port=None))
+    servers = [Server(victim, others if place else settings) for place, victim in enumerate(victims)]
     signals = _signals()
-    await server.start()
-    _announce(server, settings)
+    for server in servers:
+        await server.start()
+    _announce(servers, settings)
     told = asyncio.create_task(signals.get())
-    await asyncio.wait((told, server.listening), return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait(
+        (told, *(server.listening for server in servers)), return_when=asyncio.FIRST_COMPLETED
+    )
     if not told.done():
         told.cancel()
-        await server.listening  # raises: only `stop` ends it otherwise
-    await _drain(server, asyncio.create_task(signals.get()))
+        for listening in ended:
+            await listening  # raises: only `stop` ends it otherwise
+    await _drain(servers, asyncio.create_task(signals.get()))
 
 
 def _signals() -> "asyncio.Queue[int]":
@@ -46,14 +55,15 @@ def _signals() -> "asyncio.Queue[int]":
     return received
 
 
-def _announce(server: Server, settings: Settings) -> None:
+def _announce(servers: Sequence[Server], settings: Settings) -> None:
     listening = settings.listening
     if listening.port_file is not None:
-        _write(listening.port_file, f"{server.port}\n")
+        _write(listening.port_file, "".join(f"{server.port}\n" for server in servers))
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
-    if server.metrics_port is not None:
-        say(console, f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
+    for server in servers:
+        say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
+        if server.metrics_port is not None:
+            say(console, f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
     sys.stdout.flush()
 
 
@@ -65,11 +75,12 @@ def _write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-async def _drain(server: Server, again: "asyncio.Task[int]") -> None:
-    draining = asyncio.create_task(server.drain())
+async def _drain(servers: Sequence[Server], again: "asyncio.Task[int]") -> None:
+    draining = asyncio.gather(*(server.drain() for server in servers))
     await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
     if draining.done():
         again.cancel()
-        return await draining
+        await draining
+        return
     draining.cancel()
-    return await server.stop(0)
+    await asyncio.gather(*(server.stop(0) for server in servers))
