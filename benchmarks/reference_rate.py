@@ -10,14 +10,15 @@ import torch
 from rich.console import Console
 
 from latentprint.attack_engine.asking.extract import ray_session
-from latentprint.attack_engine.models.reference_job import Samples, TrainedReference, Upbringing
-from latentprint.attack_engine.runs.making import make_missing
+from latentprint.attack_engine.models.reference_job import AssumedTraining, SampleSet, TrainedReferenceJob
+from latentprint.attack_engine.scheduling.scheduler import make
+from latentprint.attack_engine.scheduling.task import MAKING
 from latentprint.core.datasets import DatasetSpec
 
 _COUNT, _CORES, _TARGET = 64, 2, 1.6
 _BASKETS = DatasetSpec("baskets", {"count": 2000})
 _MEMBERS = 500
-_UPBRINGING = Upbringing(
+_TRAINING = AssumedTraining(
     "supervised",
     {"architecture": "mlp", "crop_scale_from": 1.0, "flip": 0.0},
     40,
@@ -41,21 +42,21 @@ def main() -> None:
     print(f"ratio reference_rate {alone / together:.2f} (target >= {_TARGET})")
 
 
-def _works(folder: Path, count: int) -> list[TrainedReference]:
-    pool = Samples(_BASKETS, np.arange(2 * _MEMBERS))
-    return [TrainedReference("references", n, _UPBRINGING, pool, (pool,), 0, folder) for n in range(count)]
+def _works(folder: Path, count: int) -> list[TrainedReferenceJob]:
+    pool = SampleSet(_BASKETS, np.arange(2 * _MEMBERS))
+    return [TrainedReferenceJob("references", n, _TRAINING, pool, (pool,), 0, folder) for n in range(count)]
 
 
-def _together(works: list[TrainedReference]) -> None:
-    make_missing(works, Console(quiet=True), side_by_side=_CORES)
+def _together(works: list[TrainedReferenceJob]) -> None:
+    make(works, {MAKING: _CORES}, Console(quiet=True))
 
 
-def _one_by_one(works: list[TrainedReference]) -> None:
+def _one_by_one(works: list[TrainedReferenceJob]) -> None:
     for work in works:
-        work.run()
+        work.make()
 
 
-def _seconds(make: Callable[[list[TrainedReference]], None], works: list[TrainedReference]) -> float:
+def _seconds(make: Callable[[list[TrainedReferenceJob]], None], works: list[TrainedReferenceJob]) -> float:
     start = time.perf_counter()
     make(works)
     return time.perf_counter() - start

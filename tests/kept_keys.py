@@ -18,15 +18,17 @@ from latentprint.attack_engine.asking.extract import Extraction
 from latentprint.attack_engine.asking.plan import plan_extraction, signal_key
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.attack import Attack
-from latentprint.attack_engine.audits.gather import VICTIM, Effort, Gathered
-from latentprint.attack_engine.runs.candidates import Candidate
+from latentprint.attack_engine.models.candidate_job import CandidateJob
+from latentprint.attack_engine.models.job import VICTIM
+from latentprint.attack_engine.models.training import TrainingJob, VictimChoice
 from latentprint.attack_engine.runs.cells import plan_cells
-from latentprint.attack_engine.runs.config import Experiment, SplitChoice, VictimChoice
-from latentprint.attack_engine.runs.experiment import plan_victims
+from latentprint.attack_engine.runs.config import Experiment, SplitChoice
+from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.live import LiveAudit, audit_key
-from latentprint.attack_engine.runs.preparing import Case, Workshop
-from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.attack_engine.runs.live import LiveAudit, audit_key, audited_endpoint
+from latentprint.attack_engine.runs.plan import plan_victims
+from latentprint.attack_engine.runs.stored_signals import AskingOptions, StoredSignals
+from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel
 from latentprint.core import code_digest, module_trees
 from latentprint.core.datasets import DatasetSpec
 from latentprint.trainer import DefenceSpec, make_plan, untrained
@@ -48,9 +50,9 @@ def _experiment() -> Experiment:
     return Experiment("keys", {"samples": _SAMPLES}, {"all": _SPLIT}, _VICTIMS, _ATTACKS, placebo="none")
 
 
-def _made(job: VictimJob, bundle: Path) -> None:
+def _made(job: TrainingJob, bundle: Path) -> None:
     """Where the job's bundles are looked for, one whose weights are always the same."""
-    for folder in (job.folder, job.twin_folder):
+    for folder in (job.folder, job.twin.folder):
         if not folder.exists():
             shutil.copytree(bundle, folder)
 
@@ -60,52 +62,52 @@ def _card(bundle: Path) -> EndpointCard:
         return endpoint.card
 
 
-def _gathered(job: VictimJob, attack: Attack, bundle: Path, folder: Path) -> Gathered:
+def _signals(model: AuditedModel, attack: Attack, bundle: Path, folder: Path) -> StoredSignals:
     """What an extraction would leave for an attack, planned without asking."""
-    endpoint, card, split = EndpointSpec(f"local:{bundle}"), _card(bundle), job.split
-    adversary = job.adversary
-    distillation = split.sample_id if adversary is None else adversary.split.distillation
+    endpoint, card, split = EndpointSpec(f"local:{bundle}"), _card(bundle), model.split
+    distillation = split.sample_id if model.auxiliary is None else model.auxiliary.split.distillation
 
     def extractions(ids: object) -> Mapping[str, Mapping[object, Extraction]]:
-        plan = plan_extraction(attack.signals, job.dataset, ids, endpoint, folder, card=card)
+        plan = plan_extraction(attack.signals, model.dataset, ids, endpoint, folder, card=card)
         found = [Extraction(one, Counts(), 0.0) for one in plan.signals]
         return {VICTIM: dict(zip(attack.signals, found, strict=True))}
 
-    return Gathered(asdict(card), None, extractions(split.sample_id), {}, extractions(distillation))
+    return StoredSignals(asdict(card), None, extractions(split.sample_id), {}, extractions(distillation))
 
 
-def _victims(jobs: Mapping[str, VictimJob]) -> Iterator[tuple[str, str]]:
-    for name, job in jobs.items():
-        yield f"victim/{name}", job.key
-        choice = job.choice
+def _victims(models: Mapping[str, AuditedModel]) -> Iterator[tuple[str, str]]:
+    for name, model in models.items():
+        yield f"victim/{name}", model.key
+        choice = model.training.choice
         plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
-        setup = Setup(plan, job.dataset, job.dataset.open(), job.split, job.seed, choice.defences)
+        setup = Setup(plan, model.dataset, model.dataset.open(), model.split, model.seed, choice.defences)
         yield f"checkpoint/{name}", setup.identity("trained")
 
 
-def _prepared(job: VictimJob, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
+def _prepared(model: AuditedModel, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
     """Sequences and references, each of an attack that needs them."""
     wanted = {"seqmia": "sequence", "seqmia-encoder": "sequence", "lira": "references", "enhancedmia-d": "imitations"}
     for name, kind in wanted.items():
-        attack, case = AttackChoice(name).build(0), Case(job, job.shadow)
-        gathered = _gathered(job, attack, bundle, layout.root / "signals")
-        shop = Workshop(layout, dict.fromkeys([(job.key, case.lesson), (case.likeness.key, case.lesson)], gathered))
-        if attack.reading is not None:
-            shop.evidence(attack.reading, case, "target")
-        yield f"{kind}/{name}", next(iter(shop.works.values())).folder.name
+        attack, threat = AttackChoice(name).build(0), ThreatModel(model, model.shadow)
+        signals = _signals(model, attack, bundle, layout.root / "signals")
+        plan = EvidencePlan(layout.models, dict.fromkeys([model.key, threat.imitated.key], signals))
+        plan.evidence(attack.reading, threat, "victim")
+        yield f"{kind}/{name}", plan.jobs[0].folder.name
 
 
-def _audits(job: VictimJob, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
+def _audits(model: AuditedModel, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
     experiment, card = _experiment(), _card(bundle)
-    for cell in plan_cells(experiment, [job]):
-        yield f"cell/{cell.attack.name}", cell.key
+    for cell in plan_cells(experiment, [model]):
+        if cell.is_offered:
+            yield f"cell/{cell.attack.name}", cell.key
     for attack in map(experiment.attack, experiment.attacks):
         for signal in attack.signals:
             yield f"signal/{attack.name}", signal_key(signal, card, "data")
     simple = AttackChoice("supervisedmi").build(0)
-    yield "candidate/supervisedmi", Candidate(0.3, job, simple, 0, layout).path.stem
-    live = LiveAudit("live", EndpointSpec(f"local:{bundle}"), (simple,), _SAMPLES, job.split, "none", 0, Effort())
-    yield "live/supervisedmi", audit_key(live, "kept", card)
+    yield "candidate/supervisedmi", CandidateJob(0.3, model.training, simple, 0, layout.root / "signals").key
+    endpoint = EndpointSpec(f"local:{bundle}")
+    live = LiveAudit("live", endpoint, (simple,), _SAMPLES, model.split, "none", 0, AskingOptions())
+    yield "live/supervisedmi", audit_key(live, audited_endpoint(live, card, layout, ("", "")))
 
 
 def keys(folder: Path, bundle: Path) -> Keys:
@@ -113,12 +115,12 @@ def keys(folder: Path, bundle: Path) -> Keys:
     for module in (code_digest, module_trees):
         _forget(module)
     layout = Layout(folder, "keys")
-    jobs = {job.choice.name: job for job in plan_victims(_experiment(), layout)}
-    plain = jobs["plain"]
-    for job in (plain, plain.shadow):
+    models = {model.name: model for model in plan_victims(_experiment(), layout)}
+    plain = models["plain"]
+    for job in (plain.training, plain.shadow):
         if job is not None:
             _made(job, bundle)
-    return dict([*_victims(jobs), *_prepared(plain, bundle, layout), *_audits(plain, bundle, layout)])
+    return dict([*_victims(models), *_prepared(plain, bundle, layout), *_audits(plain, bundle, layout)])
 
 
 def _forget(module: ModuleType) -> None:

@@ -13,9 +13,10 @@ from mlflow.entities import Run
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
-from latentprint.attack_engine.audits.gather import Effort
 from latentprint.attack_engine.runs.controls import control_identity, named_control
-from latentprint.attack_engine.runs.live import LiveAudit, audit_key
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.live import LiveAudit, audit_key, audited_endpoint
+from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec
@@ -70,7 +71,7 @@ def test_whatever_the_scores_depend_on_is_in_the_key(tmp_path: Path) -> None:
     split = draw_split(DatasetSpec("digits").open(), members=40, non_members=40, seed=0, known_fraction=0.5)
     plain = EndpointSpec("grpc://127.0.0.1:1")
     attacks = (AttackChoice("supervisedmi").build(0),)
-    base = LiveAudit("audit", plain, attacks, DatasetSpec("digits"), split, "none", 0, Effort(1, None, False))
+    base = LiveAudit("audit", plain, attacks, DatasetSpec("digits"), split, "none", 0, AskingOptions(1))
     card = EndpointCard(plain.url, "victim", {})
     other = EndpointSpec(plain.url, output_names={"embedding": "pooled"})
     changed = [
@@ -83,11 +84,18 @@ def test_whatever_the_scores_depend_on_is_in_the_key(tmp_path: Path) -> None:
         replace(base, attacks=(AttackChoice("supervisedmi", inference="logistic").build(0),)),
         replace(base, attacks=(*attacks, AttackChoice("encodermi").build(0))),
     ]
-    keys = [audit_key(one, "since", card, ["", ""]) for one in (base, *changed)]
-    keys += [audit_key(base, "later", card, ["", ""]), audit_key(base, "since", card, ["another", ""])]
-    keys.append(audit_key(base, "since", replace(card, weights_digest="1" * 64), ["", ""]))
+
+    def key(audit: LiveAudit, of: EndpointCard = card, beside: tuple[str, str] = ("", ""), root: str = "runs") -> str:
+        return audit_key(audit, audited_endpoint(audit, of, Layout(tmp_path / root, "audit"), beside))
+
+    keys = [key(one) for one in (base, *changed)]
+    keys += [
+        key(base, root="later"),
+        key(base, beside=("another", "")),
+        key(base, replace(card, weights_digest="1" * 64)),
+    ]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == audit_key(replace(base), "since", card, ["", ""])
+    assert keys[0] == key(replace(base))
 
 
 def test_a_control_is_known_by_its_weights_and_not_by_its_folder(tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from rich.console import Console
-from rich.progress import Progress
 
 from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.asking.signal_store import SignalStore
-from latentprint.attack_engine.runs.candidates import Candidate
+from latentprint.attack_engine.models.candidate_job import CandidateJob
+from latentprint.attack_engine.models.job import ModelStore
 from latentprint.attack_engine.runs.config import load_experiment
-from latentprint.attack_engine.runs.experiment import plan_victims, run_experiment
+from latentprint.attack_engine.runs.experiment import run_experiment
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.tuning import measure_side_by_side
+from latentprint.attack_engine.runs.plan import plan_victims
+from latentprint.attack_engine.scheduling.scheduler import make
+from latentprint.attack_engine.scheduling.task import MAKING
 from latentprint.core.bundles import read_card
 from latentprint.core.errors import DataError
 from latentprint.core.splits import KNOWN, read_split
@@ -116,9 +118,12 @@ def test_a_candidates_error_arrives_as_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "searched.yaml"
     path.write_text(yaml.safe_dump(EXPERIMENT))
     experiment, layout = load_experiment(path), Layout(tmp_path / "runs", "searched")
-    (job,) = plan_victims(experiment, layout)
-    untrained = replace(job, store=tmp_path / "nowhere")
-    candidate = Candidate(0.3, untrained, experiment.attack(experiment.attacks[0]), 0, layout)
-    with pytest.raises(DataError, match="nowhere"):
-        measure_side_by_side({0.3: (candidate, None)}, tmp_path / "tune" / "stage", Progress(), side_by_side=1)
-    assert candidate.measured is None
+    (victim,) = plan_victims(experiment, layout)
+    damaged = replace(victim.training, store=ModelStore(tmp_path / "damaged"))
+    damaged.folder.mkdir(parents=True)
+    (damaged.folder / "latentprint.json").write_text("{}")
+    attack = experiment.attack(experiment.attacks[0])
+    candidate = CandidateJob(0.3, damaged, attack, 0, layout.signals(damaged.key))
+    with pytest.raises(DataError, match="damaged"):
+        make([candidate], {MAKING: 1}, Console(quiet=True))
+    assert not candidate.finished

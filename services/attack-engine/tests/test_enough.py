@@ -8,9 +8,9 @@ import yaml
 from rich.console import Console
 
 from latentprint.attack_engine.runs.config import Experiment, load_experiment
-from latentprint.attack_engine.runs.enough import require_enough_references
-from latentprint.attack_engine.runs.experiment import plan_victims, run_experiment
+from latentprint.attack_engine.runs.experiment import run_experiment
 from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
 from latentprint.core.errors import UsageError
 
 MLP = {"architecture": "mlp"}
@@ -48,4 +48,4 @@ def test_too_few_references_are_refused_before_anything_is_trained(
         run_experiment(experiment, path, tmp_path / "runs", Console(quiet=True))
     assert not list(tmp_path.glob("runs/store/victims/*"))
     enough, _ = experiment_with(tmp_path, {"name": name, "options": {"references": {"count": fewest}}})
-    require_enough_references(enough, plan_victims(enough, Layout(tmp_path, "trial")))
+    require_enough_references(map(enough.attack, enough.attacks), plan_victims(enough, Layout(tmp_path, "trial")))

@@ -13,10 +13,10 @@ from latentprint.attack_engine.evidence.needs import Distillation, Needs, Refere
 from latentprint.attack_engine.evidence.posterior_metrics import scaled_logit
 from latentprint.attack_engine.models.reference_design import reference_members
 from latentprint.attack_engine.models.reference_job import (
-    DistilledReference,
-    Samples,
-    TrainedReference,
-    Upbringing,
+    AssumedTraining,
+    DistilledReferenceJob,
+    SampleSet,
+    TrainedReferenceJob,
     scaled_logits,
 )
 from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore
@@ -37,14 +37,14 @@ PLAIN = {
 }
 MEMBERS = 80
 POOL = np.random.default_rng(0).permutation(400)[:160]
-ASKED = (Samples(BASKETS, POOL), Samples(BASKETS, np.setdiff1d(np.arange(400), POOL)[:50]))
+ASKED = (SampleSet(BASKETS, POOL), SampleSet(BASKETS, np.setdiff1d(np.arange(400), POOL)[:50]))
 
 
-UPBRINGING = Upbringing("supervised", PLAIN, 25, (), MEMBERS, np.zeros(0, dtype=np.int64))
+TRAINING = AssumedTraining("supervised", PLAIN, 25, (), MEMBERS, np.zeros(0, dtype=np.int64))
 
 
-def trained(folder: Path, number: int, asked: tuple[Samples, ...] = ASKED) -> TrainedReference:
-    return TrainedReference("references", number, UPBRINGING, ASKED[0], asked, 5, folder)
+def trained(folder: Path, number: int, asked: tuple[SampleSet, ...] = ASKED) -> TrainedReferenceJob:
+    return TrainedReferenceJob("references", number, TRAINING, ASKED[0], asked, 5, folder)
 
 
 @pytest.mark.parametrize(("members", "parts"), [(80, 2), (53, 3), (40, 4), (159, 2), (500, 2)])
@@ -139,7 +139,7 @@ def test_a_trained_reference_knows_its_members_and_forgets_its_weights(tmp_path:
     for number in range(4):
         work = trained(tmp_path / "set", number)
         assert not work.finished
-        work.run()
+        work.make()
         assert work.finished
     assert [path.name for path in sorted((tmp_path / "set").iterdir())] == [f"reference-000{n}.npz" for n in range(4)]
     for path in (tmp_path / "set").iterdir():
@@ -159,15 +159,15 @@ def test_a_trained_reference_knows_its_members_and_forgets_its_weights(tmp_path:
 
 
 def test_a_reference_is_the_same_whatever_else_is_asked_or_made(tmp_path: Path) -> None:
-    trained(tmp_path / "one", 2).run()
-    trained(tmp_path / "other", 2, ASKED[:1]).run()
+    trained(tmp_path / "one", 2).make()
+    trained(tmp_path / "other", 2, ASKED[:1]).make()
     one, other = (ReferenceStore(tmp_path / name)._read(2, DATASET.digest) for name in ("one", "other"))
     np.testing.assert_array_equal(one.phi[:160], other.phi)
 
 
 def test_samples_of_another_data_set_are_never_inside(tmp_path: Path) -> None:
     ids = np.arange(60)
-    trained(tmp_path, 0, (*ASKED, Samples(OTHERS, ids))).run()
+    trained(tmp_path, 0, (*ASKED, SampleSet(OTHERS, ids))).make()
     found = ReferenceStore(tmp_path).read(1, OTHERS.open().digest, ids)
     assert not found.inside.any()
     assert np.isfinite(found.phi).all()
@@ -175,17 +175,17 @@ def test_samples_of_another_data_set_are_never_inside(tmp_path: Path) -> None:
 
 
 def test_a_distilled_reference_imitates_and_was_trained_on_nobody(tmp_path: Path) -> None:
-    lesson_ids = np.setdiff1d(np.arange(400), POOL)[50:]
+    query_ids = np.setdiff1d(np.arange(400), POOL)[50:]
     teacher = Student(StudentSpec("mlp", {"in_features": 60, "hidden": 32}), "posterior", (4,), (60,), 9).encoder()
-    for shard in make_shards(lesson_ids):
+    for shard in make_shards(query_ids):
         answer = teacher.answer(DATASET.images(shard.array), ("posterior",))["posterior"]
         path = SignalStore(tmp_path / "answers").shard_path(shard)
         write_shard(path, shard.array, SignalBatch(answer), asked=len(answer), seconds=1.0)
-    lesson = StoredAnswers(BASKETS, lesson_ids, tmp_path / "answers", (4,))
+    query_set = StoredAnswers(BASKETS, query_ids, tmp_path / "answers", (4,))
     spec = StudentSpec("mlp", {"in_features": 60, "hidden": 16})
     for number in range(2):
         options = Distillation(epochs=30, batch_size=20)
-        DistilledReference("d", number, options, spec, lesson, ASKED[:1], 5, tmp_path / "set").run()
+        DistilledReferenceJob("d", number, options, spec, query_set, ASKED[:1], 5, tmp_path / "set").make()
     assert len(list((tmp_path / "set").iterdir())) == 2
     found = ReferenceStore(tmp_path / "set").read(2, DATASET.digest, POOL)
     assert not found.inside.any()

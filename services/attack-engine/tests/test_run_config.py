@@ -4,12 +4,11 @@ from typing import Any
 import pytest
 import yaml
 
+from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.report.published import METRICS
 from latentprint.attack_engine.runs.config import load_experiment
-from latentprint.attack_engine.runs.enough import require_enough_references
-from latentprint.attack_engine.runs.experiment import plan_victims
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.victims import SHADOW
+from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
 from latentprint.core.config import load_yaml
 from latentprint.core.errors import DataError, LatentprintError
 
@@ -89,4 +88,5 @@ def test_every_experiment_of_the_repository_has_enough_references_at_its_small_s
     path: Path, tmp_path: Path
 ) -> None:
     experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
-    require_enough_references(experiment, plan_victims(experiment, Layout(tmp_path, "trial")))
+    victims = plan_victims(experiment, Layout(tmp_path, "trial"))
+    require_enough_references(map(experiment.attack, experiment.attacks), victims)

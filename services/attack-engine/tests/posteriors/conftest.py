@@ -17,9 +17,14 @@ from latentprint.attack_engine.attacks.fitting.knowledge import NoKnowledge, Sha
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.models.distillation_job import DistillationWork
+from latentprint.attack_engine.models.distillation_job import DistillationJob
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles, ReferenceFiles
-from latentprint.attack_engine.models.reference_job import DistilledReference, Samples, TrainedReference, Upbringing
+from latentprint.attack_engine.models.reference_job import (
+    AssumedTraining,
+    DistilledReferenceJob,
+    SampleSet,
+    TrainedReferenceJob,
+)
 from latentprint.attack_engine.models.stored_answers import StoredAnswers
 from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.attack_engine.statistics.auc import estimate_auc
@@ -39,7 +44,7 @@ BASKETS = DatasetSpec("baskets", {"count": 720, "features": FEATURES, "classes":
 DATASET = BASKETS.open()
 PERCEPTRON = StudentSpec("mlp", {"in_features": FEATURES, "hidden": HIDDEN})
 SIZES = Sizes(members=120, non_members=120, shadow_members=120, shadow_non_members=120, distillation=200)
-UPBRINGING = Upbringing(
+TRAINING = AssumedTraining(
     "supervised",
     {
         "architecture": "mlp",
@@ -55,10 +60,10 @@ UPBRINGING = Upbringing(
 )
 
 
-def trained(brought: Upbringing, members: Ids, seed: int) -> Encoder:
+def trained(training: AssumedTraining, members: Ids, seed: int) -> Encoder:
     """A victim or shadow model."""
     with using_threads(1):
-        return train_encoder(brought.recipe, brought.options, DATASET, members, epochs=brought.epochs, seed=seed)
+        return train_encoder(training.recipe, training.options, DATASET, members, epochs=training.epochs, seed=seed)
 
 
 def untrained(seed: int) -> Encoder:
@@ -119,7 +124,7 @@ class World:
 
     seed: int
     folder: Path
-    brought: Upbringing
+    training: AssumedTraining
     overfitted: bool
 
     @cached_property
@@ -129,13 +134,13 @@ class World:
     @cached_property
     def target(self) -> Model:
         split, seed = self.partition.target, 2 * self.seed
-        encoder = trained(self.brought, split.ids(member=True), seed) if self.overfitted else untrained(seed)
+        encoder = trained(self.training, split.ids(member=True), seed) if self.overfitted else untrained(seed)
         return Model(encoder, self.overfitted, split, self.theirs.distillation, seed, self.folder / "target")
 
     @cached_property
     def shadow(self) -> Model:
         split, seed = self.theirs, 2 * self.seed + 1
-        encoder = trained(self.brought, split.ids(member=True), seed)
+        encoder = trained(self.training, split.ids(member=True), seed)
         return Model(encoder, True, split, split.distillation, seed, self.folder / "shadow")
 
     @property
@@ -160,44 +165,46 @@ class World:
         return self._evidence(attack.reading, model).read(model.split.sample_id)
 
     def _evidence(self, reading: Reading, model: Model) -> EvidenceFiles:
-        lesson = model.asked(reading, model.distillation)
+        query_set = model.asked(reading, model.distillation)
         return EvidenceFiles(
             dataset=BASKETS,
-            signals={signal.name: lesson.folder for signal in reading.signals},
+            signals={signal.name: query_set.folder for signal in reading.signals},
             labels=reading.reads_labels,
-            sequence=self._sequence(reading, model, lesson),
-            references=self._references(reading, model, lesson),
-            population=lesson if reading.population else None,
+            sequence=self._sequence(reading, model, query_set),
+            references=self._references(reading, model, query_set),
+            population=query_set if reading.population else None,
         )
 
-    def _sequence(self, reading: Reading, model: Model, lesson: StoredAnswers) -> Path | None:
+    def _sequence(self, reading: Reading, model: Model, query_set: StoredAnswers) -> Path | None:
         if reading.distillation is None:
             return None
-        judged = model.asked(reading, model.split.sample_id)
+        audited = model.asked(reading, model.split.sample_id)
         folder = model.folder / digest_json(repr(reading.distillation))[:16]
-        work = DistillationWork("", reading.distillation, PERCEPTRON, lesson, judged, model.seed, folder, folder.name)
+        work = DistillationJob(
+            "", reading.distillation, PERCEPTRON, query_set, audited, model.seed, folder, folder.name
+        )
         if not work.finished:
-            work.run()
+            work.make()
         return work.result
 
-    def _references(self, reading: Reading, model: Model, lesson: StoredAnswers) -> ReferenceFiles | None:
+    def _references(self, reading: Reading, model: Model, query_set: StoredAnswers) -> ReferenceFiles | None:
         wanted = reading.references
         if wanted is None:
             return None
-        owned = Samples(BASKETS, self.target.split.sample_id)
-        theirs = Samples(BASKETS, np.concatenate([self.theirs.sample_id, self.theirs.distillation]))
+        owned = SampleSet(BASKETS, self.target.split.sample_id)
+        theirs = SampleSet(BASKETS, np.concatenate([self.theirs.sample_id, self.theirs.distillation]))
         own = self.folder if wanted.kind == "trained" else model.folder
         folder, asked = own / digest_json([wanted.kind, wanted.online])[:16], (owned, theirs)
         for number in range(wanted.count):
-            work: TrainedReference | DistilledReference
+            work: TrainedReferenceJob | DistilledReferenceJob
             if wanted.kind == "trained":
                 pool = owned if wanted.online else theirs
-                work = TrainedReference("", number, self.brought, pool, asked, self.seed, folder)
+                work = TrainedReferenceJob("", number, self.training, pool, asked, self.seed, folder)
             else:
                 options = wanted.distillation
-                work = DistilledReference("", number, options, PERCEPTRON, lesson, asked, model.seed, folder)
+                work = DistilledReferenceJob("", number, options, PERCEPTRON, query_set, asked, model.seed, folder)
             if not work.finished:
-                work.run()
+                work.make()
         return ReferenceFiles(folder, wanted.count)
 
 
@@ -230,8 +237,8 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, 
         epochs: int | None = None,
     ) -> dict[str, list[Estimate]]:
         folder = tmp_path_factory.mktemp("worlds")
-        brought = replace(UPBRINGING, epochs=training)
-        worlds = [World(seed, folder / str(seed), brought, overfitted) for seed in range(seeds)]
+        assumed = replace(TRAINING, epochs=training)
+        worlds = [World(seed, folder / str(seed), assumed, overfitted) for seed in range(seeds)]
         choices = {name: small(name, references, distillation, epochs) for name in names}
         return {name: [world.auc(choice) for world in worlds] for name, choice in choices.items()}
 

@@ -1,31 +1,29 @@
-"""Extraction: shards of samples through Ray Data against endpoints, to Parquet, resumable, nothing asked twice."""
+"""Extraction: shards of samples as tasks on Ray, against endpoints, to Parquet, resumable, nothing asked twice."""
 
-import signal as signals
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import numpy as np
 import ray
-import ray.data  # brings the console handler that a session quiets
-from numpy.typing import NDArray
 from rich.console import Console
 
 from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.endpoint import Counts
-from latentprint.attack_engine.asking.ledger import Ledger
 from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
-from latentprint.attack_engine.asking.progress import Watch, shown
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken
-from latentprint.attack_engine.asking.worker import ShardWorker, Task, describe, restore, shared_between, tasks_of
-from latentprint.core.errors import Interrupted, LatentprintError
+from latentprint.attack_engine.asking.worker import ShardPlace, ShardWorker, shared_between, tasks_of
+from latentprint.attack_engine.scheduling.scheduler import Scheduler
+from latentprint.attack_engine.scheduling.task import ASKING, TaskProgress
 from latentprint.core.ray_session import session
 from latentprint.core.text import say
 
-_WORKER_CPUS = 0.25
+_WORKER_CPUS = 0.25  # most of its time a worker waits for the endpoint
+_OPEN_WORKERS = 4  # extractions whose endpoints a process keeps open
 
 
 @dataclass(frozen=True)
@@ -68,19 +66,15 @@ def extract(
         LatentprintError: whatever a worker ran into: the endpoint failed for good, the budget is used up, no disk.
     """
     console = console or Console(stderr=True)
-    tasks = tasks_of(plans)
-    for plan in plans:
-        _check_first(plan, console)
-    if tasks:
-        with ExitStack() as stack:
-            ledgers = [stack.enter_context(plan.ledger.open()) for plan in plans]
-            watch = _watch(plans, ledgers)
-            stack.enter_context(ray_session(workers))
-            stack.enter_context(_stoppable(plans, watch))
-            stack.enter_context(shown(watch, console))
-            for samples in _run(plans, tasks, min(workers, len(tasks))):
-                watch.finished += samples
-    return [_results(plan) for plan in plans]
+    check_models(plans, console)
+    if tasks_of(plans):
+        folders = ", ".join(sorted({str(_root(plan)) for plan in plans}))
+        stopped = f"Stopped. Everything answered is kept in {folders}; run the same command again to go on."
+        with ray_session(workers):
+            scheduler = Scheduler({ASKING: workers}, console, stopped)
+            scheduler.add(shard_tasks(plans, "extract", workers))
+            scheduler.run()
+    return extracted(plans)
 
 
 def ray_session(workers: int = 2) -> AbstractContextManager[None]:
@@ -94,6 +88,88 @@ def ray_session(workers: int = 2) -> AbstractContextManager[None]:
     return session(ray, workers)
 
 
+def check_models(plans: Sequence[ExtractionPlan], console: Console) -> None:
+    """Ask the canaries of all `plans` before anything that is kept is trusted. Raises as `extract` does."""
+    for plan in plans:
+        _check_first(plan, console)
+
+
+def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int) -> list["ShardTask"]:
+    """What `plans` still lack, a task a shard, for a scheduler whose workers ask `workers` at a time."""
+    tasks = tasks_of(plans)
+    if not tasks:
+        return []
+    shared = ray.put([shared_between(plan, workers) for plan in plans])
+    token = uuid4().hex
+    return [ShardTask(title, token, shared, task, plans[task.plan].signals[task.signal]) for task in tasks]
+
+
+def extracted(plans: Sequence[ExtractionPlan]) -> list[list[Extraction]]:
+    """What was extracted for `plans`, one list a plan, one entry a signal."""
+    return [_results(plan) for plan in plans]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to be asked for.
+
+    Attributes:
+        title: what it is called while it runs.
+        token: names the extraction that it is part of; its endpoints stay open in a worker from shard to shard.
+        plans: the extraction's plans, in Ray's store.
+        place: of the shard in them.
+        signal: what is asked.
+    """
+
+    title: str
+    token: str
+    plans: Any
+    place: ShardPlace
+    signal: SignalPlan
+    limit = ASKING
+    cores = _WORKER_CPUS
+    on_gpu = False
+    needs = ()
+
+    @cached_property
+    def _path(self) -> Path:
+        return SignalStore(self.signal.folder).shard_path(self.signal.shards[self.place.shard])
+
+    @property
+    def key(self) -> str:
+        """See `Task.key`: where it goes."""
+        return str(self._path)
+
+    @property
+    def finished(self) -> bool:
+        """See `Task.finished`."""
+        return self._path.exists()
+
+    def progress(self) -> TaskProgress:
+        """See `Task.progress`."""
+        samples = len(self.signal.shards[self.place.shard].ids)
+        return TaskProgress(samples if self.finished else 0, samples, "samples")
+
+    def make(self) -> None:
+        """See `Task.make`."""
+        _worker(self.token, self.plans).run(self.place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the signal's plan, which the worker finds in Ray's store."""
+        return {"title": self.title, "token": self.token, "plans": self.plans, "place": self.place}
+
+
+_WORKERS: OrderedDict[str, ShardWorker] = OrderedDict()  # of this process, by extraction
+
+
+def _worker(token: str, plans: Any) -> ShardWorker:
+    if token not in _WORKERS:
+        _WORKERS[token] = ShardWorker(ray.get(plans))
+        if len(_WORKERS) > _OPEN_WORKERS:
+            _WORKERS.popitem(last=False)[1].close()
+    return _WORKERS[token]
+
+
 def _check_first(plan: ExtractionPlan, console: Console) -> None:
     """Ask the canaries before anything that is kept is trusted."""
     check = plan.check
@@ -105,69 +181,6 @@ def _check_first(plan: ExtractionPlan, console: Console) -> None:
     if check.unchecked:
         sentence = f"Whether {plan.card.url} keeps serving the same model cannot be checked: {check.unchecked}."
         say(console, sentence)
-
-
-class RayShardWorker:
-    """`ShardWorker` as Ray Data calls it: a batch of one task in, its outcome out."""
-
-    def __init__(self, plans: Sequence[ExtractionPlan]) -> None:
-        self._worker = ShardWorker(plans)
-
-    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-        """Extract the batch's shard; an error that a user can mend travels as data."""
-        task = Task(int(batch["plan"][0]), int(batch["signal"][0]), int(batch["shard"][0]))
-        samples, kind, sentence = 0, "", ""
-        try:
-            samples = self._worker.run(task)
-        except LatentprintError as error:
-            kind, sentence = describe(error)
-        return {"samples": np.array([samples]), "kind": np.array([kind]), "sentence": np.array([sentence])}
-
-
-def _run(plans: Sequence[ExtractionPlan], tasks: Sequence[Task], workers: int) -> Iterator[int]:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    items = [{"plan": task.plan, "signal": task.signal, "shard": task.shard} for task in tasks]
-    shared = [shared_between(plan, workers) for plan in plans]
-    outcomes = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        RayShardWorker,
-        fn_constructor_args=(shared,),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=_WORKER_CPUS,
-    )
-    for outcome in outcomes.iter_rows():
-        if outcome["kind"]:
-            raise restore(str(outcome["kind"]), str(outcome["sentence"]))
-        yield int(outcome["samples"])
-
-
-def _watch(plans: Sequence[ExtractionPlan], ledgers: Sequence[Ledger]) -> Watch:
-    rows = [(ledger, row) for plan, ledger in zip(plans, ledgers, strict=True) for row in plan.signals]
-
-    def done() -> int:
-        counts = [ledger.counts(row.key) for ledger, row in rows]
-        return sum(count.answered + count.cached for count in counts)
-
-    samples = sum(row.samples - row.extracted for _, row in rows)
-    return Watch(samples, sum((row.samples - row.extracted) * row.queries for _, row in rows), done)
-
-
-@contextmanager
-def _stoppable(plans: Sequence[ExtractionPlan], watch: Watch) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Interrupted`, which says how to go on."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signals.signal(signals.SIGTERM, signals.default_int_handler) if main else None
-    try:
-        yield
-    except KeyboardInterrupt:
-        folders = ", ".join(sorted({str(_root(plan)) for plan in plans}))
-        raise Interrupted(
-            f"Stopped: {watch.line()}. Everything answered is kept in {folders}; run the same command again to go on."
-        ) from None
-    finally:
-        if main:
-            signals.signal(signals.SIGTERM, before)
 
 
 def _root(plan: ExtractionPlan) -> Path | None:

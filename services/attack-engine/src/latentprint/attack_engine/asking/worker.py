@@ -13,21 +13,11 @@ from latentprint.attack_engine.asking.shards import Shard
 from latentprint.attack_engine.asking.signal import SignalBatch
 from latentprint.attack_engine.asking.signal_store import SignalStore, write_shard
 from latentprint.core.datasets import Dataset
-from latentprint.core.errors import (
-    BudgetError,
-    DataError,
-    EndpointError,
-    Interrupted,
-    LatentprintError,
-    UsageError,
-)
-
-_GENERAL = (LatentprintError, UsageError, DataError, EndpointError, BudgetError, Interrupted)
-_KINDS = {kind.__name__: kind for kind in _GENERAL}  # what a worker reports of an error: Ray would keep its text alone
+from latentprint.core.errors import EndpointError
 
 
 @dataclass(frozen=True)
-class Task:
+class ShardPlace:
     """One shard to extract: places in the plans, their signals and those signals' shards."""
 
     plan: int
@@ -44,7 +34,7 @@ class ShardWorker:
         self._endpoints: dict[int, MeteredEndpoint] = {}
         self._stores: dict[int, AnswerStore] = {}
 
-    def run(self, task: Task) -> int:
+    def run(self, task: ShardPlace) -> int:
         """Extract one shard and write it; returns its number of samples. One that is there already is left alone."""
         plan = self._plans[task.plan].signals[task.signal]
         shard = plan.shards[task.shard]
@@ -53,12 +43,12 @@ class ShardWorker:
             self._write(task, plan, shard, store)
         return len(shard.ids)
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: ShardPlace) -> None:
         """Open what a task needs before it runs."""
         self._dataset(task.plan)
         self._endpoint(task)
 
-    def _write(self, task: Task, plan: SignalPlan, shard: Shard, store: SignalStore) -> None:
+    def _write(self, task: ShardPlace, plan: SignalPlan, shard: Shard, store: SignalStore) -> None:
         data, endpoint = self._dataset(task.plan), self._endpoint(task)
         endpoint.kept = self._kept(task, plan, shard)
         endpoint.taken = None
@@ -70,7 +60,7 @@ class ShardWorker:
         if not self._plans[task.plan].keep:
             endpoint.kept.remove(endpoint.kept.label)
 
-    def _kept(self, task: Task, plan: SignalPlan, shard: Shard) -> AnswerStore:
+    def _kept(self, task: ShardPlace, plan: SignalPlan, shard: Shard) -> AnswerStore:
         """Where the shard's answers are kept: for good in one store a plan, or else until the shard is written."""
         extraction = self._plans[task.plan]
         if not extraction.keep:
@@ -84,7 +74,7 @@ class ShardWorker:
             self._data[plan] = self._plans[plan].dataset.open()
         return self._data[plan]
 
-    def _endpoint(self, task: Task) -> MeteredEndpoint:
+    def _endpoint(self, task: ShardPlace) -> MeteredEndpoint:
         plan = self._plans[task.plan]
         if task.plan not in self._endpoints:
             endpoint = plan.endpoint.open(plan.ledger)
@@ -118,10 +108,10 @@ def _extract(data: Dataset, plan: SignalPlan, shard: Shard, endpoint: MeteredEnd
     )
 
 
-def tasks_of(plans: Sequence[ExtractionPlan]) -> list[Task]:
+def tasks_of(plans: Sequence[ExtractionPlan]) -> list[ShardPlace]:
     """Every shard that is left to do, plan by plan and signal by signal."""
     return [
-        Task(p, s, i)
+        ShardPlace(p, s, i)
         for p, plan in enumerate(plans)
         for s, signal in enumerate(plan.signals)
         for i in range(len(signal.shards))
@@ -132,14 +122,3 @@ def shared_between(plan: ExtractionPlan, workers: int) -> ExtractionPlan:
     """The plan of one of `workers`: a ceiling on the rate is divided between them."""
     rate = plan.endpoint.images_per_second
     return plan if rate is None else replace(plan, endpoint=replace(plan.endpoint, images_per_second=rate / workers))
-
-
-def describe(error: LatentprintError) -> tuple[str, str]:
-    """Kind and sentence of an error; a kind of its own is reported as the nearest general one."""
-    kind = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
-    return kind, str(error)
-
-
-def restore(kind: str, sentence: str) -> LatentprintError:
-    """The error that `describe` described."""
-    return _KINDS[kind](sentence)

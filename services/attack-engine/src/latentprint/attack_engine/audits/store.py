@@ -56,9 +56,14 @@ def write_cell(stored: StoredCell, folder: Path) -> None:
     write_atomically(folder / _FACTS, json.dumps(facts, indent=1).encode())
 
 
+def is_written(folder: Path) -> bool:
+    """Whether a cell lies whole in `folder`."""
+    return (folder / _FACTS).exists()
+
+
 def read_cell(folder: Path) -> StoredCell | None:
     """Read a cell; None where none was written."""
-    if not (folder / _FACTS).exists():
+    if not is_written(folder):
         return None
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     table = pd.read_parquet(folder / SCORES)

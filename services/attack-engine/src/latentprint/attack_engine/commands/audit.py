@@ -1,5 +1,6 @@
 """`latentprint audit`: attack a live endpoint and report."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from latentprint.core.errors import UsageError
 from latentprint.core.values import parse_value
 
 MOST_SIDE = 8192  # pixels; beyond it one image fills a message
-_SAMPLES, _ENDPOINT, _CONTROLS = "Samples", "Endpoint", "Controls"
+_SAMPLES, _ADVERSARY, _ENDPOINT, _CONTROLS = "Samples", "Adversary", "Endpoint", "Controls"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +38,30 @@ def audit(
     ] = None,
     non_members: Annotated[
         Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
+    ] = None,
+    auxiliary: Annotated[
+        Path | None,
+        typer.Option(
+            help="The adversary's own samples, for attacks that imitate the endpoint: a split's file, or a folder of "
+            "images like --members, of which a quarter are members and a quarter non-members of its shadow model, and "
+            "half are distilled with.",
+            rich_help_panel=_ADVERSARY,
+        ),
+    ] = None,
+    shadow_recipe: Annotated[
+        str,
+        typer.Option(
+            help="Recipe of the adversary's shadow model; default: supervised, of the architecture on the endpoint's "
+            "card, where it answers posteriors.",
+            rich_help_panel=_ADVERSARY,
+        ),
+    ] = "",
+    shadow_epochs: Annotated[
+        int, typer.Option(help="Epochs that the shadow model is trained for.", rich_help_panel=_ADVERSARY)
+    ] = 60,
+    shadow_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the shadow model's recipe.", rich_help_panel=_ADVERSARY),
     ] = None,
     side: Annotated[
         int,
@@ -125,16 +150,17 @@ def audit(
     from latentprint.attack_engine.asking import EndpointSpec
     from latentprint.attack_engine.attacks import AttackChoice
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
-    from latentprint.attack_engine.audits.gather import Effort
+    from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
     from latentprint.attack_engine.runs.live import LiveAudit, run_audit
     from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
+    from latentprint.attack_engine.runs.stored_signals import AskingOptions
 
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
     require_seed("--seed", seed)
     require_folder_name("--name", name, RESERVED)
-    effort = Effort(workers, budget, keep_answers)
+    asking = AskingOptions(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     options = _attack_options(attack_option or [])
     parts = [part.strip() for part in attack.split(",") if part.strip()]
@@ -165,8 +191,17 @@ def audit(
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
     if split_by:
         drawn = drawn.stated(split_by)
-    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, untrained, seed, effort, sweeps, fresh, reference)
+    shadow = ShadowOptions(shadow_recipe, shadow_epochs, dict(_shadow_options(shadow_option or [])))
+    live = LiveAudit(
+        name, spec, tuple(attacks), dataset, drawn, untrained, seed, asking, sweeps, fresh, reference, auxiliary, shadow
+    )
     run_audit(live, root, Console(stderr=True))
+
+
+def _shadow_options(texts: list[str]) -> Iterator[tuple[str, Any]]:
+    for text in texts:
+        key, value = _pair(text, "--shadow-option")
+        yield key, parse_value(value, f"--shadow-option {key}")
 
 
 def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:

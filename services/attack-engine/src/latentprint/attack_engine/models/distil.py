@@ -23,7 +23,7 @@ _SMALLEST = 1e-30
 
 @dataclass(frozen=True)
 class DistillationSet:
-    """What a student learns from.
+    """What a student learns from: samples with the teacher's answers.
 
     Attributes:
         samples: uint8 [Q, H, W, 3] or float32 [Q, F].
@@ -37,7 +37,7 @@ class DistillationSet:
 def distil(
     student: Student,
     options: Distillation,
-    lesson: DistillationSet,
+    examples: DistillationSet,
     store: SnapshotStore | None,
     *,
     key: str,
@@ -50,7 +50,7 @@ def distil(
     Args:
         student: freshly initialised, on the device that it trains on.
         options: how.
-        lesson: samples and answers.
+        examples: samples and answers.
         store: where snapshots go; None keeps nothing of the way.
         key: digest of all that the snapshots depend on; a checkpoint of another distillation is refused.
         seed: of the order of the samples and of dropout.
@@ -68,10 +68,10 @@ def distil(
     for epoch in range(position.step, options.epochs):
         for group in optimiser.param_groups:
             group["lr"] = options.rate(epoch)
-        order = np.random.default_rng([seed, _ORDER, epoch]).permutation(len(lesson.samples))
+        order = np.random.default_rng([seed, _ORDER, epoch]).permutation(len(examples.samples))
         with torch.random.fork_rng():  # of dropout and its like
             torch.manual_seed(int(np.random.default_rng([seed, _NOISE, epoch]).integers(2**62)))
-            loss = _epoch(student, optimiser, lesson, np.array_split(order, -(-len(order) // options.batch_size)))
+            loss = _epoch(student, optimiser, examples, np.array_split(order, -(-len(order) // options.batch_size)))
         _check_finite(loss, epoch, options)
         position.step = epoch + 1
         position.history.append({"loss": loss})
@@ -97,13 +97,15 @@ def distillation_loss(student_answer: Tensor, teacher_answer: Tensor, output: st
     return (student_answer.float() - teacher_answer).square().mean() / scale
 
 
-def _epoch(student: Student, optimiser: Optimizer, lesson: DistillationSet, batches: list[NDArray[np.int64]]) -> float:
+def _epoch(
+    student: Student, optimiser: Optimizer, examples: DistillationSet, batches: list[NDArray[np.int64]]
+) -> float:
     device = next(student.parameters()).device
     student.train()
     total = torch.zeros((), dtype=torch.float64, device=device)
     for rows in batches:
-        inputs = student.inputs(torch.from_numpy(lesson.samples[rows]).to(device))
-        answers = torch.from_numpy(lesson.answers[rows]).to(device)
+        inputs = student.inputs(torch.from_numpy(examples.samples[rows]).to(device))
+        answers = torch.from_numpy(examples.answers[rows]).to(device)
         loss = distillation_loss(student(inputs), answers, student.output)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -1,7 +1,8 @@
-"""One distillation from beginning to end, as a worker is told it: teach, then judge samples by the snapshots."""
+"""A student of a model's answers: distilled, then its snapshots compared with the model on the audited samples."""
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,6 +13,7 @@ from latentprint.attack_engine.evidence.disagreement import Disagreement, pool
 from latentprint.attack_engine.evidence.needs import Distillation
 from latentprint.attack_engine.evidence.posterior_metrics import METRICS
 from latentprint.attack_engine.models.distil import DistillationSet, distil
+from latentprint.attack_engine.models.job import DISTIL
 from latentprint.attack_engine.models.metric_sequences import (
     answers_in_chunks,
     disagreement_sequence,
@@ -21,6 +23,7 @@ from latentprint.attack_engine.models.snapshots import SnapshotStore
 from latentprint.attack_engine.models.stacked_snapshots import StackedSnapshots
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.attack_engine.models.student import Student, StudentSpec, placed
+from latentprint.attack_engine.scheduling.task import MAKING, TaskProgress
 from latentprint.core.datasets import Ids
 from latentprint.core.digests import digest_arrays
 from latentprint.core.errors import DataError
@@ -33,51 +36,56 @@ _STUDENT = 5
 
 
 @dataclass(frozen=True)
-class DistillationWork:
-    """What a worker needs to distil one model and to judge samples.
+class DistillationJob:
+    """A model distilled into a student, and what the student's snapshots say of the audited samples.
 
     Attributes:
         title: what it is called while it runs.
         options: how the model is imitated.
         student: what imitates it.
-        lesson: the distillation samples, with the model's answers.
-        judged: the samples whose sequences are wanted, with the model's answers.
+        query_set: the distillation samples, with the model's answers.
+        audited: the samples whose sequences are wanted, with the model's answers.
         seed: of the student and of the order of the samples.
         folder: where snapshots and sequences go.
-        key: digest of all that the snapshots depend on.
+        digest: of all that the snapshots depend on.
     """
 
     title: str
     options: Distillation
     student: StudentSpec
-    lesson: StoredAnswers
-    judged: StoredAnswers
+    query_set: StoredAnswers
+    audited: StoredAnswers
     seed: int
     folder: Path
-    key: str
+    digest: str
+    kind = DISTIL
+    limit = MAKING
+    cores = 1.0
+    on_gpu = True
+    needs = ()
 
     @property
+    def key(self) -> str:
+        """See `Task.key`."""
+        return str(self.result)
+
+    @cached_property
     def result(self) -> Path:
         """The sequences, for `read_sequence`."""
-        return self.folder / f"sequence-{digest_arrays(ids=self.judged.ids)[:16]}.npz"
+        return self.folder / f"sequence-{digest_arrays(ids=self.audited.ids)[:16]}.npz"
 
     @property
     def finished(self) -> bool:
         """Whether the result is there."""
         return self.result.exists()
 
-    @property
-    def total(self) -> int:
-        """Epochs."""
-        return self.options.epochs
+    def progress(self) -> TaskProgress:
+        """See `Task.progress`: epochs whose snapshots are there."""
+        done = len(list(self.folder.glob("snapshot-*.safetensors")))
+        return TaskProgress(done, self.options.epochs, "epochs")
 
-    @property
-    def done(self) -> int:
-        """Epochs whose snapshots are there."""
-        return len(list(self.folder.glob("snapshot-*.safetensors")))
-
-    def run(self) -> None:
-        """Distil, or go on, and write the sequences. Raises `LatentprintError` for what a user can mend."""
+    def make(self) -> None:
+        """See `Task.make`: distil, or go on, and write the sequences."""
         with using_threads(1):
             store = SnapshotStore(self.folder)
             student = taught(self, store)
@@ -85,16 +93,16 @@ class DistillationWork:
             self._write(self._sequence(StackedSnapshots(student, states)))
 
     def _sequence(self, snapshots: StackedSnapshots) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        dataset, answers = opened(self.judged.dataset), self.judged.answers()
+        dataset, answers = opened(self.audited.dataset), self.audited.answers()
         if self.options.output == POSTERIOR:
-            return posterior_sequence(snapshots, dataset, self.judged.ids, answers), METRICS
+            return posterior_sequence(snapshots, dataset, self.audited.ids, answers), METRICS
         measure = self._disagreement(snapshots)
-        return disagreement_sequence(snapshots, dataset, self.judged.ids, answers, measure), measure.metrics
+        return disagreement_sequence(snapshots, dataset, self.audited.ids, answers, measure), measure.metrics
 
     def _disagreement(self, snapshots: StackedSnapshots) -> Disagreement:
         """Against a bank of distillation samples."""
         maps = self.options.output == FEATURE_MAP
-        bank = self.lesson.some(_BANK)
+        bank = self.query_set.some(_BANK)
         parts = [
             pool(answer.double().cpu().numpy(), maps=maps)
             for _, answer in answers_in_chunks(snapshots, opened(bank.dataset), bank.ids)
@@ -105,17 +113,17 @@ class DistillationWork:
     def _write(self, result: tuple[NDArray[np.float32], tuple[str, ...]]) -> None:
         sequence, metrics = result
         buffer = io.BytesIO()
-        np.savez(buffer, sample_id=self.judged.ids, sequence=sequence, metrics=np.array(metrics))
+        np.savez(buffer, sample_id=self.audited.ids, sequence=sequence, metrics=np.array(metrics))
         write_atomically(self.result, buffer.getvalue())
 
 
-def taught(work: DistillationWork, store: SnapshotStore) -> Student:
-    """The student of `work` after its distillation, on the device that it was taught on."""
-    dataset, answers = opened(work.lesson.dataset), work.lesson.answers()
+def taught(job: DistillationJob, store: SnapshotStore) -> Student:
+    """The student of `job` after its distillation, on the device that it was taught on."""
+    dataset, answers = opened(job.query_set.dataset), job.query_set.answers()
     shapes = answers.shape[1:], dataset.sample_shape
-    student = placed(Student(work.student, work.options.output, *shapes, _seed(work.seed)))
-    lesson = DistillationSet(np.ascontiguousarray(dataset.images(work.lesson.ids)), answers)
-    distil(student, work.options, lesson, store, key=work.key, seed=work.seed)
+    student = placed(Student(job.student, job.options.output, *shapes, _seed(job.seed)))
+    query_set = DistillationSet(np.ascontiguousarray(dataset.images(job.query_set.ids)), answers)
+    distil(student, job.options, query_set, store, key=job.digest, seed=job.seed)
     return student
 
 
@@ -123,7 +131,7 @@ def read_sequence(path: Path, sample_ids: Ids) -> tuple[NDArray[np.float32], tup
     """Sequences float32 [S, T, M] of `sample_ids` (int64 [S]), and the names of the metrics.
 
     Raises:
-        DataError: a missing or damaged file, or a sample that was not judged.
+        DataError: a missing or damaged file, or a sample that is not among the audited ones.
     """
     try:
         with np.load(path, allow_pickle=False) as content:

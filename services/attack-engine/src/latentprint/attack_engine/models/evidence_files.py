@@ -24,7 +24,7 @@ class ReferenceFiles:
     count: int
 
     def read(self, dataset_digest: str, sample_ids: Ids) -> ReferenceScores:
-        """What they said of samples of one data set."""
+        """Their logits on samples of one data set."""
         return ReferenceStore(self.folder).read(self.count, dataset_digest, sample_ids)
 
 
@@ -33,7 +33,7 @@ class EvidenceFiles:
     """What was asked of one model, and what was prepared about it.
 
     Attributes:
-        dataset: of the judged samples.
+        dataset: of the audited samples.
         signals: the folder of each of an attack's signals, by the signal's name.
         labels: whether the samples' classes are read.
         sequence: of the distilled snapshots, or None.

@@ -1,4 +1,4 @@
-"""One reference model from beginning to end, as a worker is told it: train, ask, keep what it says, forget it."""
+"""One reference model from beginning to end: trained or distilled, asked, its logits kept, itself forgotten."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.evidence.needs import Distillation
 from latentprint.attack_engine.evidence.posterior_metrics import scaled_logit
 from latentprint.attack_engine.models.distil import DistillationSet, distil
+from latentprint.attack_engine.models.job import REFERENCE
 from latentprint.attack_engine.models.reference_design import reference_members
 from latentprint.attack_engine.models.reference_store import ReferenceLogits, ReferenceStore
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.attack_engine.models.student import Student, StudentSpec, placed
+from latentprint.attack_engine.scheduling.task import MAKING, TaskProgress
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.encoders import Encoder
 from latentprint.core.outputs import POSTERIOR
@@ -27,7 +29,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleSet:
     """Samples of one data set, by id."""
 
     dataset: DatasetSpec
@@ -35,7 +37,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Upbringing:
+class AssumedTraining:
     """How the victim is trained, as far as the adversary knows.
 
     Attributes:
@@ -53,105 +55,133 @@ class Upbringing:
 
 
 @dataclass(frozen=True)
-class TrainedReference:
+class TrainedReferenceJob:
     """A reference that is trained as the victim was.
 
     Attributes:
         title: what its set is called while it runs.
         number: of the reference, from 0.
-        upbringing: how it is trained.
+        training: how it is trained.
         pool: what its training samples are drawn from.
-        asked: whom it is asked about.
+        queried: what it is asked about.
         seed: of the design and, with the number, of the training.
         folder: of the set.
     """
 
     title: str
     number: int
-    upbringing: Upbringing
-    pool: Samples
-    asked: tuple[Samples, ...]
+    training: AssumedTraining
+    pool: SampleSet
+    queried: tuple[SampleSet, ...]
     seed: int
     folder: Path
+    kind = REFERENCE
+    limit = MAKING
+    cores = 1.0
+    on_gpu = True
+    needs = ()
+
+    @property
+    def key(self) -> str:
+        """See `Task.key`."""
+        return f"{self.folder}/{self.number}"
 
     @property
     def finished(self) -> bool:
-        """Whether what it said is there."""
+        """See `Task.finished`: whether its logits are there."""
         return ReferenceStore(self.folder).has(self.number)
 
-    def run(self) -> None:
-        """Train it, ask it, keep what it said."""
-        brought, dataset = self.upbringing, opened(self.pool.dataset)
-        members = reference_members(dataset, self.pool.ids, brought.members, self.number, self.seed)
+    def progress(self) -> TaskProgress:
+        """See `Task.progress`."""
+        return TaskProgress(float(self.finished), unit="models")
+
+    def make(self) -> None:
+        """See `Task.make`: train it, ask it, keep its logits alone."""
+        training, dataset = self.training, opened(self.pool.dataset)
+        members = reference_members(dataset, self.pool.ids, training.members, self.number, self.seed)
         with using_threads(1):
             encoder = train_encoder(
-                brought.recipe,
-                brought.options,
+                training.recipe,
+                training.options,
                 dataset,
                 members,
-                epochs=brought.epochs,
+                epochs=training.epochs,
                 seed=_SEEDS * (self.seed + 1) + self.number,
-                defences=brought.defences,
-                validation=brought.validation if len(brought.validation) else None,
+                defences=training.defences,
+                validation=training.validation if len(training.validation) else None,
             )
-            keep_said(self.number, encoder, Samples(self.pool.dataset, members), self.asked, self.folder)
+            keep_logits(self.number, encoder, SampleSet(self.pool.dataset, members), self.queried, self.folder)
 
 
 @dataclass(frozen=True)
-class DistilledReference:
+class DistilledReferenceJob:
     """A reference that is distilled from a model's answers to half of the distillation samples (EnhancedMIA, D).
 
     Attributes:
-        title, number, asked, seed, folder: as for `TrainedReference`.
+        title, number, queried, seed, folder: as for `TrainedReferenceJob`.
         options: how it is distilled.
         student: its architecture.
-        lesson: all distillation samples, with the model's answers.
+        query_set: all distillation samples, with the model's answers.
     """
 
     title: str
     number: int
     options: Distillation
     student: StudentSpec
-    lesson: StoredAnswers
-    asked: tuple[Samples, ...]
+    query_set: StoredAnswers
+    queried: tuple[SampleSet, ...]
     seed: int
     folder: Path
+    kind = REFERENCE
+    limit = MAKING
+    cores = 1.0
+    on_gpu = True
+    needs = ()
+
+    @property
+    def key(self) -> str:
+        """See `Task.key`."""
+        return f"{self.folder}/{self.number}"
 
     @property
     def finished(self) -> bool:
-        """Whether what it said is there."""
+        """See `Task.finished`: whether its logits are there."""
         return ReferenceStore(self.folder).has(self.number)
 
-    def run(self) -> None:
-        """Distil it, ask it, keep what it said: it was trained on none of the samples that matter."""
-        dataset = opened(self.lesson.dataset)
-        ids = reference_members(dataset, self.lesson.ids, len(self.lesson.ids) // 2, self.number, self.seed)
-        part = replace(self.lesson, ids=ids)
+    def progress(self) -> TaskProgress:
+        """See `Task.progress`."""
+        return TaskProgress(float(self.finished), unit="models")
+
+    def make(self) -> None:
+        """See `Task.make`; it was trained on none of the samples that matter."""
+        dataset = opened(self.query_set.dataset)
+        ids = reference_members(dataset, self.query_set.ids, len(self.query_set.ids) // 2, self.number, self.seed)
+        part = replace(self.query_set, ids=ids)
         answers = part.answers()
         with using_threads(1):
             seed = _SEEDS * (self.seed + 1) + self.number
             student = placed(Student(self.student, "posterior", answers.shape[1:], dataset.sample_shape, seed))
-            lesson = DistillationSet(np.ascontiguousarray(dataset.images(ids)), answers)
-            distil(student, self.options, lesson, None, key="", seed=seed)
-            keep_said(self.number, student.encoder(), None, self.asked, self.folder)
+            examples = DistillationSet(np.ascontiguousarray(dataset.images(ids)), answers)
+            distil(student, self.options, examples, None, key="", seed=seed)
+            keep_logits(self.number, student.encoder(), None, self.queried, self.folder)
 
 
-def keep_said(
-    number: int, encoder: Encoder, trained_on: Samples | None, asked: tuple[Samples, ...], folder: Path
+def keep_logits(
+    number: int, encoder: Encoder, trained_on: SampleSet | None, queried: tuple[SampleSet, ...], folder: Path
 ) -> None:
-    """Ask a reference about samples of one or more data sets, and write what it says of them."""
-    said: dict[str, ReferenceLogits] = {}
-    for samples in asked:
+    """Ask a reference about samples of one or more data sets, and keep its logits."""
+    logits: dict[str, ReferenceLogits] = {}
+    for samples in queried:
         dataset = opened(samples.dataset)
         own = trained_on is not None and opened(trained_on.dataset).digest == dataset.digest
         inside = np.isin(samples.ids, trained_on.ids if trained_on is not None and own else [])
         one = ReferenceLogits(samples.ids, scaled_logits(encoder, dataset, samples.ids), inside)
-        said[dataset.digest] = joined(said[dataset.digest], one) if dataset.digest in said else one
-    ReferenceStore(folder).write(number, said)
+        logits[dataset.digest] = joined(logits[dataset.digest], one) if dataset.digest in logits else one
+    ReferenceStore(folder).write(number, logits)
 
 
 def joined(one: ReferenceLogits, other: ReferenceLogits) -> ReferenceLogits:
-    """What was said of both, of samples that they do not share."""
+    """The logits of both, of samples that they do not share."""
     return ReferenceLogits(
         np.concatenate([one.sample_id, other.sample_id]),
         np.concatenate([one.phi, other.phi]),

@@ -1,4 +1,4 @@
-"""What reference models said, on disk: one small file a reference."""
+"""Reference models' logits, on disk: one small file a reference."""
 
 import io
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from latentprint.core.files import write_atomically
 
 @dataclass(frozen=True)
 class ReferenceLogits:
-    """What one reference said of some samples of one data set.
+    """One reference's logits on some samples of one data set.
 
     Attributes:
         sample_id: int64 [S].
@@ -39,11 +39,11 @@ class ReferenceStore:
         """Whether a reference's file is there."""
         return self._path(reference).exists()
 
-    def write(self, reference: int, said: dict[str, ReferenceLogits]) -> None:
-        """Keep what a reference said, by the digest of the samples' data set. Raises `DataError` without room."""
+    def write(self, reference: int, logits: dict[str, ReferenceLogits]) -> None:
+        """Keep a reference's logits, by the digest of the samples' data set. Raises `DataError` without room."""
         arrays = {
             f"{digest}.{name}": getattr(one, name)
-            for digest, one in said.items()
+            for digest, one in logits.items()
             for name in ("sample_id", "phi", "inside")
         }
         buffer = io.BytesIO()
@@ -51,16 +51,16 @@ class ReferenceStore:
         write_atomically(self._path(reference), buffer.getvalue())
 
     def read(self, count: int, dataset_digest: str, sample_ids: Ids) -> ReferenceScores:
-        """What the first `count` references said of `sample_ids` (int64 [S]) of one data set.
+        """The first `count` references' logits on `sample_ids` (int64 [S]) of one data set.
 
         Raises:
             DataError: a missing or damaged file, or a sample that no reference was asked about.
         """
-        said = [self._read(reference, dataset_digest) for reference in range(count)]
-        rows = [_rows(one, sample_ids, self.folder) for one in said]
+        read = [self._read(reference, dataset_digest) for reference in range(count)]
+        rows = [_rows(one, sample_ids, self.folder) for one in read]
         return ReferenceScores(
-            np.stack([one.phi[row] for one, row in zip(said, rows, strict=True)]),
-            np.stack([one.inside[row] for one, row in zip(said, rows, strict=True)]),
+            np.stack([one.phi[row] for one, row in zip(read, rows, strict=True)]),
+            np.stack([one.inside[row] for one, row in zip(read, rows, strict=True)]),
         )
 
     def _read(self, reference: int, digest: str) -> ReferenceLogits:
@@ -75,10 +75,10 @@ class ReferenceStore:
         return self.folder / f"reference-{reference:04d}.npz"
 
 
-def _rows(said: ReferenceLogits, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:
-    order = np.argsort(said.sample_id)
-    place = np.searchsorted(said.sample_id, sample_ids, sorter=order).clip(max=len(order) - 1)
+def _rows(logits: ReferenceLogits, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:
+    order = np.argsort(logits.sample_id)
+    place = np.searchsorted(logits.sample_id, sample_ids, sorter=order).clip(max=len(order) - 1)
     rows: NDArray[np.int64] = order[place]
-    if (said.sample_id[rows] != sample_ids).any():
+    if (logits.sample_id[rows] != sample_ids).any():
         raise DataError(f"The references in {folder} were not asked about all of the samples: remove the folder.")
     return rows

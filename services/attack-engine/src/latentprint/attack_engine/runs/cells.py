@@ -1,24 +1,28 @@
-"""The cells of an experiment: which victim meets which attack, in which setting, and what determines the outcome."""
+"""The cells of a run: which victim meets which attack, in which setting, and what determines the outcome."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.gather import PLACEBO, TWIN, VICTIM, Gathered
 from latentprint.attack_engine.audits.store import StoredCell, read_cell
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
+from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.config import Experiment
-from latentprint.attack_engine.runs.fitting import CellWork, ShadowWork, cell_code, gathered_evidence
+from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
+from latentprint.attack_engine.runs.fitting import CellTask, ShadowEvidence, cell_code
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.preparing import Case, Model, Workshop
-from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.attack_engine.runs.stored_signals import StoredSignals
+from latentprint.attack_engine.runs.threat_model import AuditedModel, Model, ThreatModel
 from latentprint.core.bundles import read_card
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import DatasetSpec, Ids, as_published
 from latentprint.core.digests import digest_json
 
 REFERENCES = "reference models"
+_MODELS: Mapping[str, Model] = {VICTIM: "victim", TWIN: "twin", PLACEBO: "placebo"}
 
 
 @dataclass(frozen=True)
@@ -26,163 +30,191 @@ class CellPlan:
     """A victim under an attack, before and after it has scores.
 
     Attributes:
-        job: the victim.
+        model: the victim.
         attack: as it is asked of the victim.
-        key: SHA-256 (hex) of all that the scores depend on.
+        seed: of every fit.
         sweeps: what the audit is repeated with.
         treated: whether the samples are also asked for as the published code treats them.
         shadow: the encoder that the attack is fitted on; None in the partial setting.
         shadow_attack: the attack as it is asked of the shadow encoder.
-        case: the victim and its adversary, of an attack that is fitted on a shadow model; None for any other.
+        threat: the victim and its adversary's models, of an attack fitted on a shadow model; None for any other.
     """
 
-    job: VictimJob
+    model: AuditedModel
     attack: Attack
-    key: str
+    seed: int
     sweeps: SweepChoice = NO_SWEEPS
     treated: bool = False
-    shadow: VictimJob | None = None
+    shadow: TrainingJob | None = None
     shadow_attack: Attack | None = None
-    case: Case | None = None
+    threat: ThreatModel | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) of all that the scores depend on, once the models are trained."""
+        facts = [_weights(self.model), self.attack.options, self.model.split.digest, self.seed]
+        return digest_json([*facts, cell_code(self.attack), self._further])
+
+    @property
+    def _further(self) -> dict[str, object]:
+        """What else the scores depend on, in each setting."""
+        treatment = code_digest(as_published.as_published) if self.treated else ""
+        further: dict[str, object] = {"sweeps": asdict(self.sweeps), "treated": treatment}
+        if self.threat is not None:
+            further |= {"adversary": self.model.auxiliary_digest}
+            further |= {} if self.threat.shadow is None else {"training": self.threat.shadow.key}
+        if self.shadow is not None:
+            further |= {"shadow": _trained_weights(self.shadow), "shadow_split": self.shadow.split.digest}
+        return further
+
+    @property
+    def trainings(self) -> tuple[TrainingJob, ...]:
+        """What has to be trained before anything else."""
+        own = self.model.trainings
+        like = None if self.threat is None else self.threat.shadow
+        return (*own, *(job for job in (self.shadow or like,) if job is not None))
 
     @property
     def fitted_on(self) -> str:
         """What the attack is fitted on, or compares with, other than known samples of the victim; "" for nothing."""
-        if self.attack.unfitted and self.case is not None:
-            return REFERENCES if self.case.alike else f"{REFERENCES} like {self.case.likeness.choice.name}"
-        return self.shadow.choice.name if self.shadow else ""
+        if self.attack.unfitted and self.threat is not None:
+            return REFERENCES if self.threat.knows_training else f"{REFERENCES} like {self.threat.imitated.name}"
+        return self.shadow.name if self.shadow else ""
 
     @property
     def distillation(self) -> tuple[DatasetSpec, Ids] | None:
-        """Further samples that the encoders are asked about, to be imitated."""
-        adversary = None if self.case is None else self.case.target.adversary
-        if adversary is None or not self.attack.reading.imitates:
+        """Further samples that the models are asked about, to be imitated."""
+        auxiliary = None if self.threat is None else self.threat.target.auxiliary
+        if auxiliary is None or not self.attack.reading.imitates:
             return None
-        return adversary.dataset, adversary.split.distillation
+        return auxiliary.dataset, auxiliary.split.distillation
 
     @property
-    def lesson(self) -> str:
-        """See `Case.lesson`; "" where nothing is prepared."""
-        return "" if self.case is None else self.case.lesson
+    def auxiliary_digest(self) -> str:
+        """Of the adversary's samples; "" where nothing is made with them."""
+        return "" if self.threat is None else self.model.auxiliary_digest
 
     @property
-    def jobs(self) -> tuple[VictimJob, ...]:
-        """The encoders that have to be asked."""
-        return (self.job,) if self.shadow is None else (self.job, self.shadow)
+    def asked(self) -> tuple[AuditedModel | TrainingJob, ...]:
+        """The models that are asked."""
+        return (self.model,) if self.shadow is None else (self.model, self.shadow)
 
-    def attack_on(self, job: VictimJob) -> Attack:
-        """The attack as it is asked of one of `jobs`."""
-        if self.shadow is not None and self.shadow_attack is not None and job.key == self.shadow.key:
+    def attack_on(self, key: str) -> Attack:
+        """The attack as it is asked of the one of `asked` that has this key."""
+        if self.shadow is not None and self.shadow_attack is not None and key == self.shadow.key:
             return self.shadow_attack
         return self.attack
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the victim, once it is trained, offers what the attack asks for."""
+        training = self.model.training
+        return training is None or set(self.attack.outputs) <= set(read_card(training.folder).outputs)
 
     def stored(self, layout: Layout) -> StoredCell | None:
         """The cell, where it was fitted before."""
         return read_cell(layout.cell(self.key))
 
-    def work(self, shop: Workshop, experiment: Experiment) -> CellWork:
-        """What a worker needs to fit this cell; what has to be prepared for it is left with `shop`."""
-        own = shop.gathered[self.job.key, self.lesson]
-        return CellWork(
+    def task(self, plan: EvidencePlan, layout: Layout) -> CellTask:
+        """What a worker needs to fit this cell; the jobs that have to be done first are left with `plan`."""
+        own = plan.signals[self.model.key]
+        return CellTask(
             attack=self.attack,
-            split_path=self.job.split_path,
-            evidence=self._evidence(shop),
-            treated=self._treated(own),
-            shadow=self._shadow_work(shop),
+            split_path=self.model.samples.path,
+            evidence=self._evidence(plan, own),
+            treated=own.evidence(self.attack, self.model.dataset, treated=True) if self.treated else {},
+            shadow=self._shadow_evidence(plan),
             sweeps=self.sweeps,
-            seed=experiment.seed,
+            seed=self.seed,
             queries=own.queries(self.attack),
             card=own.card,
-            folder=shop.layout.cell(self.key),
+            folder=layout.cell(self.key),
         )
 
-    def _evidence(self, shop: Workshop) -> dict[str, EvidenceFiles]:
+    def _evidence(self, plan: EvidencePlan, own: StoredSignals) -> dict[str, EvidenceFiles]:
         """Of the victim and of the encoders beside it, by side."""
-        if self.case is None:
-            own = shop.gathered[self.job.key, self.lesson]
-            return gathered_evidence(self.attack, own, self.job.dataset)
-        models: dict[str, Model] = {VICTIM: "target", TWIN: "twin"}
-        if self.job.placebo is not None:
-            models[PLACEBO] = "placebo"
-        return {side: shop.evidence(self.attack.reading, self.case, model) for side, model in models.items()}
+        if self.threat is None:
+            return own.evidence(self.attack, self.model.dataset)
+        return {side: plan.evidence(self.attack.reading, self.threat, _MODELS[side]) for side in own.sides}
 
-    def _treated(self, own: Gathered) -> dict[str, EvidenceFiles]:
-        """Of the samples that are treated differently, by side."""
-        return gathered_evidence(self.attack, own, self.job.dataset, treated=True) if self.treated else {}
-
-    def _shadow_work(self, shop: Workshop) -> ShadowWork | None:
+    def _shadow_evidence(self, plan: EvidencePlan) -> ShadowEvidence | None:
         """Of the encoder that the attack is fitted on; None in the partial setting."""
         if self.shadow is None or self.shadow_attack is None:
             return None
-        if self.case is not None:
-            evidence = shop.evidence(self.attack.reading, self.case, "shadow")
+        if self.threat is not None:
+            evidence = plan.evidence(self.attack.reading, self.threat, "shadow")
         else:
-            signals = shop.gathered[self.shadow.key, self.lesson]
-            evidence = gathered_evidence(self.shadow_attack, signals, self.shadow.dataset)[VICTIM]
-        return ShadowWork(self.shadow_attack, evidence, self.shadow.split_path)
+            evidence = plan.signals[self.shadow.key].evidence(self.shadow_attack, self.shadow.dataset)[VICTIM]
+        return ShadowEvidence(self.shadow_attack, evidence, self.shadow.samples.path)
 
 
-def plan_cells(experiment: Experiment, jobs: Sequence[VictimJob]) -> Iterator[CellPlan]:
-    """Every victim with every attack whose outputs it offers, in the partial setting and, where asked, by shadow."""
+def plan_cells(experiment: Experiment, models: Sequence[AuditedModel]) -> Iterator[CellPlan]:
+    """Every victim with every attack, in the partial setting and, where asked, by shadow.
+
+    Cells whose attack asks for more than their victim offers are among them: that is seen when it is trained.
+    """
     attacks = [experiment.attack(choice) for choice in experiment.attacks]
-    for job in jobs:
-        treated = job.choice.name in experiment.as_published_transforms
-        treatment = code_digest(as_published.as_published) if treated else ""
-        for attack in _offered(attacks, job):
+    for model in models:
+        treated = model.name in experiment.as_published_transforms
+        for attack in attacks:
             if attack.reading.fitted_on_shadow:
-                yield from _prepared_cells(experiment, job, attack, jobs)
+                pairs = _pairs_of(model, models) if experiment.pairs else ()
+                yield from evidence_cells(model, attack, experiment.seed, pairs)
                 continue
-            own = attack.against(job.augmentation)
-            key = _key(experiment, job, own, sweeps=asdict(experiment.sweeps), treated=treatment)
-            yield CellPlan(job, own, key, experiment.sweeps, treated)
-    for job in jobs if experiment.shadow else ():
-        for shadow in (other for other in jobs if other.is_shadow_of(job)):
-            for attack in (one for one in _offered(attacks, job) if not one.reading.fitted_on_shadow):
-                own, on_shadow = attack.against(job.augmentation), attack.against(shadow.augmentation)
-                key = _key(experiment, job, own, shadow=_weights(shadow), shadow_split=shadow.split.digest)
-                yield CellPlan(job, own, key, shadow=shadow, shadow_attack=on_shadow)
+            yield CellPlan(model, _against(attack, model.training), experiment.seed, experiment.sweeps, treated)
+    for model in models if experiment.shadow else ():
+        for shadow in _shadows_of(model, models):
+            for attack in (one for one in attacks if not one.reading.fitted_on_shadow):
+                own, on_shadow = _against(attack, model.training), _against(attack, shadow)
+                yield CellPlan(model, own, experiment.seed, shadow=shadow, shadow_attack=on_shadow)
 
 
-def shadows(experiment: Experiment, jobs: Sequence[VictimJob]) -> list[VictimJob]:
-    """The shadow models that the experiment's attacks are fitted on."""
-    if not any(experiment.attack(choice).reading.fitted_on_shadow for choice in experiment.attacks):
-        return []
-    return [job.shadow for job in jobs if job.shadow is not None]
-
-
-def placebos(jobs: Sequence[VictimJob]) -> list[VictimJob]:
-    """The encoders made like the victims that saw none of their samples, where there are enough others."""
-    return [job.placebo for job in jobs if job.placebo is not None]
-
-
-def _prepared_cells(
-    experiment: Experiment, job: VictimJob, attack: Attack, jobs: Sequence[VictimJob]
+def evidence_cells(
+    model: AuditedModel,
+    attack: Attack,
+    seed: int,
+    pairs: Sequence[AuditedModel] = (),
+    *,
+    sweeps: SweepChoice = NO_SWEEPS,
 ) -> Iterator[CellPlan]:
-    """An attack fitted on the adversary's shadow model, or without one on known samples."""
-    if job.adversary is None or job.shadow is None:
-        key = _key(experiment, job, attack, adversary=job.adversary_digest)
-        yield CellPlan(job, attack, key, case=Case(job, None))
+    """An attack fitted on the adversary's shadow model, or without one on known samples.
+
+    `pairs` are victims whose shadow models stand for this victim's, too.
+    """
+    if model.auxiliary is None or model.shadow is None:
+        yield CellPlan(model, attack, seed, sweeps, threat=ThreatModel(model, None))
         return
-    likenesses = [job, *(other for other in jobs if experiment.pairs and job.is_pair_of(other))]
-    for shadow in (like.shadow for like in likenesses if like.shadow is not None):
-        facts = {"adversary": job.adversary_digest, "shadow": _weights(shadow), "training": shadow.key}
-        key = _key(experiment, job, attack, **facts)
+    for shadow in (like.shadow for like in (model, *pairs) if like.shadow is not None):
+        threat = ThreatModel(model, shadow)
         if attack.unfitted:
-            yield CellPlan(job, attack, key, case=Case(job, shadow))
-            continue
-        yield CellPlan(job, attack, key, shadow=shadow, shadow_attack=attack, case=Case(job, shadow))
+            yield CellPlan(model, attack, seed, threat=threat)
+        else:
+            yield CellPlan(model, attack, seed, shadow=shadow, shadow_attack=attack, threat=threat)
 
 
-def _offered(attacks: Sequence[Attack], job: VictimJob) -> Iterator[Attack]:
-    outputs = set(read_card(job.folder).outputs)
-    return (attack for attack in attacks if set(attack.outputs) <= outputs)
+def _pairs_of(model: AuditedModel, models: Sequence[AuditedModel]) -> list[AuditedModel]:
+    own = model.training
+    return [
+        other for other in models if own is not None and other.training is not None and own.is_pair_of(other.training)
+    ]
 
 
-def _weights(job: VictimJob) -> list[str]:
-    beside = () if job.placebo is None else (job.placebo.folder,)
-    return [read_card(folder).weights_digest for folder in (job.folder, job.twin_folder, *beside)]
+def _shadows_of(model: AuditedModel, models: Sequence[AuditedModel]) -> Iterator[TrainingJob]:
+    for other in models:
+        if model.training is not None and other.training is not None and other.training.is_shadow_of(model.training):
+            yield other.training
 
 
-def _key(experiment: Experiment, job: VictimJob, attack: Attack, **further: object) -> str:
-    facts = [_weights(job), attack.options, job.split.digest, experiment.seed, cell_code(attack)]
-    return digest_json([*facts, further])
+def _against(attack: Attack, training: TrainingJob | None) -> Attack:
+    """The attack with what the adversary knows of the victim's training."""
+    return attack if training is None else attack.against(training.augmentation)
+
+
+def _weights(model: AuditedModel) -> list[str]:
+    weights = [digest for job in (model.training,) if job is not None for digest in _trained_weights(job)]
+    weights += [] if model.placebo is None else [read_card(model.placebo.folder).weights_digest]
+    return [*model.facts, *weights]
+
+
+def _trained_weights(job: TrainingJob) -> list[str]:
+    return [read_card(folder).weights_digest for folder in (job.folder, job.twin.folder)]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
 from latentprint.attack_engine.findings.results import Published
+from latentprint.attack_engine.models.training import VictimChoice
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
 from latentprint.attack_engine.runs.search import SearchChoice, scsr
@@ -16,7 +17,7 @@ from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DATASETS, DatasetSpec
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.partitions import Sizes
-from latentprint.trainer import DefenceSpec, make_plan
+from latentprint.trainer import make_plan
 
 
 @dataclass(frozen=True)
@@ -67,31 +68,6 @@ class SplitChoice:
             None if self.distillation == "rest" else self.distillation,
             self.validation,
         )
-
-
-@dataclass(frozen=True)
-class VictimChoice:
-    """A victim to train: a recipe on the members of a split, with or without a defence.
-
-    `deterministic` serves it so that an image's answer is the same bits in any batch.
-    """
-
-    name: str
-    recipe: str
-    split: str
-    epochs: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-    defence: DefenceSpec | None = None
-    seed: int | None = None
-    deterministic: bool = False
-
-    def __post_init__(self) -> None:
-        require_seed("seed", self.seed)
-
-    @property
-    def defences(self) -> tuple[DefenceSpec, ...]:
-        """The defence, if there is one."""
-        return (self.defence,) if self.defence else ()
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def untrained_control(
     architectures.register()
     if not timm.is_model(card.architecture):
         return None
-    arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in _model_args(card).items()]
+    arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in model_arguments(card).items()]
     otherwise = f" Name another with {flag}, or leave it out with {flag} none."
     inputs = [*_image_size(card.image_side or side), *_normalisation(card)]
     return ControlEncoder(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
@@ -197,7 +197,8 @@ def _normalisation(card: EndpointCard) -> Sequence[str]:
     return [f"--{name}={card.properties[name]}" for name in (names.MEAN, names.STD) if card.properties.get(name)]
 
 
-def _model_args(card: EndpointCard) -> dict[str, object]:
+def model_arguments(card: EndpointCard) -> dict[str, object]:
+    """Keyword arguments of the architecture on a card. Raises `EndpointError` where they cannot be read."""
     published = card.properties.get(names.MODEL_ARGS) or "{}"
     try:
         arguments = json.loads(published)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentprint.attack_engine.models.job import ModelStore
+
 _LONGEST_NAME = 40
 RESERVED = ("store", "mlflow")  # folders beside those of the results
 
@@ -23,9 +25,9 @@ class Layout:
     part: str = ""
 
     @property
-    def victims(self) -> Path:
-        """Bundles by key."""
-        return self.root / "store" / "victims"
+    def models(self) -> ModelStore:
+        """Models, and what is kept of them, by kind and key."""
+        return ModelStore(self.root / "store")
 
     @property
     def results(self) -> Path:
@@ -60,26 +62,9 @@ class Layout:
         """Signals and ledgers of one victim and its twin."""
         return self.root / "store" / "signals" / key[:16]
 
-    def distillation(self, key: str) -> Path:
-        """Snapshots of a student and the sequences made with them."""
-        return self.root / "store" / "distillations" / key[:16]
-
-    def references(self, key: str) -> Path:
-        """What a set of reference models said."""
-        return self.root / "store" / "references" / key[:16]
-
     def cell(self, key: str) -> Path:
         """One cell's scores."""
         return self.root / "store" / "cells" / key[:16]
-
-    def candidate(self, key: str) -> Path:
-        """What a search measured of one candidate."""
-        return self.root / "store" / "candidates" / f"{key[:16]}.json"
-
-    @property
-    def tuning(self) -> Path:
-        """Ray Tune's own results."""
-        return self.root / "store" / "tune"
 
     @property
     def searches(self) -> Path:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -11,17 +11,24 @@ from uuid import uuid4
 from rich.console import Console
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.gather import Effort, Subject, gather
-from latentprint.attack_engine.audits.store import read_cell
-from latentprint.attack_engine.questions.audit import Audit
-from latentprint.attack_engine.questions.header import VictimDescription
+from latentprint.attack_engine.models.job import SHADOW
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
 from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
+from latentprint.attack_engine.runs.auxiliary import (
+    ShadowOptions,
+    auxiliary_of_folder,
+    auxiliary_of_split,
+    knows_shadow,
+    require_auxiliary,
+    shadow_choice,
+)
+from latentprint.attack_engine.runs.cells import CellPlan, evidence_cells
+from latentprint.attack_engine.runs.conductor import Conductor, ConductorOptions
 from latentprint.attack_engine.runs.controls import (
     ControlEncoder,
     control_identity,
@@ -30,18 +37,23 @@ from latentprint.attack_engine.runs.controls import (
     opened_control,
     untrained_control,
 )
-from latentprint.attack_engine.runs.finish import FinishedAudit, finish
-from latentprint.attack_engine.runs.fitting import CellWork, cell_code, fit_cells, gathered_evidence
+from latentprint.attack_engine.runs.experiment import finished_cells
+from latentprint.attack_engine.runs.finish import finish
+from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
+from latentprint.attack_engine.runs.plan import require_enough_references, written
 from latentprint.attack_engine.runs.samples import inspect_samples
+from latentprint.attack_engine.runs.serving import Endpoints
+from latentprint.attack_engine.runs.stored_signals import AskingOptions
+from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
-from latentprint.core.errors import DataError, UsageError
+from latentprint.core.errors import UsageError
 from latentprint.core.files import write_atomically
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.samples import is_vector
-from latentprint.core.splits import Split, write_split
+from latentprint.core.splits import Split
 from latentprint.core.text import SENTENCE_LENGTH, printable, say
 from latentprint.core.tracking import default_uri, open_run, tracked
 
@@ -58,9 +70,11 @@ class LiveAudit:
         untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
         reference: where a trained encoder is that saw none of the samples, alike; "" for none.
         seed: of every fit and bootstrap.
-        effort: how hard the endpoint is asked.
+        asking: how the endpoint is asked.
         sweeps: what every attack is repeated with.
         fresh: forget what is kept of this endpoint first, and start anew.
+        auxiliary: the adversary's own samples, a folder of images or a split's file; None for none.
+        shadow: how its shadow model is trained.
     """
 
     name: str
@@ -70,10 +84,12 @@ class LiveAudit:
     split: Split
     untrained: str
     seed: int
-    effort: Effort
+    asking: AskingOptions
     sweeps: SweepChoice = NO_SWEEPS
     fresh: bool = False
     reference: str = ""
+    auxiliary: Path | None = None
+    shadow: ShadowOptions = field(default_factory=ShadowOptions)
 
     def __post_init__(self) -> None:
         require_folder_name("name", self.name, RESERVED)
@@ -88,97 +104,93 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     """
     require_folder(root, "--root")
     require_cluster()
+    require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
     with audit.endpoint.open() as opened:
         card = opened.card
     require_samples(audit.split, known_too=not all(attack.unfitted for attack in audit.attacks))
     sample_shape = audit.dataset.open().sample_shape
     for attack in audit.attacks:
-        _check_unprepared(attack)
         check_sizes(card, attack.on(card.outputs, card.url).signals, sample_shape)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
-    kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     twin, placebo = _controls(audit, card)
-    key = audit_key(audit, kept, card, [control_identity(one, audit.endpoint) for one in (twin, placebo)])
-    name = printable(card.model or card.url)
+    beside = [control_identity(one, audit.endpoint) for one in (twin, placebo)]
+    victim = audited_endpoint(audit, card, layout, beside)
+    require_enough_references(audit.attacks, [victim])
+    key = audit_key(audit, victim)
+    name = victim.name
     layout = replace(layout, part=part_name(name, key))
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
-    samples = examine_samples(audit.dataset, audit.split, audit.seed)
-    for sentence in _foreseen(audit, samples, untrained=twin is not None, placebo=placebo is not None):
+    examined = examine_samples(audit.dataset, audit.split, audit.seed)
+    for sentence in _foreseen(audit, examined, untrained=twin is not None, placebo=placebo is not None):
         say(console, sentence)
     with (
         tracked(run, console),
         _opened(twin, audit, card, "untrained") as untrained,
         _opened(placebo, audit, card, "placebo") as trained,
     ):
-        folder = layout.signals(card.identity)
-        subject = Subject(audit.endpoint, untrained, audit.dataset, audit.split, folder, placebo=trained)
-        victim = VictimDescription(name, printable(card.url), audit.dataset.name, asdict(card))
-        cells = list(_cells(audit, subject, victim, key, layout, console))
+        endpoints = {victim.key: Endpoints(audit.endpoint, untrained, trained)}
+        conductor = Conductor(layout, ConductorOptions(audit.asking, seed=audit.seed), run, console, endpoints)
+        cells = conductor.carry_out(list(_cells(audit, victim)))
+        described = described_controls(audit.untrained, audit.reference)
         return finish(
-            f"Audit of {victim.name}",
-            cells,
+            f"Audit of {name}",
+            list(finished_cells(cells, layout, described)),
             layout,
             run,
             console,
             configuration=_configuration(audit),
             files={},
             shared=shared,
-            examined={audit.split.digest: samples},
+            examined={audit.split.digest: examined},
         )
 
 
-def audit_key(audit: LiveAudit, kept: str, card: EndpointCard, beside: Sequence[str]) -> str:
-    """SHA-256 (hex) of all that the audit's scores depend on.
+def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, beside: Sequence[str]) -> AuditedModel:
+    """The endpoint as a victim that somebody else serves, with what its adversary has and trains.
 
-    Its attacks count with their options and code and without their names.
-
-    Args:
-        audit: what is asked for.
-        kept: says since when answers are kept.
-        card: of the victim.
-        beside: identities of the control encoders: what lies at the same place may be another one by now.
+    `beside` are the identities of the control encoders: what lies at the same place may be another one by now.
     """
-    attacks = [[attack.options, cell_code(attack)] for attack in audit.attacks]
-    samples, controls = [audit.split.digest, audit.split.split_by], [audit.untrained, audit.reference, *beside]
+    kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
+    samples = written(audit.dataset, audit.split, layout)
+    controls = (audit.untrained, audit.reference, *beside)
     asked = dict(audit.endpoint.output_names)  # the victim may be asked for another of its outputs under the same name
-    return digest_json([kept, card.identity, samples, audit.seed, attacks, asdict(audit.sweeps), controls, asked])
+    facts = (kept, card.identity, audit.split.split_by, *controls, digest_json(asked))
+    name = printable(card.model or card.url)
+    victim = AuditedModel(name, card.identity, samples, audit.seed, facts=facts)
+    if audit.auxiliary is None:
+        return victim
+    shadowed = knows_shadow(card, audit.shadow)
+    choice = None
+    if shadowed or any(attack.reading.needs_shadow for attack in audit.attacks):
+        choice = shadow_choice(card, audit.shadow)
+    if audit.auxiliary.is_dir():
+        theirs = auxiliary_of_folder(audit.auxiliary, audit.dataset, seed=audit.seed, shadowed=choice is not None)
+    else:
+        theirs = auxiliary_of_split(audit.auxiliary)
+    auxiliary = written(*theirs, layout)
+    shadow = None
+    if choice is not None and len(auxiliary.split.sample_id):
+        shadow = TrainingJob(choice, auxiliary, audit.seed, layout.models, role=SHADOW)
+    return replace(victim, auxiliary=auxiliary, shadow=shadow)
 
 
-def _cells(
-    audit: LiveAudit, subject: Subject, victim: VictimDescription, key: str, layout: Layout, console: Console
-) -> Iterator[FinishedAudit]:
-    """Ask, fit side by side, and read the cells back."""
-    path = layout.split(audit.split.digest)
-    if not path.exists():
-        write_split(audit.split, path)
-    keys = [digest_json([key, attack.options]) for attack in audit.attacks]
-    with ray_session(audit.effort.workers):
-        gathered = gather(audit.attacks, subject, audit.effort, console)
-        work = [
-            CellWork(
-                attack=attack,
-                split_path=path,
-                evidence=gathered_evidence(attack, gathered, audit.dataset),
-                treated={},
-                shadow=None,
-                sweeps=audit.sweeps,
-                seed=audit.seed,
-                queries=gathered.queries(attack),
-                card=gathered.card,
-                folder=layout.cell(cell),
-            )
-            for attack, cell in zip(audit.attacks, keys, strict=True)
-        ]
-        fit_cells(work, console)
-    described = described_controls(audit.untrained, audit.reference)
-    for attack, cell in zip(audit.attacks, keys, strict=True):
-        stored = read_cell(layout.cell(cell))
-        if stored is None:
-            raise DataError(f"The cell {layout.cell(cell)} vanished while the audit ran: run it again.")
-        asked = attack.on(stored.outputs, victim.url)
-        facts = victim, asked, stored, audit.dataset, audit.split, audit.seed
-        yield FinishedAudit(cell, Audit(*facts, described=described))
+def audit_key(audit: LiveAudit, victim: AuditedModel) -> str:
+    """SHA-256 (hex) of all that the audit's scores depend on: `victim.facts` and what it is attacked with."""
+    # An attack counts with its options and code, and without its name.
+    attacks = [[attack.options, cell_code(attack)] for attack in audit.attacks]
+    shadow = "" if victim.shadow is None else victim.shadow.key
+    adversary = [victim.auxiliary_digest, shadow]
+    choices = [audit.split.digest, audit.seed, attacks, asdict(audit.sweeps), adversary]
+    return digest_json([*victim.facts, *choices])
+
+
+def _cells(audit: LiveAudit, victim: AuditedModel) -> Iterator[CellPlan]:
+    for attack in audit.attacks:
+        if not attack.reading.fitted_on_shadow:
+            yield CellPlan(victim, attack, audit.seed, audit.sweeps)
+        else:
+            yield from evidence_cells(victim, attack, audit.seed, sweeps=audit.sweeps)
 
 
 def _kept_since(folder: Path, *, forget: bool) -> str:
@@ -192,15 +204,6 @@ def _kept_since(folder: Path, *, forget: bool) -> str:
     if not path.exists():
         write_atomically(path, f"{datetime.now(UTC).isoformat(timespec='seconds')} {uuid4().hex}".encode())
     return path.read_text(encoding="utf-8")
-
-
-def _check_unprepared(attack: Attack) -> None:
-    reading = attack.reading
-    if reading.distillation is not None or reading.references is not None:
-        raise UsageError(
-            f"{attack.name} needs samples of the adversary's own, to imitate the endpoint or to train references with: "
-            "write an experiment whose split has distillation and shadow_members, and give it to latentprint run."
-        )
 
 
 def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[ControlEncoder | None, ControlEncoder | None]:
@@ -254,8 +257,9 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "split_by": audit.split.split_by or "not stated",
         "untrained": audit.untrained,
         "reference": audit.reference or "none",
+        "auxiliary": "none" if audit.auxiliary is None else printable(audit.auxiliary, SENTENCE_LENGTH),
         "seed": audit.seed,
-        "effort": asdict(audit.effort),
+        "effort": asdict(audit.asking),
         "sweeps": asdict(audit.sweeps),
     }
 

@@ -6,10 +6,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentprint.attack_engine.findings.results import Findings
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.header import Finding
 from latentprint.attack_engine.questions.question import Metric
 from latentprint.attack_engine.report.figures import figures
+from latentprint.core.bundles import read_card
 from latentprint.core.digests import digest_json
 from latentprint.core.tracking import Run, finishing
 
@@ -89,3 +91,24 @@ def _name(finding: Finding[Any]) -> str:
 
 def _slug(name: str) -> str:
     return name.lower().replace(" ", "_")
+
+
+def open_training_record(parent: Run, job: TrainingJob) -> Run:
+    """The run below `parent` that a model's training is logged to."""
+    run = parent.child(job.name, job.key)
+    run.set_tags({"latentprint.kind": job.role, "latentprint.bundle": str(job.folder)})
+    run.log_dataset(job.dataset.name, job.split.dataset_digest, "training")
+    run.log_dataset("split", job.split.digest, "split")
+    return run
+
+
+def record_trained(parent: Run, job: TrainingJob) -> None:
+    """Log a model that was trained before this store knew of it, from its card."""
+    card = read_card(job.folder)
+    summary = dict(card.training)
+    with finishing(open_training_record(parent, job)) as run:
+        run.log_params({"recipe": card.recipe, "options": card.options})
+        for point in summary.pop("history", []):
+            metrics = dict(point)
+            run.log_metrics(metrics, step=int(metrics.pop("epoch")))
+        run.log_metrics({name: value for name, value in summary.items() if isinstance(value, float)})

@@ -12,19 +12,18 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
-from latentprint.attack_engine.runs.candidates import Candidate, probe_accuracy
+from latentprint.attack_engine.models.candidate_job import CandidateJob, probe_accuracy
+from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.runs.conductor import Conductor
 from latentprint.attack_engine.runs.config import Experiment
-from latentprint.attack_engine.runs.display import bars
 from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.plan import audited
 from latentprint.attack_engine.runs.search import SearchChoice, Tried, ranked, scsr, second_stage
-from latentprint.attack_engine.runs.training import open_record, train_missing
-from latentprint.attack_engine.runs.tuning import measure_side_by_side
-from latentprint.attack_engine.runs.victims import VictimJob
+from latentprint.attack_engine.runs.threat_model import AuditedModel
+from latentprint.core.errors import UsageError
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
-from latentprint.core.tracking import Run
 
 _FIRST, _SECOND = 1, 2
 
@@ -37,7 +36,7 @@ class Searched:
     undefended: float | None
     tried: tuple[Tried, ...]
     chosen: Tried
-    audited: tuple[VictimJob, ...]
+    audited: tuple[AuditedModel, ...]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The search's table."""
@@ -64,86 +63,88 @@ class Searches:
     """All searches of an experiment.
 
     Attributes:
-        jobs: the experiment's victims, then the searches' candidates that are audited.
+        models: the experiment's victims, then the searches' candidates that are audited.
         configuration: what was found, for the findings.
         files: the table of all searches, by artifact folder.
     """
 
-    jobs: tuple[VictimJob, ...]
+    models: tuple[AuditedModel, ...]
     configuration: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def run_searches(
-    experiment: Experiment, jobs: Sequence[VictimJob], layout: Layout, run: Run, console: Console
+    experiment: Experiment, models: Sequence[AuditedModel], layout: Layout, conductor: Conductor, console: Console
 ) -> Searches:
-    """Carry out the experiment's searches on its trained victims `jobs`; what was measured before is not made again.
+    """Carry out the experiment's searches on its victims `models`; what was measured before is not made again.
 
     Raises:
-        DataError: too few known samples to attack with; LatentprintError: see `measure_side_by_side`.
+        DataError: too few known samples to attack with; LatentprintError: see `Conductor.make`.
     """
     if not experiment.searches:
-        return Searches(tuple(jobs))
-    found = [_search(choice, experiment, jobs, layout, run, console) for choice in experiment.searches]
-    by_key = {job.key: job for searched in found for job in searched.audited}
-    new = [job for key, job in by_key.items() if key not in {job.key for job in jobs}]
+        return Searches(tuple(models))
+    conductor.make(conductor.recorded(job for model in models for job in model.trainings))
+    found = [_Search(choice, experiment, models, layout, conductor).run(console) for choice in experiment.searches]
+    by_key = {model.key: model for searched in found for model in searched.audited}
+    new = [model for key, model in by_key.items() if key not in {model.key for model in models}]
     table = pd.DataFrame([row for searched in found for row in searched.rows()])
     write_atomically(layout.searches, table.to_csv(index=False).encode())
     results = {f"{one.choice.victim} under {one.choice.attack}": one.summary for one in found}
-    return Searches((*jobs, *new), {"search_results": results}, {"searches": layout.searches})
+    return Searches((*models, *new), {"search_results": results}, {"searches": layout.searches})
 
 
-def _search(
-    choice: SearchChoice,
-    experiment: Experiment,
-    jobs: Sequence[VictimJob],
-    layout: Layout,
-    run: Run,
-    console: Console,
-) -> Searched:
-    victim = next(job for job in jobs if job.choice.name == choice.victim)
-    require_samples(victim.split)
-    undefended = probe_accuracy(victim)
-    least = None if undefended is None else undefended - choice.utility_loss
-    candidates: list[Candidate] = []
+@dataclass(frozen=True)
+class _Search:
+    """One search, in two stages."""
 
-    def stage(number: int, bounds: Sequence[float]) -> list[Tried]:
-        new = [_candidate(choice, lower, victim, experiment, layout) for lower in bounds]
-        candidates.extend(new)
-        return _measure(number, new, experiment, run, console)
+    choice: SearchChoice
+    experiment: Experiment
+    models: Sequence[AuditedModel]
+    layout: Layout
+    conductor: Conductor
 
-    first = stage(_FIRST, choice.coarse)
-    best, next_best = (one.lower for one in ranked(first, least)[:2])
-    tried = (*first, *stage(_SECOND, second_stage(best, next_best, choice.step, choice.coarse)))
-    train_missing([candidate.job for candidate in candidates], run, experiment, console)
-    chosen = ranked(tried, least)[0]
-    say(
-        console,
-        f"SCSR on {choice.victim}: of {len(tried)} lower bounds, {chosen.lower} is chosen (AUC of {choice.attack} "
-        f"{chosen.auc:.3f}, cross-validated over the known samples).",
-    )
-    audited = tuple(c.job for c in candidates if c.lower in {*choice.coarse, chosen.lower})
-    return Searched(choice, undefended, tried, chosen, audited)
+    def run(self, console: Console) -> Searched:
+        """Both stages, and which bound they chose."""
+        choice = self.choice
+        victim = next(model for model in self.models if model.name == choice.victim)
+        require_samples(victim.split)
+        undefended = None if victim.training is None else probe_accuracy(victim.training)
+        least = None if undefended is None else undefended - choice.utility_loss
+        first = self._stage(_FIRST, choice.coarse, victim)
+        best, next_best = (one.lower for one in ranked(first, least)[:2])
+        bounds = second_stage(best, next_best, choice.step, choice.coarse)
+        tried = (*first, *self._stage(_SECOND, bounds, victim))
+        chosen = ranked(tried, least)[0]
+        say(
+            console,
+            f"SCSR on {choice.victim}: of {len(tried)} lower bounds, {chosen.lower} is chosen (AUC of {choice.attack} "
+            f"{chosen.auc:.3f}, cross-validated over the known samples).",
+        )
+        kept = [one.lower for one in tried if one.lower in {*choice.coarse, chosen.lower}]
+        return Searched(choice, undefended, tried, chosen, tuple(self._defended(lower, victim) for lower in kept))
+
+    def _stage(self, number: int, bounds: Sequence[float], victim: AuditedModel) -> list[Tried]:
+        """Train and measure the candidates of one stage side by side."""
+        jobs = [self._candidate(lower, victim) for lower in bounds]
+        self.conductor.make([*self.conductor.recorded(job.training for job in jobs), *jobs])
+        measured = [job.measurement() for job in jobs]
+        return [Tried(job.lower, number, one.auc, one.probe_accuracy) for job, one in zip(jobs, measured, strict=True)]
+
+    def _candidate(self, lower: float, victim: AuditedModel) -> CandidateJob:
+        training = _defended_training(self.choice, lower, victim)
+        attack = next(a for a in map(self.experiment.attack, self.experiment.attacks) if a.name == self.choice.attack)
+        seed, signals = self.experiment.seed, self.layout.signals(training.key)
+        return CandidateJob(lower, training, attack.against(training.augmentation), seed, signals)
+
+    def _defended(self, lower: float, victim: AuditedModel) -> AuditedModel:
+        """The candidate as a victim: same data, split and seed, and what the adversary has."""
+        placebo = None if victim.placebo is None else victim.placebo.samples
+        return audited(_defended_training(self.choice, lower, victim), placebo=placebo, auxiliary=victim.auxiliary)
 
 
-def _candidate(
-    choice: SearchChoice, lower: float, victim: VictimJob, experiment: Experiment, layout: Layout
-) -> Candidate:
-    """The victim with its bound raised: same data, split and seed."""
-    defended = replace(victim.choice, name=choice.name(lower), defence=scsr(lower))
-    job = replace(victim, choice=defended)
-    attack = next(a for a in map(experiment.attack, experiment.attacks) if a.name == choice.attack)
-    return Candidate(lower, job, attack.against(job.augmentation), experiment.seed, layout)
-
-
-def _measure(
-    stage: int, candidates: Sequence[Candidate], experiment: Experiment, run: Run, console: Console
-) -> list[Tried]:
-    missing = [candidate for candidate in candidates if candidate.measured is None]
-    if missing:
-        folder = missing[0].layout.tuning / f"{missing[0].path.stem}-stage-{stage}"
-        with ray_session(experiment.workers), bars(console) as progress:
-            trials = {c.lower: (c, None if c.job.finished else open_record(run, c.job)) for c in missing}
-            measure_side_by_side(trials, folder, progress, side_by_side=experiment.trainings)
-    measured = [(candidate.lower, candidate.measured) for candidate in candidates]
-    return [Tried(lower, stage, one.auc, one.probe_accuracy) for lower, one in measured if one is not None]
+def _defended_training(choice: SearchChoice, lower: float, victim: AuditedModel) -> TrainingJob:
+    """The victim's training with its bound raised."""
+    if victim.training is None:
+        raise UsageError(f"{victim.name!r} is not trained here, so no defence of it can be searched.")
+    defended = replace(victim.training.choice, name=choice.name(lower), defence=scsr(lower))
+    return replace(victim.training, choice=defended)

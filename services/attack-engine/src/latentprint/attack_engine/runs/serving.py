@@ -10,9 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.core.cli import COMMANDS
 from latentprint.core.errors import EndpointError
 
@@ -32,7 +36,7 @@ def require_server() -> None:
 
 @contextlib.contextmanager
 def served(victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()) -> Iterator[list[str]]:
-    """Serve each of `victims` (model name to a bundle's folder or timm:NAME) from a process of its own, on a free port.
+    """Serve `victims` (see `starting_server`) until the block ends.
 
     Yields:
         the endpoints' addresses, grpc://127.0.0.1:PORT/NAME, in order, once all are ready.
@@ -40,40 +44,32 @@ def served(victims: Mapping[str, str], *, threads: int = 1, options: Sequence[st
     Raises:
         EndpointError: a server did not come up; its last words are in the message.
     """
-    with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(_server(source, threads, [*options, "--name", name]))
-            for name, source in victims.items()
-        ]
-        yield [f"grpc://127.0.0.1:{server.wait()}/{name}" for name, server in zip(victims, servers, strict=True)]
-
-
-@dataclass(frozen=True)
-class _Server:
-    victim: str
-    process: subprocess.Popen[bytes]
-    port_file: Path
-    log: Path
-
-    def wait(self) -> int:
-        """The port, once the server is ready."""
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if self.port_file.exists():
-                return int(self.port_file.read_text().strip())
-            if self.process.poll() is not None:
-                words = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-                code = self.process.returncode
-                raise EndpointError(f"The server of {self.victim} ended with code {code}, saying: {words[-1]}")
+    with starting_server(victims, threads=threads, options=options) as server:
+        while not server.is_ready():
             time.sleep(_POLL_SECONDS)
-        raise EndpointError(f"The server of {self.victim} was not ready within {_START_SECONDS:.0f} s.")
+        yield server.urls
 
 
 @contextlib.contextmanager
-def _server(victim: str, threads: int, options: Sequence[str]) -> Iterator[_Server]:
+def starting_server(
+    victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()
+) -> Iterator["ServerProcess"]:
+    """Serve `victims` from one process, each on a free port of its own; it ends with the block.
+
+    Args:
+        victims: model name to a bundle's folder; the first may be timm:NAME.
+        threads: of torch.
+        options: further ones of `latentprint serve`.
+
+    Yields:
+        the process, which has just been started.
+    """
     with tempfile.TemporaryDirectory(prefix="latentprint-serve-") as folder:
-        port_file, log = Path(folder) / "port", Path(folder) / "log"
-        command = [_executable(), "serve", victim, "--port", "0", "--port-file", str(port_file)]
+        (name, source), *further = victims.items()
+        port_file, log = Path(folder) / "ports", Path(folder) / "log"
+        also = [f"--also={other}={bundle}" for other, bundle in further]
+        command = [_executable(), "serve", source, "--name", name, *also, "--port", "0", "--port-file", str(port_file)]
+        command += ["--settle-seconds", "0"]  # nobody but this run asks, and it knows when it ends
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [*command, "--threads", str(threads), *options],
@@ -84,9 +80,67 @@ def _server(victim: str, threads: int, options: Sequence[str]) -> Iterator[_Serv
                 start_new_session=True,
             )
         try:
-            yield _Server(victim, process, port_file, log)
+            yield ServerProcess(tuple(victims), process, port_file, log, time.monotonic() + _START_SECONDS)
         finally:
             _stop(process)
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A process that serves models by `names`, and its file of ports, written once it is ready."""
+
+    names: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    port_file: Path
+    log: Path
+    deadline: float
+
+    def is_ready(self) -> bool:
+        """Whether it answers. Raises `EndpointError` where it ended, or has taken too long."""
+        if self.port_file.exists():
+            return True
+        served_models = " and ".join(self.names)
+        if self.process.poll() is not None:
+            words = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+            code = self.process.returncode
+            raise EndpointError(f"The server of {served_models} ended with code {code}, saying: {words[-1]}")
+        if time.monotonic() > self.deadline:
+            raise EndpointError(f"The server of {served_models} was not ready within {_START_SECONDS:.0f} s.")
+        return False
+
+    @cached_property
+    def urls(self) -> list[str]:
+        """The models' addresses, in order, once it is ready."""
+        ports = self.port_file.read_text(encoding="utf-8").split()
+        return [f"grpc://127.0.0.1:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a victim and the encoders beside it are reached; None where there is none."""
+
+    victim: EndpointSpec
+    twin: EndpointSpec | None = None
+    placebo: EndpointSpec | None = None
+
+
+def server_of(model: AuditedModel | TrainingJob, *, beside: bool) -> contextlib.AbstractContextManager[ServerProcess]:
+    """A process that serves a model that is trained; where it is audited, with its twin and placebo `beside` it."""
+    training = model.training if isinstance(model, AuditedModel) else model
+    if training is None:
+        raise ValueError(f"{model.name} is served by somebody else")
+    name = model.name.replace(" ", "-")
+    bundles = {name: str(training.folder)}
+    if beside:
+        bundles[f"{name}-untrained"] = str(training.twin.folder)
+        placebo = model.placebo if isinstance(model, AuditedModel) else None
+        bundles |= {} if placebo is None else {f"{name}-placebo": str(placebo.folder)}
+    return starting_server(bundles, options=["--deterministic"] if training.choice.deterministic else [])
+
+
+def endpoints_of(server: ServerProcess) -> Endpoints:
+    """The endpoints of what `server_of` serves, once it is ready: one, two or three."""
+    return Endpoints(*(EndpointSpec(url) for url in server.urls))
 
 
 def _executable() -> str:

@@ -1,4 +1,4 @@
-"""From endpoints to signals on disk: plan, show what it costs, extract."""
+"""The signals of a victim and of the encoders beside it: what is asked, what it costs, and where the answers lie."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from latentprint.attack_engine.asking import Counts, EndpointSpec
-from latentprint.attack_engine.asking.extract import Extraction, extract
+from latentprint.attack_engine.asking.extract import Extraction, check_models, extracted
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.queries import Queries
@@ -17,6 +17,8 @@ from latentprint.attack_engine.asking.signal import Signal
 from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
+from latentprint.attack_engine.models.evidence_files import EvidenceFiles
+from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.statistics.power import power_warnings
 from latentprint.attack_engine.statistics.rates import TARGET_FPRS
@@ -25,13 +27,12 @@ from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.splits import EVALUATION, Split
 from latentprint.core.text import say
 
-VICTIM, TWIN, PLACEBO = "victim", "twin", "placebo"
 _PURPOSES = _AUDITED, _TREATED, _DISTILLATION = "audited", "treated", "distillation"
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is audited: an endpoint, the encoders beside it where there are any, and the samples.
+class AskedModels:
+    """An endpoint, the encoders beside it where there are any, and the samples that all are asked about.
 
     Attributes:
         endpoint: the victim.
@@ -60,8 +61,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How hard the endpoints are asked.
+class AskingOptions:
+    """How the endpoints are asked.
 
     Attributes:
         workers: extraction workers.
@@ -79,8 +80,8 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """Signals of one subject on disk.
+class StoredSignals:
+    """Signals of a victim, and of the encoders beside it, on disk.
 
     Attributes:
         card: the endpoint's card as plain data.
@@ -105,10 +106,16 @@ class Gathered:
         extractions = (self.treated if treated else self.sides).get(side)
         return {signal.name: extractions[signal].plan.folder for signal in attack.signals} if extractions else {}
 
+    def evidence(self, attack: Attack, dataset: DatasetSpec, *, treated: bool = False) -> dict[str, EvidenceFiles]:
+        """Where what was asked for `attack` lies, by side, of those that were asked."""
+        folders = {side: self.folders(attack, side, treated=treated) for side in (VICTIM, TWIN, PLACEBO)}
+        labels = attack.reading.reads_labels
+        return {side: EvidenceFiles(dataset, asked, labels) for side, asked in folders.items() if asked}
+
     def queries(self, attack: Attack) -> Queries:
         """What the victim was asked for `attack`."""
         spent = [self.sides[VICTIM][signal] for signal in attack.signals]
-        spent += self._imitated(attack)
+        spent += self._distillation_of(attack)
         counts = sum((extraction.counts for extraction in spent), Counts())
         first, last = _written_times([extraction.taken for extraction in spent])
         return Queries(
@@ -124,7 +131,7 @@ class Gathered:
             unchecked=next((extraction.unchecked for extraction in spent if extraction.unchecked), ""),
         )
 
-    def _imitated(self, attack: Attack) -> list[Extraction]:
+    def _distillation_of(self, attack: Attack) -> list[Extraction]:
         of_victim = self.distillation.get(VICTIM, {})
         return [of_victim[signal] for signal in attack.signals if attack.reading.imitates and signal in of_victim]
 
@@ -137,32 +144,52 @@ def _written_times(taken: Sequence[Taken | None]) -> tuple[str, str]:
     return first, last
 
 
-def gather(attacks: Sequence[Attack], subject: Subject, effort: Effort, console: Console) -> Gathered:
-    """Extract every attack's signals. The plan with its cost is shown before the first query.
+@dataclass(frozen=True)
+class SignalsPlan:
+    """What is asked of a victim and of the encoders beside it.
+
+    Attributes:
+        wanted: the signals of each plan.
+        plans: of extractions.
+    """
+
+    wanted: "tuple[_WantedSignals, ...]"
+    plans: tuple[ExtractionPlan, ...]
+
+    def stored(self) -> StoredSignals:
+        """The signals, once all shards are there."""
+        found: dict[str, dict[str, dict[Signal, Extraction]]] = {purpose: {} for purpose in _PURPOSES}
+        for one, results in zip(self.wanted, extracted(self.plans), strict=True):
+            found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
+        plan = self.plans[0]
+        return StoredSignals(asdict(plan.card), plan.ledger.budget, *(found[purpose] for purpose in _PURPOSES))
+
+
+def plan_signals(
+    attacks: Sequence[Attack], asked: AskedModels, options: AskingOptions, console: Console
+) -> SignalsPlan:
+    """Plan every attack's signals, and show what they cost before the first query.
 
     Raises:
         DataError: too few samples, or a split of another data set.
         EndpointError, BudgetError, UsageError: see `plan_extraction` and `extract`.
     """
     if not all(attack.reading.fitted_on_shadow for attack in attacks):
-        require_samples(subject.split)
-    subject.split.check(subject.dataset.open())
-    if min(_evaluated(subject.split)):
-        for warning in power_warnings(*_evaluated(subject.split), TARGET_FPRS):
+        require_samples(asked.split)
+    asked.split.check(asked.dataset.open())
+    if min(_evaluated(asked.split)):
+        for warning in power_warnings(*_evaluated(asked.split), TARGET_FPRS):
             say(console, warning)
-    wanted = list(_wanted(attacks, subject))
-    plans = [_plan(one, subject, effort) for one in wanted]
+    wanted = tuple(_wanted(attacks, asked))
+    plans = tuple(_plan(one, asked, options) for one in wanted)
     for plan in plans:
         console.print(plan_table(plan))
-    extractions = extract(plans, workers=effort.workers, console=console)
-    found: dict[str, dict[str, dict[Signal, Extraction]]] = {purpose: {} for purpose in _PURPOSES}
-    for one, results in zip(wanted, extractions, strict=True):
-        found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
-    return Gathered(asdict(plans[0].card), plans[0].ledger.budget, *(found[purpose] for purpose in _PURPOSES))
+    check_models(plans, console)
+    return SignalsPlan(wanted, plans)
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _WantedSignals:
     """Signals of one side for one purpose."""
 
     side: str
@@ -177,15 +204,15 @@ class _Wanted:
         return tuple(replace(s, purpose=_DISTILLATION) for s in self.signals if isinstance(s, PlainAnswer))
 
 
-def _wanted(attacks: Sequence[Attack], subject: Subject) -> Iterator[_Wanted]:
+def _wanted(attacks: Sequence[Attack], models: AskedModels) -> Iterator[_WantedSignals]:
     signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
     plain = tuple(dict.fromkeys(signal for attack in attacks if attack.reading.imitates for signal in attack.signals))
-    sides = tuple(subject.sides)
-    yield from (_Wanted(side, _AUDITED, signals) for side in sides)
-    if subject.treated is not None:
-        yield from (_Wanted(side, _TREATED, signals) for side in sides if side != PLACEBO)
-    if subject.distillation is not None and plain:
-        yield from (_Wanted(side, _DISTILLATION, plain) for side in sides)
+    sides = tuple(models.sides)
+    yield from (_WantedSignals(side, _AUDITED, signals) for side in sides)
+    if models.treated is not None:
+        yield from (_WantedSignals(side, _TREATED, signals) for side in sides if side != PLACEBO)
+    if models.distillation is not None and plain:
+        yield from (_WantedSignals(side, _DISTILLATION, plain) for side in sides)
 
 
 def _evaluated(split: Split) -> tuple[int, int]:
@@ -193,18 +220,18 @@ def _evaluated(split: Split) -> tuple[int, int]:
     return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
 
 
-def _plan(wanted: _Wanted, subject: Subject, effort: Effort) -> ExtractionPlan:
-    dataset, ids = subject.dataset, subject.split.sample_id
-    if wanted.purpose == _TREATED and subject.treated is not None:
-        dataset = subject.treated
-    if wanted.purpose == _DISTILLATION and subject.distillation is not None:
-        dataset, ids = subject.distillation
+def _plan(wanted: _WantedSignals, models: AskedModels, options: AskingOptions) -> ExtractionPlan:
+    dataset, ids = models.dataset, models.split.sample_id
+    if wanted.purpose == _TREATED and models.treated is not None:
+        dataset = models.treated
+    if wanted.purpose == _DISTILLATION and models.distillation is not None:
+        dataset, ids = models.distillation
     return plan_extraction(
         wanted.asked,
         dataset,
         ids,
-        subject.sides[wanted.side],
-        subject.folder / wanted.side,
-        budget=effort.budget if wanted.side == VICTIM else None,
-        keep=effort.keep_answers,
+        models.sides[wanted.side],
+        models.folder / wanted.side,
+        budget=options.budget if wanted.side == VICTIM else None,
+        keep=options.keep_answers,
     )

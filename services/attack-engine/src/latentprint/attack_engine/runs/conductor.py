@@ -1,0 +1,235 @@
+"""The conductor: models are made, served, asked and attacked, each as soon as what it needs is there.
+
+One path for an experiment's victims and for an endpoint that somebody else serves: plan, models, signals, evidence,
+fits. One scheduler has all of it, so that no core waits for the end of a phase.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from os import cpu_count
+
+from rich.console import Console
+from rich.text import Text
+
+from latentprint.attack_engine.asking.extract import ray_session, shard_tasks
+from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.runs.cells import CellPlan
+from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.record import open_training_record, record_trained
+from latentprint.attack_engine.runs.serving import Endpoints, endpoints_of, server_of
+from latentprint.attack_engine.runs.stored_signals import (
+    AskedModels,
+    AskingOptions,
+    SignalsPlan,
+    StoredSignals,
+    plan_signals,
+)
+from latentprint.attack_engine.runs.threat_model import AuditedModel
+from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
+from latentprint.attack_engine.scheduling.task import ASKING, FITTING, MAKING, Task
+from latentprint.core.datasets import DatasetSpec, as_published
+from latentprint.core.text import printable
+from latentprint.core.tracking import Run
+
+
+@dataclass(frozen=True)
+class ConductorOptions:
+    """How a run is carried out.
+
+    Attributes:
+        asking: how endpoints are asked.
+        trainings: models that are made side by side.
+        seed: of samples that are treated as the published code does.
+    """
+
+    asking: AskingOptions
+    trainings: int = 2
+    seed: int = 0
+
+    @property
+    def processes(self) -> int:
+        """That have to fit on this machine at once."""
+        return max(self.asking.workers, self.trainings)
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Side by side, the foremost first: what is nearest to its end makes room for what comes after."""
+        fits = max(self.processes, cpu_count() or 1)
+        return {FITTING: fits, ASKING: self.asking.workers, MAKING: self.trainings}
+
+
+@dataclass
+class _Asking:
+    """A model that is asked, for all cells that need it with the same adversary's samples."""
+
+    model: AuditedModel | TrainingJob
+    cells: list[CellPlan]
+    server: ExitStack = field(default_factory=ExitStack)
+    signals: StoredSignals | None = None
+    done: bool = False
+
+    @property
+    def trainings(self) -> Iterator[Task]:
+        """What has to be trained before its cells are known."""
+        for cell in self.cells:
+            for job in cell.trainings:
+                yield from (job.twin, job)
+
+
+class Conductor:
+    """Carries out the cells of one run.
+
+    Args:
+        layout: where everything goes.
+        options: how.
+        run: MLflow's run, whose children the trainings are.
+        console: where plans and progress are shown.
+        endpoints: where models that somebody else serves are reached, by key.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        options: ConductorOptions,
+        run: Run,
+        console: Console,
+        endpoints: Mapping[str, Endpoints] | None = None,
+    ) -> None:
+        self._layout = layout
+        self._options = options
+        self._run = run
+        self._console = console
+        self._endpoints = endpoints or {}
+        self._servers = ExitStack()
+        self._being_asked: set[str] = set()
+
+    def make(self, jobs: Iterable[Task]) -> None:
+        """Make what of `jobs` is missing. Raises as `Scheduler.run` does."""
+        missing = [job for job in jobs if not job.finished]
+        if missing:
+            with ray_session(self._options.processes):
+                make(missing, self._options.limits, self._console)
+
+    def recorded(self, jobs: Iterable[TrainingJob]) -> list[Task]:
+        """`jobs` and their twins; each has a child of the run, whether it is trained now or was before."""
+        tasks: list[Task] = []
+        for job in {job.key: job for job in jobs}.values():
+            if not job.finished:
+                tasks += [job.twin, job.logged_to(open_training_record(self._run, job))]
+                continue
+            tasks += [job.twin, job]
+            if not self._run.has_finished(job.key):
+                record_trained(self._run, job)
+        return tasks
+
+    def carry_out(self, cells: Sequence[CellPlan]) -> list[CellPlan]:
+        """Leave with scores every one of `cells` whose victim offers what its attack asks for; returns these.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM; what was done is kept.
+            LatentprintError: whatever a user can mend.
+        """
+        tasks = self.recorded(job for cell in cells for job in cell.trainings)
+        if self._endpoints or not all(task.finished for task in tasks) or self._missing(cells):
+            with ray_session(self._options.processes), self._servers:
+                self._scheduler = Scheduler(self._options.limits, self._console)
+                self._scheduler.add(tasks)
+                askings = _askings(cells)
+                for asking in askings:
+                    self._scheduler.when(asking.trainings, partial(self._begin, asking))
+                for cell in cells:
+                    own = [asking for asking in askings if any(one is cell for one in asking.cells)]
+                    self._scheduler.until(partial(_are_done, own), partial(self._fit, cell, own))
+                self._scheduler.run()
+        return [cell for cell in cells if cell.is_offered]
+
+    def _missing(self, cells: Iterable[CellPlan]) -> list[CellPlan]:
+        """What has no scores yet of `cells`, whose models are trained."""
+        return [cell for cell in cells if cell.is_offered and cell.stored(self._layout) is None]
+
+    def _begin(self, asking: _Asking) -> None:
+        """Have a model asked that is trained, where a cell without scores needs it; once at a time.
+
+        What somebody else serves is always looked at: another model may answer there than the one that was scored.
+        """
+        key = asking.model.key
+        cells = asking.cells if key in self._endpoints else self._missing(asking.cells)
+        if not cells:
+            asking.done = True
+            return
+        self._scheduler.until(lambda: key not in self._being_asked, partial(self._serve, asking, cells))
+
+    def _serve(self, asking: _Asking, cells: Sequence[CellPlan]) -> None:
+        model = asking.model
+        self._being_asked.add(model.key)
+        if model.key in self._endpoints:
+            self._ask(asking, cells, self._endpoints[model.key])
+            return
+        audited = any(cell.model.key == model.key for cell in cells)
+        server = asking.server.enter_context(server_of(model, beside=audited))
+        self._servers.push(asking.server)
+        self._scheduler.until(server.is_ready, lambda: self._ask(asking, cells, endpoints_of(server)))
+
+    def _ask(self, asking: _Asking, cells: Sequence[CellPlan], endpoints: Endpoints) -> None:
+        """Ask a model, with the encoders beside it, for the signals of all attacks on it at once."""
+        model, options = asking.model, self._options
+        self._console.rule(Text(printable(model.name)))
+        treated = any(cell.treated and cell.model.key == model.key for cell in cells)
+        asked = AskedModels(
+            endpoints.victim,
+            endpoints.twin,
+            model.dataset,
+            model.split,
+            self._layout.signals(model.key),
+            _treated(model, options.seed) if treated else None,
+            next((cell.distillation for cell in cells if cell.distillation is not None), None),
+            endpoints.placebo,
+        )
+        attacks = [cell.attack_on(model.key) for cell in cells]
+        plan = plan_signals(attacks, asked, options.asking, self._console)
+        shards = shard_tasks(plan.plans, f"ask {model.name}", options.asking.workers)
+        self._scheduler.when(shards, partial(self._keep, asking, plan))
+
+    def _keep(self, asking: _Asking, plan: SignalsPlan) -> None:
+        """A model has been asked: its server goes."""
+        asking.server.close()
+        asking.signals = plan.stored()
+        asking.done = True
+        self._being_asked.discard(asking.model.key)
+
+    def _fit(self, cell: CellPlan, askings: Sequence[_Asking]) -> None:
+        """Have made what a cell needs beside answers, then fit it."""
+        if not self._missing([cell]):
+            return
+        signals = {asking.model.key: asking.signals for asking in askings if asking.signals is not None}
+        evidence = EvidencePlan(self._layout.models, signals)
+        task = cell.task(evidence, self._layout)
+        self._scheduler.when(evidence.jobs, lambda: self._scheduler.add([task]))
+
+
+def _askings(cells: Sequence[CellPlan]) -> list[_Asking]:
+    """The models to be asked, each with its cells; those that need no adversary's samples go with the first."""
+    askings: dict[tuple[str, str], _Asking] = {}
+    audited = {cell.model.key: cell.model for cell in cells}
+    models = {model.key: audited.get(model.key, model) for cell in cells for model in cell.asked}
+    for key, model in models.items():
+        needing = [cell for cell in cells if any(one.key == key for one in cell.asked)]
+        first = next((cell.auxiliary_digest for cell in needing if cell.auxiliary_digest), "")
+        for cell in needing:
+            asking = askings.setdefault((key, cell.auxiliary_digest or first), _Asking(model, []))
+            asking.cells.append(cell)
+    return list(askings.values())
+
+
+def _are_done(askings: Sequence[_Asking]) -> bool:
+    return all(asking.done for asking in askings)
+
+
+def _treated(model: AuditedModel | TrainingJob, seed: int) -> DatasetSpec:
+    """The model's samples with its members treated as PartCrop's published code treats them."""
+    members = tuple(model.split.ids(member=True).tolist())
+    of = {"name": model.dataset.name, "options": dict(model.dataset.options)}
+    return DatasetSpec(as_published.NAME, {"of": of, "treated": members, "seed": seed})

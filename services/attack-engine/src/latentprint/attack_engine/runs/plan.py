@@ -1,0 +1,114 @@
+"""What an experiment's file asks for, as victims with their samples drawn, before anything is trained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.models.job import PLACEBO, SHADOW
+from latentprint.attack_engine.models.reference_design import parts_of
+from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
+from latentprint.attack_engine.runs.config import Experiment
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel
+from latentprint.core.datasets import Dataset, DatasetSpec
+from latentprint.core.errors import UsageError
+from latentprint.core.partitions import Partition, draw_partition, draw_placebo
+from latentprint.core.splits import Split, draw_split
+
+
+def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
+    """The experiment's victims, their splits drawn and written."""
+    opened = {name: spec.open() for name, spec in experiment.datasets.items()}
+    splits = {name: _drawn(experiment, name, opened) for name in dict.fromkeys(v.split for v in experiment.victims)}
+    placebos = {name: _placebo(experiment, name, parts, opened) for name, parts in splits.items()}
+    models = []
+    for choice in experiment.victims:
+        drawn, parts, placebo = experiment.splits[choice.split], splits[choice.split], placebos[choice.split]
+        own = experiment.datasets[drawn.dataset]
+        theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
+        seed = experiment.seed if choice.seed is None else choice.seed
+        samples = written(own, parts.target, layout)
+        training = TrainingJob(choice, samples, seed, layout.models, experiment.training_workers)
+        models.append(
+            audited(
+                training,
+                placebo=None if placebo is None else written(own, placebo, layout),
+                auxiliary=None if parts.shadow is None else written(theirs, parts.shadow, layout),
+            )
+        )
+    return models
+
+
+def audited(
+    training: TrainingJob, *, placebo: DrawnSamples | None = None, auxiliary: DrawnSamples | None = None
+) -> AuditedModel:
+    """A victim that is trained, with a placebo and a shadow model that are trained alike where there are samples."""
+    shadowed = auxiliary is not None and len(auxiliary.split.sample_id)
+    return AuditedModel(
+        training.name,
+        training.key,
+        training.samples,
+        training.seed,
+        training,
+        None if placebo is None else training.trained_alike(PLACEBO, placebo),
+        auxiliary,
+        training.trained_alike(SHADOW, auxiliary) if auxiliary is not None and shadowed else None,
+    )
+
+
+def written(dataset: DatasetSpec, split: Split, layout: Layout) -> DrawnSamples:
+    """A split in the store, by its digest."""
+    return DrawnSamples.written(dataset, split, layout.split(split.digest))
+
+
+def require_enough_references(attacks: Iterable[Attack], models: Sequence[AuditedModel]) -> None:
+    """Raise `UsageError`, with the number that suffices, where an attack would lack references of some sample."""
+    for attack in attacks:
+        reading = attack.reading
+        if reading.references is None or reading.references.kind == "distilled":
+            continue
+        for model in models:
+            if model.auxiliary is None:
+                continue
+            threat = ThreatModel(model, model.shadow)
+            pool = len(threat.pool(reading.references).ids)
+            parts = parts_of(pool, threat.members)
+            if not reading.needs.met(parts, reading.references.count):
+                raise UsageError(
+                    f"{attack.name} on {model.name!r}: with {reading.references.count} reference models, each "
+                    f"trained on one of {parts} parts of {pool} samples, too few are trained on some sample or too few "
+                    f"are not; give its references a count of at least {reading.needs.fewest(parts)}."
+                )
+
+
+def _placebo(experiment: Experiment, name: str, parts: Partition, opened: Mapping[str, Dataset]) -> Split | None:
+    """Other samples for encoders made like the victims of one split; None where none is wanted or too few are left."""
+    if experiment.placebo == "none":
+        return None
+    drawn = experiment.splits[name]
+    seed = experiment.seed if drawn.seed is None else drawn.seed
+    return draw_placebo(opened[drawn.dataset], parts, seed=seed, source=experiment.datasets[drawn.dataset])
+
+
+def _drawn(experiment: Experiment, name: str, opened: dict[str, Dataset]) -> Partition:
+    drawn = experiment.splits[name]
+    seed = experiment.seed if drawn.seed is None else drawn.seed
+    dataset, source = opened[drawn.dataset], experiment.datasets[drawn.dataset]
+    if drawn.sizes is None:
+        split = draw_split(
+            dataset,
+            members=drawn.members,
+            non_members=drawn.non_members,
+            known_fraction=drawn.known_fraction,
+            seed=seed,
+            source=source,
+        )
+        return Partition(split, None)
+    return draw_partition(
+        dataset,
+        drawn.sizes,
+        seed=seed,
+        known_fraction=drawn.known_fraction,
+        source=source,
+        auxiliary=opened[drawn.auxiliary] if drawn.auxiliary else None,
+        auxiliary_source=experiment.datasets[drawn.auxiliary] if drawn.auxiliary else None,
+    )

@@ -1,0 +1,1 @@
+"""Tasks with dependencies, side by side on Ray: the one scheduler of trainings, questions and fits."""
