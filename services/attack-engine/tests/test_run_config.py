@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from latentprint.attack_engine.models.job import SHADOW
-from latentprint.attack_engine.report.published import METRICS
+from latentprint.attack_engine.report.membership.published import METRICS
 from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
