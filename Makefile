@@ -36,7 +36,7 @@ demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart
 	$(BIN)/latentprint run experiments/quickstart.yaml
 
 test: setup chromium ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: .venv/.packages .venv/.dev proto-check ## style, format, types, import rules, generated code
 	$(BIN)/ruff check $(SOURCES)

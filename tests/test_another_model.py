@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from latentprint.attack_engine.asking import AnswerStore, EndpointSpec
-from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.model_identity import EVERY, ModelIdentityCheck, difference
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.signal_store import read_signals
@@ -115,12 +115,6 @@ def stranger() -> Iterator[Stranger]:
     server = Stranger(1)
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with ray_session(2):
-        yield
 
 
 def _plan(spec: EndpointSpec, folder: Path, **options: Any) -> ExtractionPlan:

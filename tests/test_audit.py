@@ -24,7 +24,7 @@ def named(folders: FOLDERS) -> tuple[str, str, str, str]:
 
 
 def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
-    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path
+    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path, cluster: None
 ) -> None:
     command = ("audit", endpoint, *named(image_folders), "--attack", "supervisedmi,partcrop", *CROPS)
     first = latentprint(*command, "--root", tmp_path)

@@ -20,7 +20,7 @@ from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.datasets import DatasetSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 FOLDERS = tuple[Path, Path]
 SIDES = ("--members", "--non-members")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.asking import EndpointSpec
-from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
@@ -19,14 +19,16 @@ from latentprint.core.splits import draw_split
 pytestmark = pytest.mark.slow
 
 
-def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(bundle: Path, tmp_path: Path) -> None:
+def test_same_seed_same_scores_and_with_a_deterministic_server_the_same_bits(
+    bundle: Path, tmp_path: Path, cluster: None
+) -> None:
     spec = DatasetSpec("composites", {"count": 120})
     split = draw_split(spec.open(), members=40, non_members=60, seed=3)
     choice = AttackChoice("partcrop+encodermi", {"partcrop": {"crops": 8}, "encodermi": {"views": 4}}, "mlp")
     attack = choice.build(seed=5)
     divisions = ({"shard_size": 64}, 2), ({"shard_size": 17}, 1)
     signals, scores = [], []
-    with served({"victim": str(bundle)}, options=["--deterministic"]) as (url,), ray_session(2):
+    with served({"victim": str(bundle)}, options=["--deterministic"]) as (url,):
         for number, (division, workers) in enumerate(divisions):
             folder = tmp_path / str(number)
             plan = plan_extraction(

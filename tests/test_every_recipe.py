@@ -11,7 +11,6 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import VALIDATION, Split, draw_split, write_split
@@ -61,10 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def endpoints(folder: Path) -> Iterator[dict[str, str]]:
-    """A bundle of every kind of network behind a server of its own, the others in this process; one Ray for all."""
+def endpoints(folder: Path, cluster: None) -> Iterator[dict[str, str]]:
+    """A bundle of every kind of network behind a server of its own, the others in this process."""
     local = {name: f"local:{folder / name}" for name in TRAINED}
-    with served({name: str(folder / name) for name in SERVED}) as urls, ray_session(1):
+    with served({name: str(folder / name) for name in SERVED}) as urls:
         yield {**local, **dict(zip(SERVED, urls, strict=True))}
 
 

@@ -42,7 +42,11 @@ def test_partcrop_reads_it_from_end_to_end(name: str, endpoints: dict[str, str],
 
 
 def test_an_audit_with_defaults_says_what_stood_for_a_part(
-    latentprint: Callable[..., object], endpoints: dict[str, str], image_folders: tuple[Path, Path], tmp_path: Path
+    latentprint: Callable[..., object],
+    endpoints: dict[str, str],
+    image_folders: tuple[Path, Path],
+    tmp_path: Path,
+    cluster: None,
 ) -> None:
     members, others = image_folders
     command = ["audit", endpoints[_NAMES[0]], "--members", members, "--non-members", others, "--side", 64]

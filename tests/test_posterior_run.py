@@ -2,15 +2,15 @@
 
 import copy
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-pytestmark = pytest.mark.slow
+from latentprint.core.cli import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 SHORT = {"epochs": 3, "learning_rate": 0.05}
 PERCEPTRON = {"architecture": "mlp", "crop_scale_from": 1.0, "flip": 0.0}
 EXPERIMENT = {
@@ -64,21 +64,16 @@ EXPERIMENT = {
     "pairs": True,
 }
 FITTED = ("seqmia", "lira", "mba-m-entropy")
-COMMAND = Path(sys.executable).with_name("latentprint")
 
 
 def run(folder: Path, experiment: dict) -> list[dict]:
     path = folder / "posteriors.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
-    done = subprocess.run(
-        [COMMAND, "run", path, "--root", folder / "runs"],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["latentprint", "run", str(path), "--root", str(folder / "runs")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
     return json.loads((folder / "runs" / "posteriors" / "findings.json").read_text())["audits"]
 
 
@@ -88,7 +83,7 @@ def made(folder: Path, *kinds: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+def first(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> tuple[Path, list[dict]]:
     folder = tmp_path_factory.mktemp("posteriors")
     return folder, run(folder, EXPERIMENT)
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,7 +12,6 @@ import yaml
 from mlflow import MlflowClient
 from rich.console import Console
 
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.asking.signal_store import SignalStore
 from latentprint.attack_engine.models.candidate_job import CandidateJob
 from latentprint.attack_engine.models.job import ModelStore
@@ -27,7 +25,7 @@ from latentprint.core.bundles import read_card
 from latentprint.core.errors import DataError
 from latentprint.core.splits import KNOWN, read_split
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 EXPERIMENT = {
     "name": "searched",
     "datasets": {"d": {"name": "composites", "options": {"count": 120}}},
@@ -38,13 +36,6 @@ EXPERIMENT = {
     "attacks": [{"name": "partcrop", "inference": "logistic", "options": {"crops": 4}}],
     "searches": [{"victim": "mae", "attack": "partcrop", "coarse": [0.3, 0.4], "step": 0.06, "utility_loss": 1.0}],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray() -> Iterator[None]:
-    """One Ray for all that is run here."""
-    with ray_session(2):
-        yield
 
 
 def run(folder: Path) -> tuple[Path, str]:

@@ -19,7 +19,7 @@ from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.samples import Images
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 SIDE = 32
 TRAINED_ON, EPOCHS, BATCH = 400, 10, 64
 SHOWN = 80

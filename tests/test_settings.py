@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 PIXELS = {"patch_size": 8, "embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2}
 LOGISTIC = {"inference": "logistic"}
 EXPERIMENT: dict[str, Any] = {

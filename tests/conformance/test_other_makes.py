@@ -107,7 +107,7 @@ def test_kserves_answers_are_the_encoders(kserve):
 
 
 @pytest.fixture
-def audited(latentprint, image_folders, tmp_path):
+def audited(latentprint, image_folders, tmp_path, cluster):
     """Run an audit of an endpoint with these options on few images."""
     members, others = (str(folder) for folder in image_folders)
 

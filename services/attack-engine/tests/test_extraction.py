@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from latentprint.attack_engine.asking import Counts, EndpointSpec
-from latentprint.attack_engine.asking.extract import extract, ray_session
+from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
@@ -33,12 +32,6 @@ _SIGNAL = PartCropSignal(crops=31)
 _TOTAL = 24 * 32
 _BEFORE = _TOTAL // 8  # within a shard, whether one worker got there or two
 _RATE = 40.0  # images a second: what is left then takes a quarter of a minute, however fast the machine
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with ray_session(2):
-        yield
 
 
 def _spec(url: str, **options: Any) -> EndpointSpec:
