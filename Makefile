@@ -13,7 +13,7 @@ PACKAGES := libs/core services/trainer services/encoder-server services/attack-e
 APART := proto conformance mlserver kserve
 MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
-SOURCES := libs services tests benchmarks proto requirements
+SOURCES := conftest.py libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 FONTS := Liberation Sans|Arial|Helvetica Neue|Roboto|Noto Sans|Segoe UI
 

@@ -45,6 +45,20 @@ def latentprint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[st
 
 
 @pytest.fixture(scope="session")
+def run_here(cluster: None) -> Callable[..., None]:
+    """Run the command line in this process, on the Ray that is there; it must end well."""
+
+    def run(*arguments: object) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["latentprint", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert not ended.value.code
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained narrow ResNet."""
     architectures.register()

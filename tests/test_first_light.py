@@ -1,4 +1,4 @@
-"""An experiment from its file to its report, twice, and after a kill."""
+"""An experiment from its file to its report, twice in this process, and as a command that is killed on the way."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,14 +26,19 @@ EXPERIMENT = {
     "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
 }
 CONTROLS = ["untrained encoder", "placebo encoder", "exchanged non-members"]
+Run = Callable[..., None]
 COMMAND = Path(sys.executable).with_name("latentprint")
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def written_file(folder: Path) -> Path:
     path = folder / "trial.yaml"
     path.write_text(yaml.safe_dump(EXPERIMENT))
+    return path
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [COMMAND, "run", path, "--root", folder / "runs"],
+        [COMMAND, "run", written_file(folder), "--root", folder / "runs"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -41,12 +47,17 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(folder: Path) -> tuple[Path, dict]:
+def finish(folder: Path) -> dict:
     process = start(folder)
     out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
     report = Path(out.strip().splitlines()[-1])
-    return report, json.loads(report.with_name("findings.json").read_text())
+    return json.loads(report.with_name("findings.json").read_text())
+
+
+def finish_here(run_here: Run, folder: Path) -> dict:
+    run_here("run", written_file(folder), "--root", folder / "runs")
+    return json.loads((folder / "runs" / "trial" / "findings.json").read_text())
 
 
 def made(folder: Path) -> dict[str, int]:
@@ -59,9 +70,9 @@ def made(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+def undisturbed(run_here: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, finish(folder)[1]
+    return folder, finish_here(run_here, folder)
 
 
 def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tuple[Path, dict]) -> None:
@@ -101,13 +112,13 @@ def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     assert {item.dataset.name for item in victim.inputs.dataset_inputs} == {"composites", "split"}
 
 
-def test_a_second_run_makes_nothing_again_and_says_the_same(undisturbed: tuple[Path, dict]) -> None:
+def test_a_second_run_makes_nothing_again_and_says_the_same(run_here: Run, undisturbed: tuple[Path, dict]) -> None:
     folder, findings = undisturbed
     before = made(folder)
     client = MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("trial").experiment_id
     runs = len(client.search_runs([experiment]))
-    again = finish(folder)[1]
+    again = finish_here(run_here, folder)
     assert made(folder) == before
     assert len(client.search_runs([experiment])) == runs
     assert again["audits"] == findings["audits"]
@@ -128,7 +139,7 @@ def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dic
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    findings = finish(tmp_path)[1]
+    findings = finish(tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
         assert audit["result"]["evaluation"]["auc"]["value"] == pytest.approx(

@@ -2,15 +2,14 @@
 
 import copy
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from latentprint.core.cli import main
-
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.slow
+Run = Callable[..., None]
 SHORT = {"epochs": 3, "learning_rate": 0.05}
 PERCEPTRON = {"architecture": "mlp", "crop_scale_from": 1.0, "flip": 0.0}
 EXPERIMENT = {
@@ -66,14 +65,10 @@ EXPERIMENT = {
 FITTED = ("seqmia", "lira", "mba-m-entropy")
 
 
-def run(folder: Path, experiment: dict) -> list[dict]:
+def run(run_here: Run, folder: Path, experiment: dict) -> list[dict]:
     path = folder / "posteriors.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["latentprint", "run", str(path), "--root", str(folder / "runs")])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
+    run_here("run", path, "--root", folder / "runs")
     return json.loads((folder / "runs" / "posteriors" / "findings.json").read_text())["audits"]
 
 
@@ -83,9 +78,9 @@ def made(folder: Path, *kinds: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> tuple[Path, list[dict]]:
+def first(tmp_path_factory: pytest.TempPathFactory, run_here: Run) -> tuple[Path, list[dict]]:
     folder = tmp_path_factory.mktemp("posteriors")
-    return folder, run(folder, EXPERIMENT)
+    return folder, run(run_here, folder, EXPERIMENT)
 
 
 def test_every_ordered_pair_and_every_setting_is_audited(first: tuple[Path, list[dict]]) -> None:
@@ -119,7 +114,7 @@ def test_an_overfitted_victim_leaks_its_posteriors(first: tuple[Path, list[dict]
             assert audit["result"]["evaluation"]["auc"]["interval"]["low"] > 0.5
 
 
-def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Path) -> None:
+def test_victims_of_the_same_weights_may_have_different_adversaries(run_here: Run, tmp_path: Path) -> None:
     known = EXPERIMENT["splits"]["shadowed"]
     other = {"name": "baskets", "options": {"count": 400, "features": 60, "classes": 5, "seed": 1}}
     changed = {
@@ -129,7 +124,7 @@ def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Pa
         "attacks": [EXPERIMENT["attacks"][0], "mba-m-entropy"],
         "pairs": False,
     }
-    audits = run(tmp_path, {**EXPERIMENT, **changed})
+    audits = run(run_here, tmp_path, {**EXPERIMENT, **changed})
     assert {(one["victim"]["name"], one["attack"]["name"], one["attack"]["fitted_on"]) for one in audits} == {
         (name, attack, f"shadow of {name}") for name in ("known", "unknown") for attack in ("seqmia", "mba-m-entropy")
     }
@@ -140,12 +135,14 @@ def test_victims_of_the_same_weights_may_have_different_adversaries(tmp_path: Pa
     )  # of one victim, two shadows, and the placebo that the other data set's shadow leaves room for
 
 
-def test_added_references_leave_the_others_and_everything_else_alone(first: tuple[Path, list[dict]]) -> None:
+def test_added_references_leave_the_others_and_everything_else_alone(
+    run_here: Run, first: tuple[Path, list[dict]]
+) -> None:
     folder, audits = first
     kept, references = made(folder, "victims", "signals", "distillations", "cells"), made(folder, "references")
     more = copy.deepcopy(EXPERIMENT)
     more["attacks"][1]["options"]["references"]["count"] = 6
-    again = run(folder, more)
+    again = run(run_here, folder, more)
     now = made(folder, "victims", "signals", "distillations", "cells")
     assert {path: now.get(path) for path in kept if ".sqlite" not in path} == {
         path: time for path, time in kept.items() if ".sqlite" not in path

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,12 +110,13 @@ def other_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return make_bundle(tmp_path_factory.mktemp("others") / tiny_bundle.name)
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+@contextmanager
+def servers(root: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers of a bundle, with files below `root`; kills those that are still there at the end."""
     started: list[Served] = []
 
     def start(bundle: Path, *options: str) -> Served:
-        folder = tmp_path / f"server-{len(started)}"
+        folder = root / f"server-{len(started)}"
         folder.mkdir()
         started.append(Served(bundle, folder, options))
         return started[-1].start()
@@ -125,12 +127,23 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
             server.kill()
 
 
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    with servers(tmp_path) as start:
+        yield start
+
+
 @pytest.fixture(scope="module")
+def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    with servers(tmp_path_factory.mktemp("servers")) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
 def served(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for a module's tests that do not count what it answered."""
-    server = Served(tiny_bundle, tmp_path_factory.mktemp("served")).start()
-    yield server
-    server.kill()
+    """One server for all tests that do not count what it answered."""
+    with servers(tmp_path_factory.mktemp("served")) as start:
+        yield start(tiny_bundle)
 
 
 @pytest.fixture(scope="session")

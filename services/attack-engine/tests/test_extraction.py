@@ -47,9 +47,9 @@ def _values(plan: ExtractionPlan) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NDArray[np.float32]:
+def undisturbed(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float32]:
     plan = _plan(_spec(f"local:{tiny_bundle}", threads=1), tmp_path_factory.mktemp("undisturbed"))
-    extract([plan])
+    _work(plan)
     return _values(plan)
 
 
@@ -164,7 +164,7 @@ def _start_and_wait_for_answers(server: Any, folder: Path) -> "subprocess.Popen[
 
 
 def test_killed_on_the_way_and_started_again_asks_nothing_twice(
-    tiny_bundle: Path, serve: Any, tmp_path: Path, undisturbed: NDArray[np.float32]
+    tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None, undisturbed: NDArray[np.float32]
 ) -> None:
     server = serve(tiny_bundle)
     process = _start_and_wait_for_answers(server, tmp_path)
@@ -183,7 +183,7 @@ def test_killed_on_the_way_and_started_again_asks_nothing_twice(
 
 
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(
-    tiny_bundle: Path, serve: Any, tmp_path: Path, undisturbed: NDArray[np.float32]
+    tiny_bundle: Path, serve: Any, tmp_path: Path, cluster: None, undisturbed: NDArray[np.float32]
 ) -> None:
     server = serve(tiny_bundle)
     process = _start_and_wait_for_answers(server, tmp_path)

@@ -53,8 +53,18 @@ def test_without_a_name_the_servers_one_model_answers(served: Any) -> None:
         assert endpoint.query(_images(2), ("embedding",))["embedding"].shape == (2, 32)
 
 
-def test_the_same_weights_elsewhere_are_the_same_endpoint(served: Any, serve: Any) -> None:
-    with EndpointSpec(served.url).open() as here, EndpointSpec(serve(served.bundle).url).open() as there:
+@pytest.fixture(scope="module")
+def guarded(tiny_bundle: Path, serve_for_module: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The address of a server that wants a key and takes five images a message, and the key's file."""
+    key = tmp_path_factory.mktemp("key") / "right"
+    key.write_text("sesame\n")
+    limit = str(3072 * 5 + 4096)
+    return serve_for_module(tiny_bundle, "--api-key-file", str(key), "--max-message-bytes", limit).url, key
+
+
+def test_the_same_weights_elsewhere_are_the_same_endpoint(served: Any, guarded: tuple[str, Path]) -> None:
+    elsewhere = EndpointSpec(guarded[0], api_key_file=str(guarded[1]))
+    with EndpointSpec(served.url).open() as here, elsewhere.open() as there:
         assert here.card.url != there.card.url
         assert here.card.identity == there.card.identity
     with EndpointSpec(f"local:{served.bundle}").open() as within:
@@ -90,24 +100,22 @@ def test_an_unknown_output_names_the_nearest(served: Any) -> None:
         endpoint.query(_images(1), ("embeding",))
 
 
-def test_keys(tiny_bundle: Path, serve: Any, tmp_path: Path) -> None:
-    right, wrong = tmp_path / "right", tmp_path / "wrong"
-    right.write_text("sesame\n")
+def test_keys(guarded: tuple[str, Path], tmp_path: Path) -> None:
+    url, right = guarded
+    wrong = tmp_path / "wrong"
     wrong.write_text("sesam\n")
-    server = serve(tiny_bundle, "--api-key-file", str(right))
-    with EndpointSpec(server.url, api_key_file=str(right)).open() as endpoint:
+    with EndpointSpec(url, api_key_file=str(right)).open() as endpoint:
         endpoint.query(_images(1), ("embedding",))
     with pytest.raises(EndpointError, match="refuses this API key"):
-        EndpointSpec(server.url, api_key_file=str(wrong)).open()
+        EndpointSpec(url, api_key_file=str(wrong)).open()
     with pytest.raises(EndpointError, match="wants an API key"):
-        EndpointSpec(server.url).open()
+        EndpointSpec(url).open()
     with pytest.raises(UsageError, match="cannot be read"):
-        EndpointSpec(server.url, api_key_file=str(tmp_path / "none")).open()
+        EndpointSpec(url, api_key_file=str(tmp_path / "none")).open()
 
 
-def test_a_small_message_limit_makes_smaller_requests(tiny_bundle: Path, serve: Any) -> None:
-    server = serve(tiny_bundle, "--max-message-bytes", str(3072 * 5 + 4096))
-    with EndpointSpec(server.url, images_per_request=64).open() as endpoint:
+def test_a_small_message_limit_makes_smaller_requests(guarded: tuple[str, Path]) -> None:
+    with EndpointSpec(guarded[0], api_key_file=str(guarded[1]), images_per_request=64).open() as endpoint:
         assert endpoint.query(_images(23), ("embedding",))["embedding"].shape == (23, 32)
         with pytest.raises(EndpointError, match="message limit"):
             endpoint.query(_images(1, side=128), ("embedding",))

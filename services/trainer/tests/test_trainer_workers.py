@@ -10,11 +10,10 @@ from safetensors.torch import load_file
 
 from latentprint.core.errors import Interrupted, UsageError
 from latentprint.trainer import read_progress, work_folder
-from latentprint.trainer.ray_session import ray_session
 
 
 @pytest.mark.slow
-def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_path):
+def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_path, cluster):
     alone = train_tiny("mae", "alone", epochs=60)
     asked = []
 
@@ -30,13 +29,12 @@ def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_
             self.setdefault(step, {}).update(metrics)
 
     log = Log()
-    with ray_session(2):  # one for both runs
-        with pytest.raises(Interrupted, match=r"after \d+ of 60 epochs.*--resume"):
-            train_tiny("mae", "shared", epochs=60, workers=2, on_progress=stop_at_once, tracker=log)
-        progress = read_progress(work_folder(tmp_path / "shared") / "progress.json")
-        assert progress.state == "interrupted"
-        assert progress.images < progress.images_total
-        shared = train_tiny("mae", "shared", epochs=60, workers=2, resume=True, tracker=log)
+    with pytest.raises(Interrupted, match=r"after \d+ of 60 epochs.*--resume"):
+        train_tiny("mae", "shared", epochs=60, workers=2, on_progress=stop_at_once, tracker=log)
+    progress = read_progress(work_folder(tmp_path / "shared") / "progress.json")
+    assert progress.state == "interrupted"
+    assert progress.images < progress.images_total
+    shared = train_tiny("mae", "shared", epochs=60, workers=2, resume=True, tracker=log)
     assert shared.training["loss"] == pytest.approx(alone.training["loss"], rel=1e-3)
     assert [entry["epoch"] for entry in shared.training["history"]] == [12, 24, 36, 48]
     assert {1, 60} <= set(log)
