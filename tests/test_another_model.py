@@ -374,7 +374,7 @@ def test_an_audit_again_of_another_model_stops_and_fresh_starts_anew(
 ) -> None:
     members, non_members = image_folders
     command = ["audit", stranger.spec.url, "--members", members, "--non-members", non_members, "--side", _SIDE]
-    command += ["--attack", "supervisedmi", "--root", tmp_path, "--untrained", "none"]
+    command += ["--attack", "supervisedmi", "--root", tmp_path, "--untrained", "none", "--workers", 1]
     first = latentprint(*command)
     assert first.code == 0, first.err
     assert "90 images to ask, and 12 canaries" in first.err

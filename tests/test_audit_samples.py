@@ -51,7 +51,7 @@ def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
     latentprint: Callable[..., object], endpoint: str, kept_folders: FOLDERS, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    command = ["audit", endpoint, *on(kept_folders), "--untrained", "none", "--root", root]
+    command = ["audit", endpoint, *on(kept_folders), "--untrained", "none", "--workers", 1, "--root", root]
     done = latentprint(*command, "--attack", "supervisedmi,encodermi-t", "--attack-option", "encodermi-t.views=2")
     assert done.code == 0, done.err
     report = Path(done.out.strip().splitlines()[-1])
@@ -140,7 +140,7 @@ def test_class_folders_on_one_side_are_no_leak(
         for path in (tmp_path / f"classed-{side}" / colour, tmp_path / f"flat-{side}"):
             path.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path / f"{row:03}.png")
-    audit = ["audit", url, "--untrained", "none", "--root", tmp_path / "runs"]
+    audit = ["audit", url, "--untrained", "none", "--workers", 1, "--root", tmp_path / "runs"]
     mixed = on((tmp_path / "classed-in", tmp_path / "flat-out"))
     refused = latentprint(*audit, *mixed, "--attack", "st,mba-m-entropy")
     assert refused.code == 3

@@ -51,7 +51,7 @@ def test_an_audit_with_defaults_says_what_stood_for_a_part(
     members, others = image_folders
     command = ["audit", endpoints[_NAMES[0]], "--members", members, "--non-members", others, "--side", 64]
     command += ["--attack-option", "partcrop.crops=4", "--attack", "partcrop", "--root", tmp_path]
-    ended = latentprint(*command, "--untrained", "none")
+    ended = latentprint(*command, "--untrained", "none", "--workers", 1)
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     (audit,) = json.loads(report.with_name("findings.json").read_text())["audits"]

@@ -95,7 +95,7 @@ def audit(
         "--inference",
         "logistic",
     )
-    ended = latentprint("audit", f"local:{encoder}", *named, "--root", root, *options)
+    ended = latentprint("audit", f"local:{encoder}", *named, "--workers", 1, "--root", root, *options)
     assert ended.code == 0, ended.err
     report = Path(ended.out.strip().splitlines()[-1])
     return json.loads(report.with_name("findings.json").read_text()), ended.err

@@ -31,6 +31,7 @@ EXPERIMENT: dict[str, Any] = {
     ],
     "sweeps": {"knowledge": [0.25, 0.5], "queries": [5, 9, 10]},
     "shadow": True,
+    "workers": 1,
     "as_published_transforms": ["mae-one"],
     "published": [
         {"source": "a paper", "victim": "mae-one", "attack": "partcrop", "metrics": {"accuracy": 0.58}},
