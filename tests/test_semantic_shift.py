@@ -21,7 +21,7 @@ from latentprint.core.samples import Images
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 SIDE = 32
-TRAINED_ON, EPOCHS, BATCH = 400, 10, 64
+TRAINED_ON, EPOCHS, BATCH = 400, 6, 16
 SHOWN = 80
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
 ARCHITECTURE = "resnet18_cifar_narrow"
