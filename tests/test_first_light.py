@@ -2,14 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -130,6 +131,15 @@ def written(folder: Path) -> list[str]:
     return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill it and all that it started: its servers would outlive it."""
+    parent = psutil.Process(process.pid)
+    for member in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait()
+
+
 def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
     for until in ("*.work/progress.json", "*/shard-*.parquet"):
         process = start(tmp_path)
@@ -137,8 +147,7 @@ def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dic
         while not any(fnmatch(name, until) for name in written(tmp_path / "runs")) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
     findings = finish(tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
