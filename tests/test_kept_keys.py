@@ -78,7 +78,6 @@ _UNSEEN = [
 _PROSE = [
     ("attacks/__init__.py", 'summary="the embedding itself"', 'summary="nothing but the embedding"'),
     ("attacks/__init__.py", '"Part response", "image', '"Response of parts", "image'),
-    ("attacks/__init__.py", '"1 image a sample"', '"one image a sample"'),
     ("recipes/__init__.py", 'summary="masked autoencoder on a small ViT"', 'summary="a masked autoencoder"'),
     ("defences/__init__.py", 'summary="differential privacy: each', 'summary="privacy: each'),
     ("datasets/composites.py", 'summary="', 'summary="in other words: '),

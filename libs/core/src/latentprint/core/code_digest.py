@@ -64,16 +64,21 @@ def _digest(entries: frozenset[Definition]) -> str:
 
 
 def _reached(entries: frozenset[Definition]) -> set[Definition]:
-    roots = {_HOUSE, *(module.partition(".")[0] for module, _ in entries)}
+    roots = frozenset({_HOUSE, *(module.partition(".")[0] for module, _ in entries)})
     found: set[Definition] = set()
-    waiting = list(entries)
+    waiting = set(entries)
     while waiting:
         one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            named = _read(one)[1]
-            waiting += [_along(*name) for name in named if name[0].partition(".")[0] in roots]
+        found.add(one)
+        waiting |= _next(one, roots) - found
     return found
+
+
+@cache
+def _next(definition: Definition, roots: frozenset[str]) -> frozenset[Definition]:
+    """The definitions that one names, in the packages `roots`."""
+    named = _read(definition)[1]
+    return frozenset(_along(*name) for name in named if name[0].partition(".")[0] in roots)
 
 
 def _entry(entry: object) -> Definition:

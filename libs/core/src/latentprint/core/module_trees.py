@@ -10,6 +10,7 @@ from pathlib import Path
 
 EFFECTS, WHOLE = "", "*"
 _REGISTERED_BY = "summary"
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement holds others
 Definition = tuple[str, str]
 """A module and a name at its top; `EFFECTS` for what it runs when it is imported, `WHOLE` for all of it."""
 Named = tuple[str, str, tuple[str, ...]]
@@ -57,30 +58,30 @@ def read_module(name: str) -> Module | None:
         return None
     is_package = path.name == "__init__.py"
     module = Module(name, name if is_package else name.rpartition(".")[0])
-    for statement in _WithoutProse().visit(ast.parse(path.read_bytes())).body:
+    tree = ast.parse(path.read_bytes())
+    _drop_prose(tree)
+    for statement in tree.body:
         module.add(statement)
     return module
 
 
-class _WithoutProse(ast.NodeTransformer):
-    """Drops what computes nothing: strings that stand alone, and registrations."""
+def _drop_prose(tree: ast.AST) -> None:
+    """Take what computes nothing out of a tree's statements: strings that stand alone, and registrations."""
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        tree.decorator_list = [one for one in tree.decorator_list if not _registers(one)]
+    for place in _BLOCKS:
+        block = getattr(tree, place, None)
+        if isinstance(block, list):
+            block[:] = [one for one in block if not _is_prose(one)]
+            for one in block:
+                _drop_prose(one)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        """Docstrings, of whatever, and calls that register."""
-        prose = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if prose or _registers(node.value) else node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Decorators that register."""
-        return self._undecorated(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """Decorators that register."""
-        return self._undecorated(node)
-
-    def _undecorated(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
-        node.decorator_list = [one for one in node.decorator_list if not _registers(one)]
-        return self.generic_visit(node)
+def _is_prose(statement: ast.AST) -> bool:
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    return _registers(value) or (isinstance(value, ast.Constant) and isinstance(value.value, str))
 
 
 def _registers(call: ast.expr) -> bool:
