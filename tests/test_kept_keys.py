@@ -83,7 +83,7 @@ _PROSE = [
     ("datasets/composites.py", 'summary="', 'summary="in other words: '),
     ("trainer/loop.py", "\nfrom ", "\n# a comment\n\n\nfrom "),
     ("fitting/audit_scores.py", '"""', '"""In other words: '),
-    ("signals/signal.py", '"""', '"""In other words: '),
+    ("asking/signal.py", '"""', '"""In other words: '),
     ("templates/page.html.j2", "<html", "<!-- a page --><html"),
     (
         "attacks/__init__.py",
@@ -96,11 +96,11 @@ _ADDED = '''"""An attack."""
 
 from dataclasses import dataclass
 
-from latentprint.attack_engine.signals.embedding import EmbeddingSignal
+from latentprint.attack_engine.signals.views import VarianceSignal
 
 
 @dataclass(frozen=True)
-class Added(EmbeddingSignal):
+class Added(VarianceSignal):
     """A signal."""
 
     name = "added"
@@ -108,14 +108,14 @@ class Added(EmbeddingSignal):
 # Every function of the engine and the trainer that puts code in a key: a new one belongs into the tables above.
 _KEYED = {
     "asking/plan.py: signal_key",
-    "runs/candidates.py: path",
-    "runs/cells.py: _key",
-    "runs/cells.py: plan_cells",
+    "models/candidate_job.py: key",
+    "models/training.py: code",
+    "runs/cells.py: _further",
+    "runs/cells.py: key",
+    "runs/evidence_jobs.py: _digest",
+    "runs/evidence_jobs.py: _trained",
     "runs/fitting.py: cell_code",
     "runs/live.py: audit_key",
-    "runs/preparing.py: _key",
-    "runs/preparing.py: _trained",
-    "runs/victims.py: code",
     "trainer/plan.py: training_code",
     "trainer/setup.py: identity",
     "core/serving_digest.py: serving_digest",
