@@ -114,7 +114,7 @@ def test_what_a_trained_encoder_sees_is_claimed_with_a_condition_and_refuted_by_
     assert said.index("--reference") < said.index("Plan for")  # said before anything is asked
 
     found, _ = audit(latentprint, encoders[0], folders, tmp_path, "--reference", f"local:{encoders[1]}")
-    assert found["verdict"]["outcome"] == "not valid"
+    assert found["verdict"]["label"] == "not valid"
     assert "placebo encoder" in found["verdict"]["sentence"]
     controls = {control["name"]: control["holds"] for control in found["audits"][0]["controls"]}
     assert controls == {"untrained encoder": True, "placebo encoder": False, "exchanged non-members": True}
