@@ -7,8 +7,8 @@ is found again by it, and what was sent is remembered beside what was not.
 """
 
 from latentprint.core.tracking.delivery import Delivery, deliver_all, unsent_folder
+from latentprint.core.tracking.journal import KEY_TAG
 from latentprint.core.tracking.runs import Run, default_uri, finishing, open_run, tracked
-from latentprint.core.tracking.store import KEY_TAG
 
 __all__ = [
     "KEY_TAG",

@@ -8,7 +8,7 @@ from pathlib import Path
 from latentprint.core.digests import digest_json
 from latentprint.core.files import locked, write_atomically
 from latentprint.core.text import SENTENCE_LENGTH, printable
-from latentprint.core.tracking import journal, store
+from latentprint.core.tracking import databases, journal
 from latentprint.core.tracking.journal import Address, Journal, journals, without_password
 
 _REST_SECONDS = 30.0
@@ -62,7 +62,7 @@ class Courier:
         """Why the store cannot be used now; "" where it can. Every process takes note."""
         reason = self.resting
         if not reason:
-            reason = store.problem(self._uri)
+            reason = databases.problem(self._uri)
             self._remember(reason)
         return reason
 
@@ -70,6 +70,8 @@ class Courier:
         """Whether the store is known to hold the run at `address`, finished."""
         if self.problem():
             return False
+        from latentprint.core.tracking import store  # MLflow takes a second to import: only for what is to be sent
+
         try:
             return store.has_finished(store.connect(self._uri), address)
         except Exception as error:
@@ -97,7 +99,7 @@ class Courier:
 
     def _send(self, waiting: list[Journal]) -> str:
         """Send journals, past one that fails; where more fail, the store is at fault. Returns why something is kept."""
-        reason, failures = store.problem(self._uri), 0
+        reason, failures = databases.problem(self._uri), 0
         for one in [] if reason else waiting:
             failed = self._send_one(one)
             reason, failures = failed or reason, failures + bool(failed)
@@ -108,6 +110,8 @@ class Courier:
 
     def _send_one(self, one: Journal) -> str:
         """Send one journal's entries; returns what failed, whatever it was: the journal keeps what was not taken."""
+        from latentprint.core.tracking import store
+
         entries = list(one.pending())
         try:
             for sent in store.send(store.connect(self._uri), one.address, entries, self._note) if entries else ():

@@ -19,6 +19,7 @@ _ADDRESS, _LINES, _SENT, _FILES = "run.json", "entries.jsonl", "sent", "files"
 _PACE_SECONDS = 2.0
 OPEN, PARAMS, METRICS, TAGS, FILE, DATASET, END = "open", "params", "metrics", "tags", "file", "dataset", "end"
 FINISHED = "FINISHED"
+KEY_TAG = "latentprint.key"
 
 
 @dataclass(frozen=True)

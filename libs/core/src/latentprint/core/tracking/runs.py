@@ -12,7 +12,7 @@ from rich.console import Console
 
 from latentprint.core.errors import Interrupted, LatentprintError
 from latentprint.core.text import say
-from latentprint.core.tracking import journal, store
+from latentprint.core.tracking import databases, journal
 from latentprint.core.tracking.delivery import Courier, Delivery
 from latentprint.core.tracking.journal import Address, Journal
 
@@ -22,7 +22,7 @@ _WARNING = "yellow"
 
 def default_uri(root: Path) -> str:
     """`MLFLOW_TRACKING_URI` where set, else a local database under `root`/mlflow."""
-    return os.environ.get(URI) or store.database_uri((root / "mlflow" / "mlflow.db").resolve())
+    return os.environ.get(URI) or databases.database_uri((root / "mlflow" / "mlflow.db").resolve())
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def open_run(uri: str, experiment: str, name: str, key: str, artifacts: Path) ->
     Raises:
         DataError: the folder cannot be written to.
     """
-    place = artifacts.resolve().as_uri() if uri.startswith(store.SQLITE) else ""
+    place = artifacts.resolve().as_uri() if uri.startswith(databases.SQLITE) else ""
     run = Run(Address(uri, experiment, place, ((name, key),)), artifacts.resolve().with_name("unsent"))
     run.open()
     return run

@@ -8,12 +8,10 @@ import logging
 import os
 import posixpath
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as LoggedDataset
@@ -21,43 +19,20 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 
-from latentprint.core.files import locked
-from latentprint.core.reachable import PATIENCE, http_problem, place_of
 from latentprint.core.text import printable
 from latentprint.core.tracking import journal
-from latentprint.core.tracking.journal import Address, Entry
+from latentprint.core.tracking.databases import SQLITE, alone, database_of
+from latentprint.core.tracking.journal import KEY_TAG, Address, Entry
 
 Client = MlflowClient
-KEY_TAG = "latentprint.key"
-SQLITE = "sqlite:///"
 _PARENT_TAG = "mlflow.parentRunId"
 _MOST_NAME, _MOST_PARAM, _MOST_TAG, _MOST_DATASET, _MOST_DIGEST = 250, 6000, 5000, 500, 36  # characters MLflow takes
 _BATCH = 100  # params or tags in one call; of metrics MLflow takes more
-_INITIALISING_SECONDS = 120.0
 _REFUSED = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
-_NOT_FAILING = range(100, 500)
 _SHORT_WAITS = {  # MLflow's own would hold a run up for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-
-
-def problem(uri: str) -> str:
-    """Why the store at `uri` cannot be used, found out within seconds; "" where nothing is known against it."""
-    if uri.startswith(SQLITE):
-        return _database_problem(database_of(uri))
-    place = place_of(uri)
-    return http_problem(place, _NOT_FAILING) if place.scheme in ("http", "https") else ""
-
-
-def database_uri(path: Path) -> str:
-    """The URI of a SQLite database; what has a meaning in URIs is escaped."""
-    return SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
-
-
-def database_of(uri: str) -> Path:
-    """The file of a SQLite URI."""
-    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0]))
 
 
 def connect(uri: str) -> MlflowClient:
@@ -72,7 +47,7 @@ def connect(uri: str) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)  # they report every table of a new database
     if not uri.startswith(SQLITE):
         return MlflowClient(uri)
-    with _alone(database_of(uri)):
+    with alone(database_of(uri)):
         client = MlflowClient(uri)
     _remove_stray_folder(uri)
     return client
@@ -220,25 +195,6 @@ def _find(client: MlflowClient, experiment_id: str, key: str, parent: str) -> St
     query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in _tags(key, parent).items())
     found = client.search_runs([experiment_id], query, max_results=1)
     return found[0] if found else None
-
-
-def _database_problem(database: Path) -> str:
-    """Whether the database can be written to now; one that is not there yet is made."""
-    try:
-        with (
-            _alone(database),
-            closing(sqlite3.connect(str(database), timeout=PATIENCE, isolation_level=None)) as connection,
-        ):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-    except (OSError, UnicodeError, sqlite3.Error) as error:
-        return f"cannot be written ({error})"
-    return ""
-
-
-def _alone(database: Path) -> AbstractContextManager[bool]:
-    """While a process makes the tables of a new database, others wait."""
-    return locked(database.with_name(f".{database.name}.lock"), _INITIALISING_SECONDS)
 
 
 def _remove_stray_folder(uri: str) -> None:
