@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from latentprint.attack_engine.asking.drivers.driver import Driver, DriverError
+from latentprint.attack_engine.asking.drivers.driver import Connection, DriverError
 from latentprint.attack_engine.asking.endpoint import Answers
 from latentprint.core.samples import Samples
 
@@ -33,7 +33,7 @@ def repeated(call: Callable[[], T], seconds: float, resend: Callable[[], None] =
 
 
 def ask(
-    driver: Driver,
+    driver: Connection,
     samples: Samples,
     outputs: Sequence[str],
     request_id: str,

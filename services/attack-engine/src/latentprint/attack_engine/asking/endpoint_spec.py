@@ -10,7 +10,7 @@ from typing import Literal
 from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.attempts import repeated
 from latentprint.attack_engine.asking.drivers import driver_of
-from latentprint.attack_engine.asking.drivers.driver import Transport
+from latentprint.attack_engine.asking.drivers.driver import Connection, Transport
 from latentprint.attack_engine.asking.endpoint import EndpointCard
 from latentprint.attack_engine.asking.ledger import Ledger, LedgerSpec
 from latentprint.attack_engine.asking.metered import MeteredEndpoint
@@ -42,6 +42,7 @@ class EndpointSpec:
             and before a shard is kept, to tell whether the model is still the same; None asks 4 where no serving
             digest is published and none elsewhere. An in-process endpoint needs none.
         canary_every: images that one worker asks between two such checks.
+        model: a model of this process, in place of one by address; such an endpoint goes to no other process.
     """
 
     url: str
@@ -58,9 +59,11 @@ class EndpointSpec:
     threads: int | None = None
     canaries: int | None = None
     canary_every: int = EVERY
+    model: Connection | None = None
 
     def __post_init__(self) -> None:
-        driver_of(self.url)
+        if self.model is None:
+            driver_of(self.url)
         for name in self.output_names:
             if name not in OUTPUTS:
                 raise unknown_name("output", name, OUTPUTS)
@@ -78,14 +81,14 @@ class EndpointSpec:
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} of {self.url} must be above 0 and finite, not {value}.")
 
-    def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
+    def like(self, url: str, *, ours: bool = False, model: Connection | None = None) -> "EndpointSpec":
         """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.
 
-        With `ours`, an encoder that latentprint itself serves: it has the standard's names and wants no key.
+        With `ours`, or a `model` of this process, an encoder that has the standard's names and wants no key.
         """
-        if not ours and not driver_of(url).in_process:
-            return replace(self, url=url)
-        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None)
+        if model is None and not ours and not driver_of(url).in_process:
+            return replace(self, url=url, model=None)
+        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None, model=model)
 
     def check(
         self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
@@ -98,7 +101,7 @@ class EndpointSpec:
             outputs: what is asked of it.
             sample_shape: of the samples that are asked, and so of the canaries.
         """
-        if driver_of(self.url).in_process:
+        if self.model is not None or driver_of(self.url).in_process:
             return None
         usual = 0 if card.serving_digest else CANARIES
         count = usual if self.canaries is None else self.canaries
@@ -121,7 +124,7 @@ class EndpointSpec:
         with ExitStack() as opened:
             book = ledger if isinstance(ledger, Ledger) else (ledger or LedgerSpec()).open()
             opened.callback(book.close)
-            driver = driver_of(self.url).open(self.url, self._transport(book.client))
+            driver = self.model or driver_of(self.url).open(self.url, self._transport(book.client))
             opened.callback(driver.close)
             card = repeated(driver.read_card, self.connect_seconds)
             opened.pop_all()

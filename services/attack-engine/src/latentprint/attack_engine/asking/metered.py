@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.asking.answer_log import Keys
 from latentprint.attack_engine.asking.answer_store import AnswerStore, answer_keys, sample_digests
 from latentprint.attack_engine.asking.attempts import ask, repeated
-from latentprint.attack_engine.asking.drivers.driver import Driver
+from latentprint.attack_engine.asking.drivers.driver import Connection
 from latentprint.attack_engine.asking.endpoint import Answers, Counts, EndpointCard
 from latentprint.attack_engine.asking.ledger import Lease, Ledger
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, ModelIdentityWatch
@@ -50,7 +50,7 @@ class MeteredEndpoint:
 
     def __init__(
         self,
-        driver: Driver,
+        driver: Connection,
         card: EndpointCard,
         ledger: Ledger,
         *,

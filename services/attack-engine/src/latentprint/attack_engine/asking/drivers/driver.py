@@ -42,24 +42,11 @@ class Transport:
     threads: int | None = None
 
 
-class Driver(Protocol):
-    """One way of reaching a model. It asks once; repeating, halving, counting and checking is done around it.
+class Connection(Protocol):
+    """An open way to a model. It asks once; repeating, halving, counting and checking is done around it.
 
     `ask` may be called from `in_flight` threads at once, after `read_card` was called.
     """
-
-    form: ClassVar[str]  # of its addresses, for people: "grpc://HOST:PORT[/MODEL]"
-    in_process: ClassVar[bool]  # the model is in this process, and so cannot change
-
-    @classmethod
-    def check_address(cls, url: str) -> None:
-        """Raise `UsageError` for an address that is not of the driver's form."""
-        ...
-
-    @classmethod
-    def open(cls, url: str, transport: Transport) -> Self:
-        """Make ready to ask the model at `url`, which a network driver does not contact yet."""
-        ...
 
     @property
     def in_flight(self) -> int:
@@ -91,4 +78,21 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class Driver(Connection, Protocol):
+    """One way of reaching models by address, which opens to a connection."""
+
+    form: ClassVar[str]  # of its addresses, for people: "grpc://HOST:PORT[/MODEL]"
+    in_process: ClassVar[bool]  # the model is in this process, and so cannot change
+
+    @classmethod
+    def check_address(cls, url: str) -> None:
+        """Raise `UsageError` for an address that is not of the driver's form."""
+        ...
+
+    @classmethod
+    def open(cls, url: str, transport: Transport) -> Self:
+        """Make ready to ask the model at `url`, which a network driver does not contact yet."""
         ...
