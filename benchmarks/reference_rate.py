@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.models.reference_job import AssumedTraining, SampleSet, TrainedReferenceJob
 from latentprint.attack_engine.scheduling.scheduler import make
 from latentprint.attack_engine.scheduling.task import MAKING
+from latentprint.attack_engine.scheduling.workers import ray_session
 from latentprint.core.datasets import DatasetSpec
 
 _COUNT, _CORES, _TARGET = 64, 2, 1.6

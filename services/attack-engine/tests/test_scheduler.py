@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from latentprint.attack_engine.asking.extract import ray_session
 from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
 from latentprint.attack_engine.scheduling.task import FITTING, MAKING, TaskProgress
+from latentprint.attack_engine.scheduling.workers import ray_session
 from latentprint.core.errors import DataError
 
 LIMITS = {FITTING: 2, MAKING: 2}

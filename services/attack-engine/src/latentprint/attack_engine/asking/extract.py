@@ -1,15 +1,13 @@
-"""Extraction: shards of samples as tasks on Ray, against endpoints, to Parquet, resumable, nothing asked twice."""
+"""Extraction: shards of samples as tasks, against endpoints, to Parquet, resumable, nothing asked twice."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import ray
 from rich.console import Console
 
 from latentprint.attack_engine.asking.answer_store import AnswerStore
@@ -19,7 +17,7 @@ from latentprint.attack_engine.asking.signal_store import SignalStore, Taken
 from latentprint.attack_engine.asking.worker import ShardPlace, ShardWorker, shared_between, tasks_of
 from latentprint.attack_engine.scheduling.scheduler import Scheduler
 from latentprint.attack_engine.scheduling.task import ASKING, TaskProgress
-from latentprint.core.ray_session import session
+from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
 from latentprint.core.text import say
 
 _WORKER_CPUS = 0.25  # most of its time a worker waits for the endpoint
@@ -48,16 +46,19 @@ class Extraction:
 
 
 def extract(
-    plans: Sequence[ExtractionPlan], *, workers: int = 2, console: Console | None = None
+    plans: Sequence[ExtractionPlan],
+    *,
+    workers: int = 2,
+    console: Console | None = None,
+    place: Workers | None = None,
 ) -> list[list[Extraction]]:
     """Extract all that `plans` still lack; returns one list a plan, one entry a signal.
-
-    Uses the Ray cluster that this process is connected to, or starts a local one (see `ray_session`).
 
     Args:
         plans: see `plan_extraction`.
         workers: processes that ask at the same time.
         console: where progress is shown; standard error if None.
+        place: who asks: processes of Ray if None.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what was answered is kept.
@@ -70,22 +71,12 @@ def extract(
     if tasks_of(plans):
         folders = ", ".join(sorted({str(_root(plan)) for plan in plans}))
         stopped = f"Stopped. Everything answered is kept in {folders}; run the same command again to go on."
-        with ray_session(workers):
-            scheduler = Scheduler({ASKING: workers}, console, stopped)
-            scheduler.add(shard_tasks(plans, "extract", workers))
+        place = place or RayWorkers()
+        with place.session(workers):
+            scheduler = Scheduler({ASKING: workers}, console, stopped, place)
+            scheduler.add(shard_tasks(plans, "extract", workers, place))
             scheduler.run()
     return extracted(plans)
-
-
-def ray_session(workers: int = 2) -> AbstractContextManager[None]:
-    """Use the Ray cluster this process is connected to, or that RAY_ADDRESS names; else start one and stop it after.
-
-    Wrap several extractions in one session to start Ray once.
-
-    Raises:
-        LatentprintError: on entry, Ray does not start.
-    """
-    return session(ray, workers)
 
 
 def check_models(plans: Sequence[ExtractionPlan], console: Console) -> None:
@@ -94,12 +85,12 @@ def check_models(plans: Sequence[ExtractionPlan], console: Console) -> None:
         _check_first(plan, console)
 
 
-def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int) -> list["ShardTask"]:
-    """What `plans` still lack, a task a shard, for a scheduler whose workers ask `workers` at a time."""
+def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int, place: Workers) -> list["ShardTask"]:
+    """What `plans` still lack, a task a shard, for a scheduler of which `workers` ask at a time at `place`."""
     tasks = tasks_of(plans)
     if not tasks:
         return []
-    shared = ray.put([shared_between(plan, workers) for plan in plans])
+    shared = place.share([shared_between(plan, workers) for plan in plans])
     token = uuid4().hex
     return [ShardTask(title, token, shared, task, plans[task.plan].signals[task.signal]) for task in tasks]
 
@@ -116,14 +107,14 @@ class ShardTask:
     Attributes:
         title: what it is called while it runs.
         token: names the extraction that it is part of; its endpoints stay open in a worker from shard to shard.
-        plans: the extraction's plans, in Ray's store.
+        plans: gives the extraction's plans to whoever asks.
         place: of the shard in them.
         signal: what is asked.
     """
 
     title: str
     token: str
-    plans: Any
+    plans: Callable[[], Sequence[ExtractionPlan]]
     place: ShardPlace
     signal: SignalPlan
     limit = ASKING
@@ -155,16 +146,16 @@ class ShardTask:
         _worker(self.token, self.plans).run(self.place)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the signal's plan, which the worker finds in Ray's store."""
+        """Without the signal's plan, which the worker finds among the others."""
         return {"title": self.title, "token": self.token, "plans": self.plans, "place": self.place}
 
 
 _WORKERS: OrderedDict[str, ShardWorker] = OrderedDict()  # of this process, by extraction
 
 
-def _worker(token: str, plans: Any) -> ShardWorker:
+def _worker(token: str, plans: Callable[[], Sequence[ExtractionPlan]]) -> ShardWorker:
     if token not in _WORKERS:
-        _WORKERS[token] = ShardWorker(ray.get(plans))
+        _WORKERS[token] = ShardWorker(plans())
         if len(_WORKERS) > _OPEN_WORKERS:
             _WORKERS.popitem(last=False)[1].close()
     return _WORKERS[token]

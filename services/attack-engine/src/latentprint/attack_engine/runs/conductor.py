@@ -13,7 +13,7 @@ from os import cpu_count
 from rich.console import Console
 from rich.text import Text
 
-from latentprint.attack_engine.asking.extract import ray_session, shard_tasks
+from latentprint.attack_engine.asking.extract import shard_tasks
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.cells import CellPlan
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
@@ -30,6 +30,7 @@ from latentprint.attack_engine.runs.stored_signals import (
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
 from latentprint.attack_engine.scheduling.task import ASKING, FITTING, MAKING, Task
+from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
 from latentprint.core.datasets import DatasetSpec, as_published
 from latentprint.core.text import printable
 from latentprint.core.tracking import Run
@@ -43,11 +44,13 @@ class ConductorOptions:
         asking: how endpoints are asked.
         trainings: models that are made side by side.
         seed: of samples that are treated as the published code does.
+        workers: who makes models, asks and fits.
     """
 
     asking: AskingOptions
     trainings: int = 2
     seed: int = 0
+    workers: Workers = field(default_factory=RayWorkers)
 
     @property
     def processes(self) -> int:
@@ -85,7 +88,7 @@ class Conductor:
     Args:
         layout: where everything goes.
         options: how.
-        run: MLflow's run, whose children the trainings are.
+        run: MLflow's run, whose children the trainings are; None logs nothing.
         console: where plans and progress are shown.
         endpoints: where models that somebody else serves are reached, by key.
     """
@@ -94,7 +97,7 @@ class Conductor:
         self,
         layout: Layout,
         options: ConductorOptions,
-        run: Run,
+        run: Run | None,
         console: Console,
         endpoints: Mapping[str, Endpoints] | None = None,
     ) -> None:
@@ -110,13 +113,16 @@ class Conductor:
         """Make what of `jobs` is missing. Raises as `Scheduler.run` does."""
         missing = [job for job in jobs if not job.finished]
         if missing:
-            with ray_session(self._options.processes):
-                make(missing, self._options.limits, self._console)
+            with self._options.workers.session(self._options.processes):
+                make(missing, self._options.limits, self._console, self._options.workers)
 
     def recorded(self, jobs: Iterable[TrainingJob]) -> list[Task]:
         """`jobs` and their twins; each has a child of the run, whether it is trained now or was before."""
         tasks: list[Task] = []
         for job in {job.key: job for job in jobs}.values():
+            if self._run is None:
+                tasks += [job.twin, job]
+                continue
             if not job.finished:
                 tasks += [job.twin, job.logged_to(open_training_record(self._run, job))]
                 continue
@@ -134,8 +140,8 @@ class Conductor:
         """
         tasks = self.recorded(job for cell in cells for job in cell.trainings)
         if self._endpoints or not all(task.finished for task in tasks) or self._missing(cells):
-            with ray_session(self._options.processes), self._servers:
-                self._scheduler = Scheduler(self._options.limits, self._console)
+            with self._options.workers.session(self._options.processes), self._servers:
+                self._scheduler = Scheduler(self._options.limits, self._console, workers=self._options.workers)
                 self._scheduler.add(tasks)
                 askings = _askings(cells)
                 for asking in askings:
@@ -190,7 +196,7 @@ class Conductor:
         )
         attacks = [cell.attack_on(model.key) for cell in cells]
         plan = plan_signals(attacks, asked, options.asking, self._console)
-        shards = shard_tasks(plan.plans, f"ask {model.name}", options.asking.workers)
+        shards = shard_tasks(plan.plans, f"ask {model.name}", options.asking.workers, options.workers)
         self._scheduler.when(shards, partial(self._keep, asking, plan))
 
     def _keep(self, asking: _Asking, plan: SignalsPlan) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 import timm
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.drivers.driver import Connection
 from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core import architectures
@@ -39,11 +40,13 @@ class ControlEncoder:
         source: an endpoint's address, local:BUNDLE, a bundle's folder or timm:NAME.
         options: of `latentprint serve`, for one that has to be served first.
         otherwise: what a user can do where it cannot be served.
+        model: one that the program holds itself; `source` is then what reports call it.
     """
 
     source: str
     options: tuple[str, ...] = ()
     otherwise: str = ""
+    model: Connection | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -86,6 +89,8 @@ def control_identity(control: ControlEncoder | None, endpoint: EndpointSpec) -> 
     """
     if control is None:
         return ""
+    if control.model is not None:
+        return control.model.read_card().identity
     if control.is_remote:
         with endpoint.like(control.source).open() as opened:
             return opened.card.identity
@@ -126,12 +131,12 @@ def _require_untrained(text: str, flag: str) -> None:
 
 
 def untrained_control(
-    text: str, card: EndpointCard, *, flag: str = "--untrained", side: int | None
+    text: str | ControlEncoder, card: EndpointCard, *, flag: str = "--untrained", side: int | None
 ) -> ControlEncoder | None:
     """The untrained twin of the victim with this card, from what a user says of it.
 
     Args:
-        text: "auto" for what the card says, "none", or what `named_control` takes.
+        text: "auto" for what the card says, "none", what `named_control` takes, or the control itself.
         card: the victim's.
         flag: the option that `text` came from.
         side: of the audited images, pixels; None for vectors.
@@ -143,6 +148,8 @@ def untrained_control(
         UsageError: see `named_control`.
         EndpointError: the card describes its architecture in a way that cannot be read.
     """
+    if isinstance(text, ControlEncoder):
+        return text
     if text == NONE:
         return None
     if text != AUTO:
@@ -167,7 +174,9 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
     Raises:
         EndpointError: it cannot be served, with the last words of its server.
     """
-    if control.is_remote:
+    if control.model is not None:
+        yield _ours(victim, control.source, control.model)
+    elif control.is_remote:
         yield victim.like(control.source)
     elif control.source.startswith(_LOCAL):
         yield _ours(victim, control.source)
@@ -180,8 +189,13 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
             yield _ours(victim, url)
 
 
-def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:
-    return replace(victim.like(url, ours=True), images_per_second=None)
+def _ours(victim: EndpointSpec, url: str, model: Connection | None = None) -> EndpointSpec:
+    return replace(victim.like(url, ours=True, model=model), images_per_second=None)
+
+
+def control_name(control: str | ControlEncoder) -> str:
+    """What a control that was given is called."""
+    return control if isinstance(control, str) else control.source
 
 
 def _weights(weights: Weights) -> Sequence[str]:

@@ -12,7 +12,7 @@ from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.runs.cells import CellPlan, plan_cells
 from latentprint.attack_engine.runs.conductor import Conductor, ConductorOptions
 from latentprint.attack_engine.runs.config import Experiment
-from latentprint.attack_engine.runs.finish import FinishedAudit, finish
+from latentprint.attack_engine.runs.finish import FinishedAudit, announce, write_report
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
 from latentprint.attack_engine.runs.searches import run_searches
@@ -49,17 +49,17 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
         conductor = Conductor(layout, options, run, console)
         searches = run_searches(experiment, victims, layout, conductor, console)
         cells = conductor.carry_out(list(plan_cells(experiment, searches.models)))
-        return finish(
+        finished = list(finished_cells(cells, layout))
+        report = write_report(
             name,
-            list(finished_cells(cells, layout)),
+            finished,
             layout,
-            run,
-            console,
             configuration={**load_yaml(source), **searches.configuration},
-            files={"experiment": source, **searches.files},
             scale=experiment.scale,
             published=experiment.published,
         )
+        announce(report, finished, layout, run, console, {"experiment": source, **searches.files})
+        return report.path
 
 
 def finished_cells(

@@ -1,4 +1,4 @@
-"""The end of every run: judge the audits together, write findings and report, record all of it."""
+"""The end of every run: judge the audits together, write findings and report, say it and log all of it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pandas as pd
 import typer
 from rich.console import Console
 
 from latentprint.attack_engine.audits.store import SCORES
 from latentprint.attack_engine.findings.conclude import conclude
-from latentprint.attack_engine.findings.results import Published, SharedImage
+from latentprint.attack_engine.findings.results import Findings, Published, SharedImage
 from latentprint.attack_engine.findings.serialise import save_findings
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
@@ -34,30 +35,33 @@ class FinishedAudit:
     audit: Audit
 
 
-def finish(
+@dataclass(frozen=True)
+class Report:
+    """A report that was written: its page, what it shows, and its table of samples."""
+
+    path: Path
+    findings: Findings
+    table: pd.DataFrame
+
+
+def write_report(
     title: str,
     finished: Sequence[FinishedAudit],
     layout: Layout,
-    run: Run,
-    console: Console,
     *,
     configuration: Mapping[str, Any],
-    files: Mapping[str, Path],
     scale: str = "",
     published: Sequence[Published] = (),
     shared: Sequence[SharedImage] = (),
     examined: Mapping[str, ExaminedSamples] = MappingProxyType({}),
-) -> Path:
-    """Judge the `finished` audits as one report; prints its path to standard output, and returns it.
+) -> Report:
+    """Judge the `finished` audits as one report, and write it with its findings and its table of samples.
 
     Args:
         title: of the report.
         finished: in the report's order.
         layout: where findings and report go.
-        run: the MLflow run of the whole.
-        console: where the verdict is said.
         configuration: what was asked for, for the report.
-        files: further files to record, by artifact folder.
         scale: that the experiment was run at.
         published: a paper's numbers, for the report.
         shared: images on both sides, for the report.
@@ -76,9 +80,23 @@ def finish(
     table = sample_table(audits, datasets)
     for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
         write_atomically(path, content)
-    say(console, findings.verdict.sentence)
-    typer.echo(os.fsencode(layout.report))  # before anything is told to a store that may not answer
-    for one, finding in zip(finished, findings.audits, strict=True):
+    return Report(layout.report, findings, table)
+
+
+def announce(
+    report: Report,
+    finished: Sequence[FinishedAudit],
+    layout: Layout,
+    run: Run,
+    console: Console,
+    files: Mapping[str, Path],
+) -> None:
+    """Say the verdict, print the report's path to standard output, and log all of it to MLflow's `run`.
+
+    `files` are further ones to log, by artifact folder.
+    """
+    say(console, report.findings.verdict.sentence)
+    typer.echo(os.fsencode(report.path))  # before anything is told to a store that may not answer
+    for one, finding in zip(finished, report.findings.audits, strict=True):
         record_finding(run, finding, one.key, layout.cell(one.key) / SCORES)
-    record_findings(run, findings, {**layout.recorded, **files})
-    return layout.report
+    record_findings(run, report.findings, {**layout.recorded, **files})

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,13 +32,14 @@ from latentprint.attack_engine.runs.conductor import Conductor, ConductorOptions
 from latentprint.attack_engine.runs.controls import (
     ControlEncoder,
     control_identity,
+    control_name,
     described_controls,
     named_control,
     opened_control,
     untrained_control,
 )
 from latentprint.attack_engine.runs.experiment import finished_cells
-from latentprint.attack_engine.runs.finish import finish
+from latentprint.attack_engine.runs.finish import Report, announce, write_report
 from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.plan import require_enough_references, written
@@ -46,6 +47,7 @@ from latentprint.attack_engine.runs.samples import inspect_samples
 from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
+from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
@@ -67,8 +69,8 @@ class LiveAudit:
         endpoint: the victim.
         attacks: in the report's order.
         dataset, split: the samples.
-        untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME.
-        reference: where a trained encoder is that saw none of the samples, alike; "" for none.
+        untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME; or the twin itself.
+        reference: where a trained encoder is that saw none of the samples, alike, or itself; "" for none.
         seed: of every fit and bootstrap.
         asking: how the endpoint is asked.
         sweeps: what every attack is repeated with.
@@ -82,12 +84,12 @@ class LiveAudit:
     attacks: tuple[Attack, ...]
     dataset: DatasetSpec
     split: Split
-    untrained: str
+    untrained: str | ControlEncoder
     seed: int
     asking: AskingOptions
     sweeps: SweepChoice = NO_SWEEPS
     fresh: bool = False
-    reference: str = ""
+    reference: str | ControlEncoder = ""
     auxiliary: Path | None = None
     shadow: ShadowOptions = field(default_factory=ShadowOptions)
 
@@ -96,14 +98,24 @@ class LiveAudit:
         require_seed("seed", self.seed)
 
 
-def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
-    """Audit the endpoint with everything below `root`; returns the report's path.
+def run_audit(
+    audit: LiveAudit, root: Path, console: Console, *, workers: Workers | None = None, track: bool = True
+) -> Report:
+    """Audit the endpoint with everything below `root`, from its address to its report.
+
+    Args:
+        audit: what is asked for.
+        root: where everything is kept.
+        console: where plans, progress and the verdict are shown.
+        workers: who asks and fits; processes of Ray if None.
+        track: whether it is logged to MLflow, and its report's path printed to standard output.
 
     Raises:
         LatentprintError: whatever a user can mend; run again, it goes on from where it was.
     """
     require_folder(root, "--root")
-    require_cluster()
+    if workers is None:
+        require_cluster()
     require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
     with audit.endpoint.open() as opened:
         card = opened.card
@@ -120,30 +132,31 @@ def run_audit(audit: LiveAudit, root: Path, console: Console) -> Path:
     key = audit_key(audit, victim)
     name = victim.name
     layout = replace(layout, part=part_name(name, key))
-    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow)
+    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow) if track else None
     examined = examine_samples(audit.dataset, audit.split, audit.seed)
     for sentence in _foreseen(audit, examined, untrained=twin is not None, placebo=placebo is not None):
         say(console, sentence)
     with (
-        tracked(run, console),
+        nullcontext() if run is None else tracked(run, console),
         _opened(twin, audit, card, "untrained") as untrained,
         _opened(placebo, audit, card, "placebo") as trained,
     ):
         endpoints = {victim.key: Endpoints(audit.endpoint, untrained, trained)}
-        conductor = Conductor(layout, ConductorOptions(audit.asking, seed=audit.seed), run, console, endpoints)
-        cells = conductor.carry_out(list(_cells(audit, victim)))
-        described = described_controls(audit.untrained, audit.reference)
-        return finish(
+        options = ConductorOptions(audit.asking, seed=audit.seed, workers=workers or RayWorkers())
+        cells = Conductor(layout, options, run, console, endpoints).carry_out(list(_cells(audit, victim)))
+        described = described_controls(control_name(audit.untrained), control_name(audit.reference))
+        finished = list(finished_cells(cells, layout, described))
+        report = write_report(
             f"Audit of {name}",
-            list(finished_cells(cells, layout, described)),
+            finished,
             layout,
-            run,
-            console,
             configuration=_configuration(audit),
-            files={},
             shared=shared,
             examined={audit.split.digest: examined},
         )
+        if run is not None:
+            announce(report, finished, layout, run, console, {})
+        return report
 
 
 def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, beside: Sequence[str]) -> AuditedModel:
@@ -153,7 +166,7 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     """
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     samples = written(audit.dataset, audit.split, layout)
-    controls = (audit.untrained, audit.reference, *beside)
+    controls = (control_name(audit.untrained), control_name(audit.reference), *beside)
     asked = dict(audit.endpoint.output_names)  # the victim may be asked for another of its outputs under the same name
     facts = (kept, card.identity, audit.split.split_by, *controls, digest_json(asked))
     name = printable(card.model or card.url)
@@ -210,8 +223,8 @@ def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[ControlEncoder | No
     """The untrained twin and the placebo, each where there is one."""
     side = _side(audit.dataset)
     twin = untrained_control(audit.untrained, card, side=side)
-    if not audit.reference:
-        return twin, None
+    if isinstance(audit.reference, ControlEncoder) or not audit.reference:
+        return twin, audit.reference or None
     return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
 
 
@@ -255,8 +268,8 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "dataset": _shown(asdict(audit.dataset)),
         "split": audit.split.digest,
         "split_by": audit.split.split_by or "not stated",
-        "untrained": audit.untrained,
-        "reference": audit.reference or "none",
+        "untrained": control_name(audit.untrained),
+        "reference": control_name(audit.reference) or "none",
         "auxiliary": "none" if audit.auxiliary is None else printable(audit.auxiliary, SENTENCE_LENGTH),
         "seed": audit.seed,
         "effort": asdict(audit.asking),

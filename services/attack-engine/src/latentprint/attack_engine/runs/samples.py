@@ -37,20 +37,23 @@ def samples_of_split(path: Path) -> tuple[DatasetSpec, Split]:
 
 
 def samples_of_folders(
-    members: Path, non_members: Path, endpoint: EndpointSpec, *, side: int, known_fraction: float, seed: int
+    members: Path, non_members: Path, endpoint: EndpointSpec | None, *, side: int, known_fraction: float, seed: int
 ) -> tuple[DatasetSpec, Split]:
-    """The images of two folders, resized to `side` pixels (0: the side that the endpoint publishes), and their split.
+    """The images of two folders, resized to `side` pixels (0: what `endpoint` publishes), and their split.
 
     Raises:
         UsageError: no side is known; DataError: a file that is no image, an image in both folders.
     """
-    side = side or _published_side(endpoint)
+    if not side:
+        side = _published_side(endpoint)
     spec = folders_spec(members, non_members, side)
     dataset, member = paired_folders(members, non_members, side)
     return spec, split_by_membership(dataset, member, known_fraction=known_fraction, seed=seed, source=spec)
 
 
-def _published_side(endpoint: EndpointSpec) -> int:
+def _published_side(endpoint: EndpointSpec | None) -> int:
+    if endpoint is None:
+        raise UsageError("The images of folders are asked of a model in memory: say which side they are brought to.")
     with endpoint.open() as opened:
         side = opened.card.image_side
     if side is None:

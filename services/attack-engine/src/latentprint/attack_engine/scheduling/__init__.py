@@ -1,1 +1,1 @@
-"""Tasks with dependencies, side by side on Ray: the one scheduler of trainings, questions and fits."""
+"""Tasks with dependencies, on Ray or in this process: the one scheduler of trainings, queries and fits."""

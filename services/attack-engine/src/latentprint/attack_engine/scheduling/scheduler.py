@@ -1,4 +1,4 @@
-"""Tasks in the order of what they need, as many side by side as there is room for, on one Ray.
+"""Tasks in the order of what they need, as many side by side as there is room for.
 
 Ray keeps its worker processes, with all that they imported, from one task to the next, whatever kind they are of.
 """
@@ -10,31 +10,38 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from latentprint.attack_engine.scheduling.bars import Bars, shown
 from latentprint.attack_engine.scheduling.task import Task
-from latentprint.core.errors import Interrupted, LatentprintError
+from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
+from latentprint.core.errors import Interrupted
 
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 30.0
-_RETRIES = 2  # of a task whose worker died
 _STOPPED = "Stopped; what was done is kept, a training up to its checkpoint: run the same command again to go on."
 
 
 class Scheduler:
-    """Makes tasks on the Ray cluster that this process is connected to.
+    """Has tasks made by workers, whose session is open.
 
     Args:
         limits: how many tasks of each kind run side by side, the kind that comes first foremost; the largest limit
             bounds all of them together, so that one number of cores is kept busy whatever there is to do.
         console: where progress is shown.
         stopped: what Ctrl-C ends with.
+        workers: who makes the tasks.
     """
 
-    def __init__(self, limits: Mapping[str, int], console: Console, stopped: str = _STOPPED) -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, int],
+        console: Console,
+        stopped: str = _STOPPED,
+        workers: Workers | None = None,
+    ) -> None:
         self._limits = limits
+        self._workers = workers or RayWorkers()
         self._console = console
         self._stopped = stopped
         self._waiting: dict[str, Task] = {}
@@ -106,23 +113,16 @@ class Scheduler:
                 if all(need.key in self._finished for need in task.needs):
                     del self._waiting[task.key]
                     bars.start(task)
-                    self._running[self._remote(task)] = task
+                    self._running[self._workers.start(task, limit)] = task
                     counts[kind] += 1
-
-    def _remote(self, task: Task) -> Any:
-        gpus: float = ray.cluster_resources().get("GPU", 0.0) if task.on_gpu else 0.0
-        share = min(1.0, gpus / self._limits[task.limit]) if task.cores else 0.0
-        return _make.options(num_cpus=task.cores, num_gpus=share).remote(task)
 
     def _collect(self, bars: Bars) -> None:
         """Wait a moment for what runs. Raises a task's own error."""
         if not self._running:
             threading.Event().wait(_POLL_SECONDS if self._steps else 0.0)
             return
-        done, _ = ray.wait(list(self._running), timeout=_POLL_SECONDS)
-        for reference in done:
-            task = self._running.pop(reference)
-            error = ray.get(reference)
+        for handle, error in self._workers.wait(list(self._running), _POLL_SECONDS):
+            task = self._running.pop(handle)
             if error is not None:
                 raise error
             self._finished.add(task.key)
@@ -131,29 +131,15 @@ class Scheduler:
 
     def _stop(self) -> None:
         """Stop what runs: a training saves its checkpoint."""
-        running = list(self._running)
-        for reference in running:
-            ray.cancel(reference)
-        if running:
-            ray.wait(running, num_returns=len(running), timeout=_STOP_SECONDS)
+        self._workers.stop(list(self._running), _STOP_SECONDS)
         self._running.clear()
 
 
-def make(tasks: Iterable[Task], limits: Mapping[str, int], console: Console) -> None:
-    """Make `tasks` and what they need on the Ray cluster that this process is connected to. Errors: `Scheduler.run`."""
-    scheduler = Scheduler(limits, console)
+def make(tasks: Iterable[Task], limits: Mapping[str, int], console: Console, workers: Workers | None = None) -> None:
+    """Have `tasks` and what they need made by workers whose session is open. Errors: `Scheduler.run`."""
+    scheduler = Scheduler(limits, console, workers=workers)
     scheduler.add(tasks)
     scheduler.run()
-
-
-@ray.remote(max_retries=_RETRIES)
-def _make(task: Task) -> LatentprintError | None:
-    """Make one task. A `LatentprintError` is returned, so that it arrives as what it is: Ray would keep its text."""
-    try:
-        task.make()
-    except LatentprintError as error:
-        return error
-    return None
 
 
 @contextmanager

@@ -1,0 +1,191 @@
+"""Audits from Python, in this process: no Ray, no server and no MLflow are needed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.drivers.in_memory import Channels, InMemoryModel
+from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.result import AuditResult
+from latentprint.attack_engine.runs.controls import AUTO, NONE, ControlEncoder
+from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+from latentprint.attack_engine.runs.samples import samples_of_folders
+from latentprint.attack_engine.runs.stored_signals import AskingOptions
+from latentprint.attack_engine.scheduling.workers import ThisProcess
+from latentprint.core.datasets import DatasetSpec
+from latentprint.core.datasets.in_memory import as_samples, in_memory
+from latentprint.core.errors import UsageError
+from latentprint.core.splits import Split, split_by_membership
+
+Model = str | EndpointSpec | Callable[[Any], Any]
+ATTACKS = ("encodermi", "supervisedmi")
+_UNTRAINED_SEED = 1_000_003
+
+
+def audit(
+    model: Model,
+    members: Any,
+    non_members: Any,
+    *,
+    attacks: Sequence[str | AttackChoice] = ATTACKS,
+    untrained: Model | None = AUTO,
+    reference: Model | None = None,
+    known_fraction: float = 0.5,
+    split_by: str = "",
+    seed: int = 0,
+    budget: int | None = None,
+    mean: Channels = (0.0, 0.0, 0.0),
+    std: Channels = (1.0, 1.0, 1.0),
+    side: int = 0,
+    root: str | Path | None = None,
+    name: str = "audit",
+    quiet: bool = True,
+) -> AuditResult:
+    """Audit an encoder for membership of its training set.
+
+    The same plan, attacks, controls, statistics and verdict as `latentprint audit`.
+
+    Args:
+        model: a PyTorch module (given normalised float32 [B, 3, H, W], or vectors [B, F]), any function of uint8
+            [B, H, W, 3] or float32 [B, F], or an endpoint: "grpc://HOST:PORT/MODEL", "local:BUNDLE", an `EndpointSpec`.
+            See `InMemoryModel` for what a module or a function may answer.
+        members: what it was trained on: a folder of images, an array or tensor, a pair of one and of classes, or a data
+            set of PyTorch's kind.
+        non_members: what it was not, drawn alike.
+        attacks: registered names ("encodermi+partcrop" joins signals), or choices with options.
+        untrained: the untrained control. "auto" draws a module's weights anew, and of an endpoint builds what its card
+            describes; or any model; None leaves it out, and then no leak is claimed, only indicated.
+        reference: the placebo, a trained model that saw neither side; None leaves it out.
+        known_fraction: of either side, that attacks are fitted on; the rest is evaluated.
+        split_by: how sides were told apart: "coin" (at random from one source), "time", "source", or "" for unknown.
+        seed: of crops, views, fits and bootstraps.
+        budget: samples that the model may be asked at most; None for no limit.
+        mean: of the inputs of modules, a number a channel, as they are in [0, 1].
+        std: likewise.
+        side: height and width that the images of folders are brought to, pixels; 0 takes what an endpoint publishes.
+        root: folder where everything is kept; None keeps nothing. With one, the audit of an endpoint resumes.
+        name: of the audit's folder in it.
+        quiet: whether nothing is shown while it runs.
+
+    Returns:
+        the verdict, tables, plots and files.
+
+    Raises:
+        UsageError: an option, a model or an attack that cannot be used so.
+        DataError: samples that are none, or too few.
+        EndpointError: an endpoint that does not answer, or answers what it did not announce.
+        BudgetError: the budget does not cover the plan.
+    """
+    dataset, split = _samples(model, members, non_members, side, known_fraction, seed)
+    held = _Held(dataset.open().sample_shape, mean, std)
+    live = LiveAudit(
+        name,
+        held.endpoint(model),
+        tuple(_choice(attack).build(seed) for attack in attacks),
+        dataset,
+        split.stated(split_by) if split_by else split,
+        held.untrained(untrained, model),
+        seed,
+        AskingOptions(workers=1, budget=budget),
+        reference="" if reference is None else held.control(reference, "reference"),
+    )
+    place: AbstractContextManager[str | Path] = nullcontext(root) if root is not None else TemporaryDirectory()
+    with place as folder:
+        report = run_audit(live, Path(folder), Console(stderr=True, quiet=quiet), workers=ThisProcess(), track=False)
+        return AuditResult(report.findings, report.table)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """How models that the program holds are asked: about samples of one shape, modules with one normalisation."""
+
+    sample_shape: tuple[int, ...]
+    mean: Channels
+    std: Channels
+
+    def endpoint(self, model: Model) -> EndpointSpec:
+        if isinstance(model, EndpointSpec):
+            return model
+        if isinstance(model, str):
+            return EndpointSpec(model)
+        return EndpointSpec(f"python:{_name(model)}", model=self._in_memory(model, _name(model)))
+
+    def untrained(self, given: Model | None, victim: Model) -> str | ControlEncoder:
+        if given is None or (given == AUTO and not isinstance(victim, str | EndpointSpec) and not _is_module(victim)):
+            return NONE  # nothing is known of how a function came to be
+        if given == AUTO and _is_module(victim):
+            return self.control(drawn_anew(victim), "untrained")
+        return given if isinstance(given, str) else self.control(given, "untrained")
+
+    def control(self, model: Model, role: str) -> str | ControlEncoder:
+        if isinstance(model, str):
+            return model
+        if isinstance(model, EndpointSpec):
+            return model.url
+        return ControlEncoder(f"python:{role}", model=self._in_memory(model, role))
+
+    def _in_memory(self, model: Callable[[Any], Any], name: str) -> InMemoryModel:
+        return InMemoryModel(model, self.sample_shape, name=name, mean=self.mean, std=self.std)
+
+
+def drawn_anew(module: Any, seed: int = _UNTRAINED_SEED) -> Any:
+    """A copy of a PyTorch module with weights as before any training: every layer's `reset_parameters` is called.
+
+    Raises:
+        UsageError: parameters that no layer draws anew, by name: pass an untrained model instead.
+    """
+    import torch
+
+    copy = deepcopy(module)
+    drawn = set()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in copy.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+                drawn |= {id(parameter) for parameter in layer.parameters()}
+    left = [name for name, parameter in copy.named_parameters() if id(parameter) not in drawn]
+    if left:
+        raise UsageError(
+            f"{', '.join(left[:3])}{' and more' if len(left) > 3 else ''}: no layer of the module draws these "
+            "parameters anew. Pass an untrained model of the same architecture as untrained, or None to do without."
+        )
+    return copy
+
+
+def _samples(
+    model: Model, members: Any, non_members: Any, side: int, known_fraction: float, seed: int
+) -> tuple[DatasetSpec, Split]:
+    """The samples of both sides as one data set, and its split."""
+    folders = [isinstance(given, str | Path) for given in (members, non_members)]
+    if all(folders):
+        spec = model if isinstance(model, EndpointSpec) else EndpointSpec(model) if isinstance(model, str) else None
+        paths = Path(members), Path(non_members)
+        return samples_of_folders(*paths, spec, side=side, known_fraction=known_fraction, seed=seed)
+    if any(folders):
+        raise UsageError("members and non_members must both be folders, or neither: read one as the other is.")
+    sides = as_samples(members, "members"), as_samples(non_members, "non_members")
+    spec_of_arrays = in_memory(sides)
+    dataset = spec_of_arrays.open()
+    member = np.arange(len(dataset)) < len(sides[0][0])
+    return spec_of_arrays, split_by_membership(dataset, member, known_fraction=known_fraction, seed=seed)
+
+
+def _choice(attack: str | AttackChoice) -> AttackChoice:
+    return AttackChoice(attack) if isinstance(attack, str) else attack
+
+
+def _is_module(model: Any) -> bool:
+    return hasattr(model, "state_dict")
+
+
+def _name(model: Any) -> str:
+    return str(getattr(model, "__name__", type(model).__name__)).strip("<>")
