@@ -83,7 +83,7 @@ def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tupl
     for audit in findings["audits"]:
         controls = audit["controls"]
         assert [control["name"] for control in controls] == CONTROLS
-        assert all(control["auc"]["interval"]["level"] == pytest.approx(1 - 0.025 / 12) for control in controls)
+        assert all(control["effect"]["interval"]["level"] == pytest.approx(1 - 0.025 / 12) for control in controls)
         differences = {difference["control"] for difference in audit["result"]["validity"]["differences"]}
         assert differences == {"untrained encoder", "placebo encoder", "blind baseline"}
         assert audit["result"]["validity"]["absent"] == []
