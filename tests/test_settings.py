@@ -68,10 +68,10 @@ def test_one_file_gives_every_setting_and_a_second_run_asks_nothing(latentprint:
     by_shadow |= {("mae-other", attack, "mae-one") for attack in attacks}
     assert set(audits) == partial | by_shadow
 
-    sweeps = {sweep["name"]: sweep["points"] for sweep in audits["mae-one", "partcrop", ""]["sweeps"]}
+    sweeps = {sweep["name"]: sweep["points"] for sweep in audits["mae-one", "partcrop", ""]["result"]["sweeps"]}
     assert [point["x"] for point in sweeps["knowledge"]] == [0.25, 0.5]
     assert [point["x"] for point in sweeps["queries"]] == [5, 9]
-    known = audits["mae-one", "known", ""]["sweeps"]
+    known = audits["mae-one", "known", ""]["result"]["sweeps"]
     assert [point["x"] for point in known[1]["points"]] == [5, 9, 10]
     for key, audit in audits.items():
         whole = audit["result"]["evaluation"]["auc"]["value"]
