@@ -5,11 +5,11 @@ import pytest
 
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
-from latentprint.core.partitions import Sizes, draw_partition, stratified_order
+from latentprint.core.partitions import PartSizes, draw_partition, stratified_order
 from latentprint.core.splits import EVALUATION, KNOWN, read_split, write_split
 
 SPEC = DatasetSpec("digits", {"side": 8})
-SIZES = Sizes(100, 300, 100, 200, distillation=400, validation=50)
+SIZES = PartSizes(100, 300, 100, 200, distillation=400, validation=50)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_part_has_the_classes_in_their_proportions(digits):
 
 
 def test_distillation_takes_the_rest_where_no_size_is_given(digits):
-    found = parts(draw_partition(digits, Sizes(100, 100, 100, 100), seed=0))
+    found = parts(draw_partition(digits, PartSizes(100, 100, 100, 100), seed=0))
     assert sum(map(len, found.values())) == len(digits)
 
 
@@ -68,7 +68,7 @@ def test_the_adversary_knows_all_of_its_own_samples_and_a_fraction_of_the_victim
 
 def test_an_adversary_may_hold_another_data_set(digits):
     other = DatasetSpec("composites", {"count": 300, "side": 8}).open()
-    partition = draw_partition(digits, Sizes(100, 100, 80, 80), auxiliary=other)
+    partition = draw_partition(digits, PartSizes(100, 100, 80, 80), auxiliary=other)
     assert partition.target.dataset_digest == digits.digest
     assert partition.shadow.dataset_digest == other.digest
     assert len(partition.shadow.distillation) == 300 - 160
@@ -94,22 +94,22 @@ def test_further_samples_survive_the_file_and_count_in_the_digest(digits, tmp_pa
         assert back.digest == split.digest
         assert np.array_equal(back.distillation, split.distillation)
         assert np.array_equal(back.validation, split.validation)
-    without = draw_partition(digits, Sizes(100, 300, 100, 200, distillation=400), source=SPEC)
+    without = draw_partition(digits, PartSizes(100, 300, 100, 200, distillation=400), source=SPEC)
     assert without.target.digest != partition.target.digest
 
 
-@pytest.mark.parametrize("sizes", [Sizes(1000, 500, 200, 200, 0), Sizes(900, 500, 200, 200)])
+@pytest.mark.parametrize("sizes", [PartSizes(1000, 500, 200, 200, 0), PartSizes(900, 500, 200, 200)])
 def test_too_many_samples_are_refused_by_number(digits, sizes):
     with pytest.raises(UsageError, match="which has 1797"):
         draw_partition(digits, sizes)
 
 
-@pytest.mark.parametrize("sizes", [Sizes(10, 0, 10, 10, 10), Sizes(10, 10, 10, 0, 10)])
+@pytest.mark.parametrize("sizes", [PartSizes(10, 0, 10, 10, 10), PartSizes(10, 10, 10, 0, 10)])
 def test_an_empty_side_is_refused(digits, sizes):
     with pytest.raises(UsageError, match="members and non-members of the victim"):
         draw_partition(digits, sizes)
 
 
 def test_an_adversary_without_a_shadow_has_distillation_samples_alone(digits):
-    shadow = draw_partition(digits, Sizes(10, 10, distillation=20)).shadow
+    shadow = draw_partition(digits, PartSizes(10, 10, distillation=20)).shadow
     assert (len(shadow.sample_id), len(shadow.distillation)) == (0, 20)

@@ -16,7 +16,7 @@ from torch.optim import SGD
 from latentprint.trainer import DefenceSpec, make_plan
 from latentprint.trainer.batch_norm import join_batch_norms
 from latentprint.trainer.exchange import Exchange, never
-from latentprint.trainer.members import Members
+from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.private_update import PrivateUpdate
 from latentprint.trainer.recipes import RECIPES
 from latentprint.trainer.streams import seeded_initialisation
@@ -37,7 +37,7 @@ def recipe_step(name: str, options: dict, count: int, workers: Workers) -> dict[
     if workers.size > 1:
         join_batch_norms(method, workers)
     method.train()
-    method.validation = Members(drawn_images(7).flip(1), torch.arange(7) % CLASSES)
+    method.validation = TrainingSamples(drawn_images(7).flip(1), torch.arange(7) % CLASSES)
     labels = torch.arange(count) % CLASSES
     loss = method.loss(drawn_images(count), labels, Generator().manual_seed(11), 0.25)
     torch.autograd.backward(loss)

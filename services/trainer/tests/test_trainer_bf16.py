@@ -5,7 +5,7 @@ import torch
 from torch import Generator
 
 from latentprint.trainer import RECIPES
-from latentprint.trainer.members import Members
+from latentprint.trainer.members import TrainingSamples
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ def test_a_loss_in_bf16_is_finite_and_near_that_in_full_precision(name, tiny_opt
         with torch.random.fork_rng():
             torch.manual_seed(3)
             method = RECIPES.get(name)(**tiny_options(name)).build(32, 3).train()
-        method.validation = Members(images.flip(0), labels)
+        method.validation = TrainingSamples(images.flip(0), labels)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
             loss = method.loss(images, labels, Generator().manual_seed(1), 0.25)
         assert loss.dtype == torch.float32

@@ -12,7 +12,7 @@ from torch.optim import Adam
 from latentprint.core.errors import UsageError
 from latentprint.core.splits import read_split, write_split
 from latentprint.trainer import DefenceSpec, make_plan, untrained
-from latentprint.trainer.members import Members
+from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.recipes.adv_reg import AdversarialRegularisation, MembershipNetwork, inference_gain
 from latentprint.trainer.recipes.inner_adam import InnerAdam
 from latentprint.trainer.recipes.mixup_mmd import MixUpMatching, counterparts, squared_mmd
@@ -37,7 +37,7 @@ def labels():
 
 @pytest.fixture
 def held_out():
-    return Members(torch.randn(9, 4, generator=generator(6)), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1]))
+    return TrainingSamples(torch.randn(9, 4, generator=generator(6)), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1]))
 
 
 def method_of(recipe, held_out, **options):
@@ -212,7 +212,7 @@ def test_the_gap_between_training_and_test_accuracy_shrinks(recipe, options):
     samples = torch.from_numpy(rng.normal(size=(240, 4))).float()
     noisy = torch.from_numpy(np.where(rng.random(240) < 0.5, rng.integers(0, 3, 240), rng.integers(0, 2, 240)))
     classes = torch.where(samples[:, 0] > 0, noisy, (noisy + 1) % 3)
-    parts = [Members(samples[i : i + 80], classes[i : i + 80]) for i in (0, 80, 160)]
+    parts = [TrainingSamples(samples[i : i + 80], classes[i : i + 80]) for i in (0, 80, 160)]
     shared = {"learning_rate": 0.1, "architecture_options": {"hidden": [128]}}
     gaps = []
     for kind, changes in ((recipe, options), (recipe, {**options, **_none(options)})):

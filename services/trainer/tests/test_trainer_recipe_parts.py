@@ -10,7 +10,7 @@ from lightly.loss import DINOLoss
 from torch.nn.functional import normalize
 
 from latentprint.core.errors import UsageError
-from latentprint.trainer.members import Members
+from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.recipes import RECIPES
 from latentprint.trainer.recipes.base import backbone_input, normalised
 from latentprint.trainer.recipes.dino import SelfDistillation, distillation
@@ -170,7 +170,7 @@ def test_dino_trains_the_student_alone_and_moves_the_centre(images, labels, gene
 @pytest.mark.parametrize("name", RECIPES.names())
 def test_a_loss_depends_on_its_generator_alone(name, images, labels):
     method = RECIPES.get(name)().build(32, 3)
-    method.validation = Members(images.flip(0), labels)
+    method.validation = TrainingSamples(images.flip(0), labels)
     state = deepcopy(method.state_dict())
 
     def loss(seed: int) -> float:

@@ -33,7 +33,7 @@ from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.digests import digest_json
 from latentprint.core.encoders import Encoder
 from latentprint.core.outputs import EMBEDDING
-from latentprint.core.partitions import Partition, Sizes, draw_partition
+from latentprint.core.partitions import Partition, PartSizes, draw_partition
 from latentprint.core.splits import Split
 from latentprint.core.threads import using_threads
 from latentprint.trainer import train_encoder
@@ -43,7 +43,7 @@ LONGER = 1.4
 BASKETS = DatasetSpec("baskets", {"count": 720, "features": FEATURES, "classes": CLASSES, "noise": 0.75})
 DATASET = BASKETS.open()
 PERCEPTRON = StudentSpec("mlp", {"in_features": FEATURES, "hidden": HIDDEN})
-SIZES = Sizes(members=120, non_members=120, shadow_members=120, shadow_non_members=120, distillation=200)
+SIZES = PartSizes(members=120, non_members=120, shadow_members=120, shadow_non_members=120, distillation=200)
 TRAINING = AssumedTraining(
     "supervised",
     {

@@ -14,7 +14,7 @@ _FEWEST_OTHERS = 20  # non-members to measure an encoder's quality on
 
 
 @dataclass(frozen=True)
-class Sizes:
+class PartSizes:
     """How many samples each part has.
 
     Attributes:
@@ -58,7 +58,7 @@ class Partition:
 
 def draw_partition(
     dataset: Dataset,
-    sizes: Sizes,
+    sizes: PartSizes,
     *,
     seed: int = 0,
     known_fraction: float = 0.0,
@@ -146,7 +146,7 @@ def stratified_order(dataset: Dataset, rng: np.random.Generator) -> Ids:
     return order[np.argsort(place, kind="stable")].astype(np.int64)
 
 
-def _check_sizes(sizes: Sizes, known_fraction: float) -> None:
+def _check_sizes(sizes: PartSizes, known_fraction: float) -> None:
     shadow = sizes.shadow_members, sizes.shadow_non_members
     if min(sizes.members, sizes.non_members) < 1 or (max(shadow) > 0 and min(shadow) < 1):
         raise UsageError("A partition needs members and non-members of the victim, and both or none of the shadow.")

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
 from latentprint.trainer.checkpoint import Position
-from latentprint.trainer.members import Members, epoch_batches, poisson_batches, steps_per_epoch
+from latentprint.trainer.members import TrainingSamples, epoch_batches, poisson_batches, steps_per_epoch
 from latentprint.trainer.recipes.base import Method
 from latentprint.trainer.schedule import Schedule
 from latentprint.trainer.streams import stream_seed
@@ -58,7 +58,7 @@ class Loop:
     """
 
     def __init__(
-        self, method: Method, update: Update, members: Members, settings: LoopSettings, position: Position
+        self, method: Method, update: Update, members: TrainingSamples, settings: LoopSettings, position: Position
     ) -> None:
         self.method = method
         self.update = update

@@ -14,7 +14,7 @@ from latentprint.trainer.streams import numpy_stream
 
 
 @dataclass(frozen=True)
-class Members:
+class TrainingSamples:
     """Training samples on the device.
 
     Attributes:
@@ -34,7 +34,7 @@ def classes(dataset: Dataset) -> NDArray[np.int64]:
     return dataset.labels["class"] if "class" in dataset.labels else np.zeros(len(dataset), dtype=np.int64)
 
 
-def load_members(dataset: Dataset, split: Split, device: torch.device) -> Members:
+def load_members(dataset: Dataset, split: Split, device: torch.device) -> TrainingSamples:
     """Put the training samples of `split` on `device`; no other sample is read.
 
     Raises:
@@ -47,10 +47,10 @@ def load_members(dataset: Dataset, split: Split, device: torch.device) -> Member
         raise UsageError(f"Training needs at least two samples; the split marks {len(ids)} as trained on.")
     images = torch.from_numpy(dataset.images(ids)).to(device)
     labels = torch.from_numpy(classes(dataset)[ids]).to(device)
-    return Members(images, labels)
+    return TrainingSamples(images, labels)
 
 
-def load_validation(dataset: Dataset, split: Split, device: torch.device) -> Members:
+def load_validation(dataset: Dataset, split: Split, device: torch.device) -> TrainingSamples:
     """Put the owner's validation samples of `split` on `device`; they are neither members nor evaluated.
 
     Raises:
@@ -63,7 +63,9 @@ def load_validation(dataset: Dataset, split: Split, device: torch.device) -> Mem
         raise UsageError(
             "This training learns from the owner's validation samples too, and the split has none: draw it with some."
         )
-    return Members(torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(classes(dataset)[ids]).to(device))
+    return TrainingSamples(
+        torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(classes(dataset)[ids]).to(device)
+    )
 
 
 def steps_per_epoch(members: int, batch_size: int) -> int:

@@ -3,12 +3,12 @@
 from latentprint.core.oip.codec import from_request, from_response, to_request, to_response
 from latentprint.core.oip.contents import TensorError
 from latentprint.core.oip.properties import properties_of
-from latentprint.core.oip.service import METHODS, SERVICE, Method
+from latentprint.core.oip.service import METHODS, SERVICE, RpcMethod
 
 __all__ = [
     "METHODS",
     "SERVICE",
-    "Method",
+    "RpcMethod",
     "TensorError",
     "from_request",
     "from_response",

@@ -15,7 +15,7 @@ _DESCRIPTOR = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
 
 @dataclass(frozen=True)
-class Method:
+class RpcMethod:
     """One unary call: its name and its message classes."""
 
     name: str
@@ -35,7 +35,7 @@ class Method:
         )
 
 
-METHODS: Mapping[str, Method] = {
-    method.name: Method(method.name, GetMessageClass(method.input_type), GetMessageClass(method.output_type))
+METHODS: Mapping[str, RpcMethod] = {
+    method.name: RpcMethod(method.name, GetMessageClass(method.input_type), GetMessageClass(method.output_type))
     for method in _DESCRIPTOR.methods
 }

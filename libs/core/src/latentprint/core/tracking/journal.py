@@ -54,7 +54,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One thing to log: what it is, its content, and where in the journal the next one starts (bytes)."""
 
     kind: str
@@ -102,7 +102,7 @@ class Journal:
         write_atomically(kept, text.encode())
         return kept
 
-    def pending(self) -> Iterator[Entry]:
+    def pending(self) -> Iterator[JournalEntry]:
         """Entries that are not sent, in order. What a killed writer left half-written is passed over."""
         try:
             with (self.folder / _LINES).open("rb") as stream:
@@ -117,7 +117,7 @@ class Journal:
                 kind, content = json.loads(line)
             except ValueError:
                 continue
-            yield Entry(kind, content, end)
+            yield JournalEntry(kind, content, end)
 
     @property
     def finished(self) -> bool:
@@ -132,7 +132,7 @@ class Journal:
         except FileNotFoundError:
             return True
 
-    def mark_sent(self, entry: Entry) -> None:
+    def mark_sent(self, entry: JournalEntry) -> None:
         """Remember that the store has `entry` and all before it."""
         if entry.kind == FILE:
             shutil.rmtree(Path(entry.content["path"]).parent, ignore_errors=True)

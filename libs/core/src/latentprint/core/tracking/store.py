@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from latentprint.core.text import printable
 from latentprint.core.tracking import journal
 from latentprint.core.tracking.databases import SQLITE, alone, database_of
-from latentprint.core.tracking.journal import KEY_TAG, Address, Entry
+from latentprint.core.tracking.journal import KEY_TAG, Address, JournalEntry
 
 Client = MlflowClient
 _PARENT_TAG = "mlflow.parentRunId"
@@ -68,8 +68,8 @@ def has_finished(client: MlflowClient, address: Address) -> bool:
 
 
 def send(
-    client: MlflowClient, address: Address, entries: Sequence[Entry], note: Callable[[str], None]
-) -> Iterator[Entry]:
+    client: MlflowClient, address: Address, entries: Sequence[JournalEntry], note: Callable[[str], None]
+) -> Iterator[JournalEntry]:
     """Send entries, in order, to the run at `address`, which is made where it is missing.
 
     Args:
@@ -98,14 +98,14 @@ def send(
         yield together[-1]
 
 
-def _is_there_already(run: StoredRun, entries: Sequence[Entry]) -> bool:
+def _is_there_already(run: StoredRun, entries: Sequence[JournalEntry]) -> bool:
     """Whether a run that was to be logged once, but opened while the store was away, turns out to be in it."""
     first = entries[0]
     return first.kind == journal.OPEN and bool(first.content["blind"]) and run.info.status == journal.FINISHED
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+def _batches(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
+    batch: list[JournalEntry] = []
     for entry in entries:
         if batch and not (entry.kind == batch[0].kind == journal.METRICS and len(batch) < _BATCH):
             yield batch
@@ -115,7 +115,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _apply(client: MlflowClient, run_id: str, batch: Sequence[Entry]) -> None:
+def _apply(client: MlflowClient, run_id: str, batch: Sequence[JournalEntry]) -> None:
     kind, content = batch[0].kind, batch[0].content
     if kind == journal.METRICS:
         client.log_batch(run_id, metrics=[metric for entry in batch for metric in _metrics(entry.content)])

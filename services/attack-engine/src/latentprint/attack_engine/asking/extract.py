@@ -17,7 +17,7 @@ from latentprint.attack_engine.asking.signal_store import SignalStore, Taken
 from latentprint.attack_engine.asking.worker import ShardPlace, ShardWorker, shared_between, tasks_of
 from latentprint.attack_engine.scheduling.scheduler import Scheduler
 from latentprint.attack_engine.scheduling.task import ASKING, TaskProgress
-from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
+from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.text import say
 
 _WORKER_CPUS = 0.25  # most of its time a worker waits for the endpoint
@@ -50,7 +50,7 @@ def extract(
     *,
     workers: int = 2,
     console: Console | None = None,
-    place: Workers | None = None,
+    place: TaskWorkers | None = None,
 ) -> list[list[Extraction]]:
     """Extract all that `plans` still lack; returns one list a plan, one entry a signal.
 
@@ -85,7 +85,7 @@ def check_models(plans: Sequence[ExtractionPlan], console: Console) -> None:
         _check_first(plan, console)
 
 
-def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int, place: Workers) -> list["ShardTask"]:
+def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int, place: TaskWorkers) -> list["ShardTask"]:
     """What `plans` still lack, a task a shard, for a scheduler of which `workers` ask at a time at `place`."""
     tasks = tasks_of(plans)
     if not tasks:

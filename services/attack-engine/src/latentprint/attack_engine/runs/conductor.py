@@ -30,7 +30,7 @@ from latentprint.attack_engine.runs.stored_signals import (
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
 from latentprint.attack_engine.scheduling.task import ASKING, FITTING, MAKING, Task
-from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
+from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.datasets import DatasetSpec, as_published
 from latentprint.core.text import printable
 from latentprint.core.tracking import Run
@@ -50,7 +50,7 @@ class ConductorOptions:
     asking: AskingOptions
     trainings: int = 2
     seed: int = 0
-    workers: Workers = field(default_factory=RayWorkers)
+    workers: TaskWorkers = field(default_factory=RayWorkers)
 
     @property
     def processes(self) -> int:

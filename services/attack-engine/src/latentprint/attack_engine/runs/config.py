@@ -16,7 +16,7 @@ from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DATASETS, DatasetSpec
 from latentprint.core.errors import UsageError, unknown_name
-from latentprint.core.partitions import Sizes
+from latentprint.core.partitions import PartSizes
 from latentprint.trainer import make_plan
 
 
@@ -56,11 +56,11 @@ class SplitChoice:
         require_seed("seed", self.seed)
 
     @property
-    def sizes(self) -> Sizes | None:
+    def sizes(self) -> PartSizes | None:
         """Of the parts, where there are more than members and non-members."""
         if not (self.shadow_members or self.distillation or self.validation):
             return None
-        return Sizes(
+        return PartSizes(
             self.members,
             self.non_members,
             self.shadow_members,

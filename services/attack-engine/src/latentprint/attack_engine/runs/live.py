@@ -47,7 +47,7 @@ from latentprint.attack_engine.runs.samples import inspect_samples
 from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
-from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
+from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.checks import require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
@@ -99,7 +99,7 @@ class LiveAudit:
 
 
 def run_audit(
-    audit: LiveAudit, root: Path, console: Console, *, workers: Workers | None = None, track: bool = True
+    audit: LiveAudit, root: Path, console: Console, *, workers: TaskWorkers | None = None, track: bool = True
 ) -> Report:
     """Audit the endpoint with everything below `root`, from its address to its report.
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from latentprint.attack_engine.scheduling.bars import Bars, shown
 from latentprint.attack_engine.scheduling.task import Task
-from latentprint.attack_engine.scheduling.workers import RayWorkers, Workers
+from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.errors import Interrupted
 
 _POLL_SECONDS = 0.25
@@ -38,7 +38,7 @@ class Scheduler:
         limits: Mapping[str, int],
         console: Console,
         stopped: str = _STOPPED,
-        workers: Workers | None = None,
+        workers: TaskWorkers | None = None,
     ) -> None:
         self._limits = limits
         self._workers = workers or RayWorkers()
@@ -135,7 +135,9 @@ class Scheduler:
         self._running.clear()
 
 
-def make(tasks: Iterable[Task], limits: Mapping[str, int], console: Console, workers: Workers | None = None) -> None:
+def make(
+    tasks: Iterable[Task], limits: Mapping[str, int], console: Console, workers: TaskWorkers | None = None
+) -> None:
     """Have `tasks` and what they need made by workers whose session is open. Errors: `Scheduler.run`."""
     scheduler = Scheduler(limits, console, workers=workers)
     scheduler.add(tasks)

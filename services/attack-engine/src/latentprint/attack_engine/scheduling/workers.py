@@ -14,7 +14,7 @@ Handle = Any  # of a task that was started
 _RETRIES = 2  # of a task whose worker died
 
 
-class Workers(Protocol):
+class TaskWorkers(Protocol):
     """Who makes tasks."""
 
     def session(self, processes: int) -> AbstractContextManager[None]:
@@ -53,43 +53,43 @@ class ThisProcess:
     """One task after the other, here; nothing travels, so that tasks may hold what cannot."""
 
     def session(self, processes: int) -> AbstractContextManager[None]:
-        """See `Workers.session`: nothing."""
+        """See `TaskWorkers.session`: nothing."""
         del processes
         return nullcontext()
 
     def share(self, value: Any) -> Callable[[], Any]:
-        """See `Workers.share`."""
+        """See `TaskWorkers.share`."""
         return lambda: value
 
     def start(self, task: Task, side_by_side: int) -> Handle:
-        """See `Workers.start`: it is made when it is waited for."""
+        """See `TaskWorkers.start`: it is made when it is waited for."""
         del side_by_side
         return _Queued(task)
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, LatentprintError | None]]:
-        """See `Workers.wait`: makes the first, however long it takes."""
+        """See `TaskWorkers.wait`: makes the first, however long it takes."""
         del seconds
         return [(handles[0], made(handles[0].task))]
 
     def stop(self, handles: Sequence[Handle], seconds: float) -> None:
-        """See `Workers.stop`: what runs here was stopped by whatever stopped this process."""
+        """See `TaskWorkers.stop`: what runs here was stopped by whatever stopped this process."""
 
 
 class RayWorkers:
     """Processes of the Ray cluster that this process is connected to, that RAY_ADDRESS names, or of one of its own."""
 
     def session(self, processes: int) -> AbstractContextManager[None]:
-        """See `Workers.session`; several in one start Ray once."""
+        """See `TaskWorkers.session`; several in one start Ray once."""
         return ray_session(processes)
 
     def share(self, value: Any) -> Callable[[], Any]:
-        """See `Workers.share`: by Ray's store."""
+        """See `TaskWorkers.share`: by Ray's store."""
         import ray
 
         return _Stored(ray.put(value))
 
     def start(self, task: Task, side_by_side: int) -> Handle:
-        """See `Workers.start`; a task on a GPU has its share of those that there are."""
+        """See `TaskWorkers.start`; a task on a GPU has its share of those that there are."""
         import ray
 
         gpus: float = ray.cluster_resources().get("GPU", 0.0) if task.on_gpu else 0.0
@@ -97,14 +97,14 @@ class RayWorkers:
         return _remote().options(num_cpus=task.cores, num_gpus=share).remote(task)
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, LatentprintError | None]]:
-        """See `Workers.wait`."""
+        """See `TaskWorkers.wait`."""
         import ray
 
         done, _ = ray.wait(list(handles), timeout=seconds)
         return [(handle, ray.get(handle)) for handle in done]
 
     def stop(self, handles: Sequence[Handle], seconds: float) -> None:
-        """See `Workers.stop`."""
+        """See `TaskWorkers.stop`."""
         import ray
 
         for handle in handles:

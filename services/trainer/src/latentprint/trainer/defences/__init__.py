@@ -42,14 +42,14 @@ DEFENCES.add_lazily(
 _VALIDATED = {"where": "training", "recipes": "supervised, on a split with validation samples"}
 DEFENCES.add_lazily(
     "adv-reg",
-    f"{__name__}.adv_reg:AdversarialRegularisation",
+    f"{__name__}.adv_reg:AdversarialRegularisationDefence",
     summary="adversarial regularisation: train the classifier against a network that infers membership",
     source="Nasr et al., CCS 2018, arXiv:1807.05852",
     needs=_VALIDATED,
 )
 DEFENCES.add_lazily(
     "mixup-mmd",
-    f"{__name__}.mixup_mmd:MixUpMatching",
+    f"{__name__}.mixup_mmd:MixUpMatchingDefence",
     summary="mix-up, and members' posteriors matched to those of held-out samples of the same classes",
     source="Li et al., CODASPY 2021, arXiv:2002.12062",
     needs=_VALIDATED,

@@ -10,7 +10,7 @@ _NAME = "adv-reg"
 
 
 @dataclass(frozen=True)
-class AdversarialRegularisation:
+class AdversarialRegularisationDefence:
     """Turn `supervised` into `adv-reg`, which learns from the owner's validation samples too.
 
     Attributes:

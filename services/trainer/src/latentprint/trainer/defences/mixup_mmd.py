@@ -10,7 +10,7 @@ _NAME = "mixup-mmd"
 
 
 @dataclass(frozen=True)
-class MixUpMatching:
+class MixUpMatchingDefence:
     """Turn `supervised` into `mixup-mmd`, which learns from the owner's validation samples too.
 
     Attributes:

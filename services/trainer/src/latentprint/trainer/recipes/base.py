@@ -15,7 +15,7 @@ from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
 from latentprint.core.samples import is_vector
 from latentprint.core.views.augmentations import Augmentation, augment
-from latentprint.trainer.members import Members
+from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
@@ -53,7 +53,7 @@ class Method(nn.Module, ABC):
 
     outputs: tuple[str, ...] = (EMBEDDING, FEATURE_MAP)
     workers: Workers = ALONE
-    validation: Members | None = None
+    validation: TrainingSamples | None = None
     backbone: nn.Module
 
     def __init__(self, architecture: str, model_args: Mapping[str, Any]) -> None:
