@@ -51,7 +51,7 @@ _CHANGING = [
         ("signal/*", *_VICTIMS, "candidate/*"),
     ),
     (f"{_ENGINE}.attacks.fitting.scoring:cross_validated_auc", ("candidate/*",), ("cell/*", "live/*", "signal/*")),
-    (f"{_ENGINE}.audits.store:write_cell", ("cell/*", "live/*"), ("signal/*", "candidate/*")),
+    (f"{_ENGINE}.attacks.fitting.stored_scores:write_cell", ("cell/*", "live/*"), ("signal/*", "candidate/*")),
     (
         f"{_ENGINE}.asking.signal_store:read_signals",
         ("cell/*", "live/*", "candidate/*"),

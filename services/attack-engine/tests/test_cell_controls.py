@@ -13,7 +13,7 @@ from latentprint.attack_engine.attacks.fitting.audit_scores import (
 )
 from latentprint.attack_engine.attacks.fitting.knowledge import KnownSamples
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
-from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell, write_cell
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.core.splits import EVALUATION, KNOWN, Split
@@ -91,5 +91,5 @@ def test_an_encoder_that_answers_one_thing_gives_a_constant_cell_which_is_kept_a
     constant = held(np.full((SAMPLES, 6), 0.3, dtype=np.float32))
     cell: AuditScores = fit_and_score(attack, split, constant, ControlEvidence(), KnownSamples(), 3)
     assert cell.constant
-    write_cell(StoredCell(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
-    assert read_cell(tmp_path).cell.constant
+    write_cell(StoredScores(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
+    assert read_cell(tmp_path).scores.constant

@@ -12,8 +12,8 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.attacks.fitting.sweeps import Swept
-from latentprint.attack_engine.audits.store import StoredCell
 from latentprint.attack_engine.evidence.controls import EXCHANGED, UNTRAINED
 from latentprint.attack_engine.findings.conclude import conclude
 from latentprint.attack_engine.findings.results import Findings, LeftOut, Published, SampleFolder, SharedImage
@@ -64,7 +64,7 @@ def audit(split: Split, shift: float, *, twin: float = 0.0, rich: bool = False) 
         treated,
     )
     victim = VictimDescription("v", "grpc://v", "digits", {"model": "v"}, {"epochs": 3})
-    stored = StoredCell(scores, Queries(10, 9, 1, 0, None, 0.5), {})
+    stored = StoredScores(scores, Queries(10, 9, 1, 0, None, 0.5), {})
     return Audit(victim, AttackChoice("supervisedmi").build(0), stored, SPEC, split, 0)
 
 

@@ -15,7 +15,7 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
-from latentprint.attack_engine.audits.store import StoredCell
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.questions.membership.exposure import exposed
@@ -48,7 +48,7 @@ def audited(
     score = split.sample_id[rows] + 0.5 * split.member[rows]
     scored = Scored(split.sample_id[rows], split.member[rows], score.astype(np.float64), 0.0)
     p_values = None if shadow else np.linspace(0.01, 1, len(score))
-    stored = StoredCell(AuditScores(scored, p_values, {}), Queries(0, 0, 0, 0, None, 0.0), {})
+    stored = StoredScores(AuditScores(scored, p_values, {}), Queries(0, 0, 0, 0, None, 0.0), {})
     choice = AttackChoice(attack, label=label)
     return Audit(
         VictimDescription(victim, f"grpc://{victim}", "data"), choice.build(0), stored, dataset, split, 0, shadow
@@ -145,11 +145,11 @@ def test_several_victims_and_samples_that_are_no_files() -> None:
 def test_exposed_samples_carry_their_file(hostile: tuple[DatasetSpec, Split]) -> None:
     spec, split = hostile
     dataset = spec.open()
-    most, _ = exposed(audited(split, spec, "supervisedmi").stored.cell.scored, dataset, count=2)
+    most, _ = exposed(audited(split, spec, "supervisedmi").stored.scores.scored, dataset, count=2)
     assert [one.file for one in most] == [dataset.files.shown(one.sample_id) for one in most]
     generated = DatasetSpec("digits")
     drawn = draw_split(generated.open(), members=10, non_members=10, source=generated)
-    most, _ = exposed(audited(drawn, generated, "supervisedmi").stored.cell.scored, generated.open())
+    most, _ = exposed(audited(drawn, generated, "supervisedmi").stored.scores.scored, generated.open())
     assert {one.file for one in most} == {""}
 
 

@@ -10,7 +10,7 @@ from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores, ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import ShadowModel
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
-from latentprint.attack_engine.audits.store import StoredCell, read_cell, write_cell
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell, write_cell
 from latentprint.attack_engine.evidence.sequence_figures import sequence_figures
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.statistics.figures import Correlations, Curves, NamedHistogram
@@ -117,5 +117,5 @@ def test_a_stored_cell_keeps_its_figures(sequence: np.ndarray, tmp_path) -> None
     assert {type(figure) for figure in drawn} == {Curves, Correlations, NamedHistogram}
     for name, some in (("with", drawn), ("without", ())):
         cell = AuditScores(scored, None, {}, some)
-        write_cell(StoredCell(cell, Queries(1, 1, 0, 0, None, 1.0), {}), tmp_path / name)
-        assert read_cell(tmp_path / name).cell.figures == some
+        write_cell(StoredScores(cell, Queries(1, 1, 0, 0, None, 1.0), {}), tmp_path / name)
+        assert read_cell(tmp_path / name).scores.figures == some

@@ -43,7 +43,7 @@ def conclude(
 
 def _judged(audits: Sequence[Audit], examined: Mapping[str, Any]) -> list[Finding[Any]]:
     """The findings in the audits' order."""
-    controls = sum(len(audit.stored.cell.controls) for audit in audits)
+    controls = sum(len(audit.stored.scores.controls) for audit in audits)
     found: dict[int, Finding[Any]] = {}
     for question in dict.fromkeys(audit.question for audit in audits):
         own = {place: audit for place, audit in enumerate(audits) if audit.question == question}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.audits.store import StoredCell
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.evidence.controls import CONTROLS
 from latentprint.attack_engine.questions.header import MEMBERSHIP, AttackDescription, VictimDescription
 from latentprint.core.datasets import DatasetSpec
@@ -28,7 +28,7 @@ class Audit:
 
     victim: VictimDescription
     attack: Attack
-    stored: StoredCell
+    stored: StoredScores
     dataset: DatasetSpec
     split: Split
     seed: int

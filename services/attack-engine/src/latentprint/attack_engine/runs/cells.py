@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.audits.store import StoredCell, read_cell
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
 from latentprint.attack_engine.models.training import TrainingJob
@@ -111,7 +111,7 @@ class CellPlan:
         training = self.model.training
         return training is None or set(self.attack.outputs) <= set(read_card(training.folder).outputs)
 
-    def stored(self, layout: Layout) -> StoredCell | None:
+    def stored(self, layout: Layout) -> StoredScores | None:
         """The cell, where it was fitted before."""
         return read_cell(layout.cell(self.key))
 

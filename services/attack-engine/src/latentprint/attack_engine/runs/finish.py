@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from latentprint.attack_engine.audits.store import SCORES
+from latentprint.attack_engine.attacks.fitting.stored_scores import SCORES
 from latentprint.attack_engine.findings.conclude import conclude
 from latentprint.attack_engine.findings.results import Findings, Published, SharedImage
 from latentprint.attack_engine.findings.serialise import save_findings

@@ -9,8 +9,8 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import ShadowModel, knowledge_of
+from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, is_written, write_cell
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
-from latentprint.attack_engine.audits.store import StoredCell, is_written, write_cell
 from latentprint.attack_engine.models.distillation_job import DistillationJob
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
@@ -109,4 +109,4 @@ class CellTask:
             sweeps=self.sweeps,
             treated={side: files.read(split.sample_id) for side, files in self.treated.items()},
         )
-        write_cell(StoredCell(scores, self.queries, self.card), self.folder)
+        write_cell(StoredScores(scores, self.queries, self.card), self.folder)

@@ -54,7 +54,7 @@ def judge_membership(
 
 
 def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> MembershipFinding:
-    scores = audit.stored.cell
+    scores = audit.stored.scores
     evaluation_rng, difference_rng = np.random.default_rng([audit.seed, _SCORES]).spawn(2)
     evaluation = evaluate(*scores.scored.sides, called=scores.scored.called_sides, rng=evaluation_rng)
     null_controls = list(_null_controls(audit, controls))
@@ -134,7 +134,7 @@ def _artefacts(scores: AuditScores) -> Iterator[Artefact]:
 
 
 def _null_controls(audit: Audit, controls: int) -> Iterator[NullControl]:
-    for name, scored in audit.stored.cell.controls.items():
+    for name, scored in audit.stored.scores.controls.items():
         yield null_control(name, audit.described[name], *scored.sides, controls_in_report=controls)
 
 

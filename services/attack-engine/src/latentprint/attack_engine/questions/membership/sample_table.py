@@ -56,7 +56,7 @@ def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.D
     table.insert(0, "victim", victim.name)
     table.insert(1, "data set", victim.dataset)
     for name, audit in _named(audits):
-        scores = audit.stored.cell
+        scores = audit.stored.scores
         scored = scores.scored
         columns = {"score": scored.score, "percentile": percentiles(scored.score)}
         if scores.p_values is not None:

@@ -25,10 +25,10 @@ _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep
 
 
 @dataclass(frozen=True)
-class StoredCell:
+class StoredScores:
     """A cell with what was seen of the endpoint when it was made."""
 
-    cell: AuditScores
+    scores: AuditScores
     queries: Queries
     card: Mapping[str, Any]
 
@@ -38,10 +38,10 @@ class StoredCell:
         return {name: tuple(shape) for name, shape in self.card["outputs"].items()}
 
 
-def write_cell(stored: StoredCell, folder: Path) -> None:
+def write_cell(stored: StoredScores, folder: Path) -> None:
     """Write a cell; its facts last, so that a folder with facts is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    cell = stored.cell
+    cell = stored.scores
     scored = dict(_all_scored(cell))
     pd.concat([_frame(key, one) for key, one in scored.items()]).to_parquet(folder / SCORES, index=False)
     if cell.p_values is not None:
@@ -61,7 +61,7 @@ def is_written(folder: Path) -> bool:
     return (folder / _FACTS).exists()
 
 
-def read_cell(folder: Path) -> StoredCell | None:
+def read_cell(folder: Path) -> StoredScores | None:
     """Read a cell; None where none was written."""
     if not is_written(folder):
         return None
@@ -79,7 +79,7 @@ def read_cell(folder: Path) -> StoredCell | None:
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
         facts["constant"],
     )
-    return StoredCell(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
+    return StoredScores(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
 
 def _all_scored(cell: AuditScores) -> Iterator[tuple[_Key, Scored]]:

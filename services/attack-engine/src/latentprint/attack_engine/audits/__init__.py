@@ -1,1 +1,0 @@
-"""From signals to a verdict: one victim under one attack."""
