@@ -4,19 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
-from safetensors import SafetensorError
-from timm.models import save_for_hf
-from torch import nn
-
-from latentprint.core import architectures
 from latentprint.core.config import from_mapping
 from latentprint.core.digests import digest_file
-from latentprint.core.encoders import Encoder
 from latentprint.core.errors import DataError
 from latentprint.core.samples import is_vector
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from latentprint.core.encoders import Encoder
 
 CARD = "latentprint.json"
 CONFIG = "config.json"
@@ -66,8 +64,10 @@ class BundleCard:
         return self.image_size, self.image_size, 3
 
 
-def save_bundle(model: nn.Module, folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:
+def save_bundle(model: "nn.Module", folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:
     """Write `model` (a timm model made with `model_args`) and its card to `folder`; returns the card as written."""
+    from timm.models import save_for_hf  # here and below, not above: whoever reads a card does without timm
+
     folder.mkdir(parents=True, exist_ok=True)
     shape = card.sample_shape
     preprocessing: dict[str, Any] = {"mean": card.mean, "std": card.std}
@@ -127,12 +127,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple[Encoder, BundleCard]:
+def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple["Encoder", BundleCard]:
     """Open a bundle as an encoder that answers `outputs` (default: all that the card makes public).
 
     Raises:
         DataError: see `read_card`; also weights that do not fit the architecture, or a card that says other samples.
     """
+    import timm
+    from safetensors import SafetensorError
+
+    from latentprint.core import architectures
+    from latentprint.core.encoders import Encoder
+
     card = read_card(folder)
     architectures.register()
     try:

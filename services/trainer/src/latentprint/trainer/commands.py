@@ -131,7 +131,7 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
     from latentprint.core.text import say
     from latentprint.trainer.display import showing
     from latentprint.trainer.plan import make_plan
-    from latentprint.trainer.recipes.held_out import needs_validation
+    from latentprint.trainer.recipes.base import needs_validation
     from latentprint.trainer.request import resolve_data
     from latentprint.trainer.training import train
 

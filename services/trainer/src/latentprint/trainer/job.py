@@ -12,7 +12,6 @@ from latentprint.core.datasets.base import DatasetSpec
 from latentprint.core.errors import Interrupted
 from latentprint.core.splits import Split
 from latentprint.core.threads import using_threads
-from latentprint.trainer.batch_norm import join_batch_norms
 from latentprint.trainer.checkpoint import Position, load_checkpoint
 from latentprint.trainer.device import Precision, resolve_autocast, resolve_device
 from latentprint.trainer.exchange import Exchange
@@ -20,8 +19,7 @@ from latentprint.trainer.loop import Loop
 from latentprint.trainer.members import load_members, load_validation
 from latentprint.trainer.plan import DefenceSpec, make_plan
 from latentprint.trainer.progress import OnProgress, Reporter
-from latentprint.trainer.recipes.base import Method
-from latentprint.trainer.recipes.held_out import needs_validation
+from latentprint.trainer.recipes.base import Method, needs_validation
 from latentprint.trainer.session import MetricsLog, Rhythm, Session, quality
 from latentprint.trainer.setup import Setup
 from latentprint.trainer.workspace import Workspace
@@ -98,6 +96,8 @@ def new_loop(setup: Setup, exchange: Exchange, restore: Callable[[Method, Optimi
     method = setup.new_method()
     method.workers = exchange.workers
     if exchange.workers.size > 1:
+        from latentprint.trainer.batch_norm import join_batch_norms  # with timm, only where it is of use
+
         join_batch_norms(method, exchange.workers)
     if needs_validation(setup.plan.options):
         method.validation = load_validation(setup.dataset, setup.split, setup.device)

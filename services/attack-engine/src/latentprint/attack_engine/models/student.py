@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from latentprint.attack_engine.evidence.needs import Output
-from latentprint.core import architectures
 from latentprint.core.encoders import Encoder
 from latentprint.core.errors import UsageError
 from latentprint.core.memory_format import channels_last
@@ -53,6 +51,10 @@ class Student(nn.Module):
         sample_shape: tuple[int, ...],
         seed: int,
     ) -> None:
+        import timm  # here and not above: only who makes a student waits for it
+
+        from latentprint.core import architectures
+
         super().__init__()
         architectures.register()
         if not timm.is_model(spec.architecture):

@@ -10,13 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import timm
-
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers.driver import Connection
 from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.serving import served
-from latentprint.core import architectures
 from latentprint.core.bundles import read_card, read_config
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError
@@ -155,6 +152,10 @@ def untrained_control(
     if text != AUTO:
         _require_untrained(text, flag)
         return named_control(text, flag, weights="random", side=side)
+    import timm  # here and not above: only who has to look for an architecture waits for it
+
+    from latentprint.core import architectures
+
     architectures.register()
     if not timm.is_model(card.architecture):
         return None

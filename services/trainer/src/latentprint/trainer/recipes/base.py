@@ -4,12 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
-import timm
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from latentprint.core import architectures
 from latentprint.core.encoders import vector_features
 from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
@@ -20,6 +18,12 @@ from latentprint.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
+_DECLARATION = "needs_validation"
+
+
+def needs_validation(recipe: object) -> bool:
+    """Whether a recipe's options declare, by a class variable, that the method learns from validation samples."""
+    return bool(getattr(type(recipe), _DECLARATION, False))
 
 
 def normalisation(sample_shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -66,6 +70,10 @@ class Method(nn.Module, ABC):
 
     def new_backbone(self) -> nn.Module:
         """A freshly initialised backbone, in the memory format that suits it."""
+        import timm  # here and not above: whoever plans a training does without it
+
+        from latentprint.core import architectures
+
         architectures.register()
         model: nn.Module = timm.create_model(self.architecture, **self.model_args)
         return channels_last(model)

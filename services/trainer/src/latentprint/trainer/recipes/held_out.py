@@ -4,13 +4,6 @@ from latentprint.core.errors import UsageError
 from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.recipes.supervised import SupervisedMethod
 
-_DECLARATION = "needs_validation"
-
-
-def needs_validation(recipe: object) -> bool:
-    """Whether a recipe's options declare, by a class variable, that the method learns from validation samples."""
-    return bool(getattr(type(recipe), _DECLARATION, False))
-
 
 class HeldOutMethod(SupervisedMethod):
     """A classifier whose loss looks at `validation` samples too, drawn anew at every step."""
