@@ -29,8 +29,8 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     command = ("audit", endpoint, *named(image_folders), "--attack", "supervisedmi,partcrop", *CROPS)
     first = latentprint(*command, "--root", tmp_path)
     assert first.code == 0, first.err
-    plan, extracted = first.err.index("images to ask"), first.err.index("extract", first.err.index("images to ask"))
-    assert plan < extracted
+    plan, asked = first.err.index("images to ask"), first.err.index("ask victim", first.err.index("images to ask"))
+    assert plan < asked
     assert "720 images to ask" in first.err  # 90 samples, 1 + 7 images each
     report = Path(first.out.strip().splitlines()[-1])
     assert "untrained encoder" in report.read_text()

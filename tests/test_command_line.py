@@ -73,7 +73,7 @@ def test_an_unknown_kind_is_one_sentence_and_exit_2():
     result = latentprint("list", "defenses")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("error: Unknown kind 'defenses'. Did you mean 'defences'")
-    assert result.stderr.endswith("Known: attacks, datasets, defences, recipes.\n")
+    assert result.stderr.endswith("Known: attacks, datasets, defences, drivers, recipes.\n")
     assert result.stderr.count("\n") == 1
 
 

@@ -140,7 +140,8 @@ def test_a_timm_model_by_name_is_made_for_the_audited_images() -> None:
 
 @pytest.mark.parametrize("text", ["", "nowhere", "http://host:1", "grpc://host", "local:"])
 def test_a_text_that_names_no_encoder_is_one_sentence(text: str) -> None:
-    with pytest.raises(UsageError, match="grpc://HOST:PORT"):
+    form = "local:BUNDLE_DIR" if text == "local:" else "grpc://HOST:PORT"
+    with pytest.raises(UsageError, match=form):
         named_control(text, "--reference", weights="hub")
 
 

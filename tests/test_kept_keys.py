@@ -65,7 +65,7 @@ _UNSEEN = [
     f"{_ENGINE}.questions.membership.wording:look_words",
     f"{_ENGINE}.questions.membership.judge:audit_verdict",
     f"{_ENGINE}.findings.conclude:conclude",
-    f"{_ENGINE}.runs.finish:finish",
+    f"{_ENGINE}.runs.finish:write_report",
     f"{_ENGINE}.runs.record:record_finding",
     f"{_ENGINE}.commands.audit:register",
     f"{_ENGINE}.asking.plan_table:plan_table",

@@ -220,7 +220,7 @@ def test_the_quickstart_trains_from_an_empty_folder_and_stops_with_its_work_kept
     finally:
         process.kill()
         process.wait()
-    assert "Stopped with every training's checkpoint saved: run the same command to go on." in log.read_text()
+    assert "a training up to its checkpoint: run the same command again to go on." in log.read_text()
     assert list(folder.glob("runs/store/**/checkpoint.safetensors"))
 
 

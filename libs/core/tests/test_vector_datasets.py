@@ -151,7 +151,7 @@ def test_purchases_of_transactions_are_the_commonest_categories_in_seeded_cluste
     expected = [[float(category in bought[customer]) for category in wanted] for customer in sorted(bought)]
     np.testing.assert_array_equal(dataset.images(np.arange(len(dataset))), expected)
     assert len(np.unique(dataset.labels["class"])) > 50
-    monkeypatch.setattr("latentprint.core.datasets.purchase_transactions.clustered_customers", None)  # it is kept
+    monkeypatch.setattr("latentprint.core.datasets.purchase_transactions._purchases", None)  # it is kept
     assert spec.open().digest == dataset.digest
 
 

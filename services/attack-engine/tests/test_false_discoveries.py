@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from latentprint.attack_engine.attacks.fitting.scoring import conformal_p_values, score_partial
-from latentprint.attack_engine.inference.base import Membership, Scores, Signals
+from latentprint.attack_engine.inference.base import Features, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.attack_engine.statistics.discoveries import discover
 from latentprint.core.splits import EVALUATION, KNOWN, Split
@@ -26,14 +26,14 @@ class Projection:
     direction: NDArray[np.float64]
     threshold: float = 0.0
 
-    def score(self, signals: Signals) -> Scores:
+    def score(self, signals: Features) -> Scores:
         return signals.astype(np.float64) @ self.direction
 
 
 class MeanDifference:
     """A linear discriminant with unit covariance: fast, and it overfits where dimensions are many."""
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> Projection:
+    def fit(self, signals: Features, member: Membership, rng: np.random.Generator) -> Projection:
         return Projection(signals[member].mean(axis=0) - signals[~member].mean(axis=0))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
-from latentprint.attack_engine.inference.base import Membership, Signals
+from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.logistic import Logistic, LogisticScorer
 from latentprint.attack_engine.inference.over_draws import OverDraws
 from latentprint.attack_engine.runs.config import load_experiment
@@ -72,19 +72,19 @@ class Watching:
     """A real inference model that records what it was fitted to and what it scored."""
 
     def __init__(self) -> None:
-        self.rounds: list[tuple[Signals, Membership, list[Signals]]] = []
+        self.rounds: list[tuple[Features, Membership, list[Features]]] = []
 
-    def fit(self, signals: Signals, member: Membership, rng: np.random.Generator) -> "WatchingScorer":
-        scored: list[Signals] = []
+    def fit(self, signals: Features, member: Membership, rng: np.random.Generator) -> "WatchingScorer":
+        scored: list[Features] = []
         self.rounds.append((signals, member, scored))
         return WatchingScorer(Logistic().fit(signals, member, rng), scored)
 
 
 class WatchingScorer:
-    def __init__(self, scorer: LogisticScorer, scored: list[Signals]) -> None:
+    def __init__(self, scorer: LogisticScorer, scored: list[Features]) -> None:
         self.scorer, self.scored, self.threshold = scorer, scored, scorer.threshold
 
-    def score(self, signals: Signals) -> Any:
+    def score(self, signals: Features) -> Any:
         self.scored.append(signals)
         return self.scorer.score(signals)
 

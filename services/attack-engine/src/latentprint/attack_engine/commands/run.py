@@ -49,6 +49,8 @@ def find_experiment(name: str) -> Path:
         return path
     folder = Path(str(files("latentprint.attack_engine"))) / "experiments"
     shipped = {file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.rglob("*.yaml")}
+    if name not in shipped and path.exists():
+        return path
     if name not in shipped:
         raise unknown_name("experiment", name, shipped)
     return shipped[name]
