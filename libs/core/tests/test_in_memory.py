@@ -62,6 +62,11 @@ def test_classes_count_only_where_all_sides_have_them():
         (IMAGES[:0], "members holds no samples"),
         (np.float32(3), r"shape \[\]"),
         ("a folder", "members must be"),
+        (np.where(IMAGES > 250, np.nan, IMAGES / 255.0), "members holds a value that is not finite, in sample 0"),
+        ((IMAGES, np.arange(5)), r"classes of members are int64 of the shape \[5\]"),
+        ((IMAGES, np.array(list("abcdef"))), "classes of members are <U1"),
+        ((IMAGES, np.arange(6) - 1), "from 0 up"),
+        (np.array([["a", "b"]]), "members holds <U1, not numbers"),
         (7, "members must be"),
     ],
 )

@@ -36,6 +36,17 @@ def test_the_scheme_of_an_address_says_which_driver_asks_it() -> None:
         assert driver_of(url) is DRIVERS.get(url.partition(":")[0])
 
 
+@pytest.mark.parametrize("scheme", DRIVERS.names())
+def test_every_driver_keeps_the_contract(scheme: str) -> None:
+    driver = DRIVERS.get(scheme)
+    assert driver.form.startswith(f"{scheme}:")
+    assert isinstance(driver.in_process, bool)
+    for member in ("open", "read_card", "ask", "close", "in_flight", "interruptions"):
+        assert hasattr(driver, member)
+    with pytest.raises(UsageError):
+        driver.check_address(f"{scheme}:")
+
+
 def test_an_unknown_scheme_names_the_known_ones() -> None:
     with pytest.raises(UsageError) as error:
         EndpointSpec("ftp://host:21/model")

@@ -13,7 +13,7 @@ from latentprint.attack_engine import AuditResult, audit
 from latentprint.attack_engine.api import drawn_anew
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.findings.serialise import from_json
-from latentprint.core.errors import DataError, UsageError
+from latentprint.core.errors import DataError, EndpointError, UsageError
 
 _RNG = np.random.default_rng(3)
 MEMBERS, OTHERS = (_RNG.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8) for _ in range(2))
@@ -51,6 +51,7 @@ def test_a_function_that_knows_its_members_is_found_out(found):
     assert "untrained" in row["controls"]
     assert "placebo" in row["controls"]
     assert row["images"] == 120
+    assert repr(found).startswith("<Audit of leaky: leak found")
 
 
 def test_its_samples_and_files_are_those_of_the_command_line(found, tmp_path):
@@ -119,12 +120,49 @@ def test_an_untrained_copy_has_other_weights_and_leaves_the_module_alone():
         ({"model": "ftp://nowhere"}, UsageError, "not an endpoint's address"),
         ({"attacks": ("partcrops",)}, UsageError, "partcrop"),
         ({"budget": 10}, Exception, "budget"),
+        ({"attacks": ()}, UsageError, "names none"),
+        ({"attacks": ("supervisedmi", "supervisedmi")}, UsageError, "twice"),
+        ({"reference": leaky}, UsageError, "reference is the audited model itself"),
+        ({"untrained": leaky}, UsageError, "untrained is the audited model itself"),
+        ({"non_members": np.concatenate([OTHERS, MEMBERS[3:5]])}, DataError, r"members\[3\] and non_members\[60\]"),
+        ({"model": None}, UsageError, "give a module"),
+        ({"seed": -1}, UsageError, "seed"),
+        ({"mean": (0.5,)}, UsageError, "three numbers"),
+        ({"model": lambda images: (innocent(images), 0)}, EndpointError, "answered with a tuple"),
+        ({"model": lambda images: {"posterior": innocent(images) * 9}, "attacks": "st"}, EndpointError, "sum to"),
     ],
 )
 def test_what_cannot_be_audited_is_a_sentence(given, error, message):
     arguments = {"model": leaky, "members": MEMBERS, "non_members": OTHERS, "attacks": ("supervisedmi",)} | given
     with pytest.raises(error, match=message):
         audit(**arguments)
+
+
+def test_a_model_that_answers_differently_every_time_is_said_to() -> None:
+    drawn = np.random.default_rng(8)
+
+    def noisy(images):
+        return innocent(images) * (drawn.random((len(images), 12)) > 0.5) + 0.01
+
+    (finding,) = audit(noisy, MEMBERS, OTHERS, attacks="supervisedmi").findings.audits
+    assert "differently from one time to the next" in finding.queries.unchecked
+
+
+def test_random_numbers_and_interrupts_are_the_programs_own() -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    audit(innocent, MEMBERS, OTHERS, attacks="supervisedmi")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    asked = []
+
+    def interrupted(images):
+        asked.append(len(images))
+        if len(asked) > 3:
+            raise KeyboardInterrupt
+        return innocent(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(interrupted, MEMBERS, OTHERS, attacks="supervisedmi")
 
 
 def test_neither_ray_nor_mlflow_is_loaded():

@@ -96,11 +96,13 @@ Trainer = Callable[..., BundleCard]
 
 
 @pytest.fixture
-def train_tiny(digits: DatasetSpec, split: Split, tmp_path: Path) -> Trainer:
+def train_tiny(
+    digits: DatasetSpec, split: Split, tiny_options: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> Trainer:
     """Trains a tiny version of a recipe on 20 digits, one thread, by default for two epochs."""
 
     def run(recipe: str, folder: str = "victim", **keywords: Any) -> BundleCard:
-        options = TINY[recipe] | keywords.pop("options", {})
+        options = tiny_options(recipe) | keywords.pop("options", {})
         settings: dict[str, Any] = {"epochs": 2, "threads": 1, "seed": 5} | keywords
         dataset = settings.pop("dataset", digits)
         return train(recipe, options, dataset, settings.pop("split", split), tmp_path / folder, **settings)

@@ -1,7 +1,7 @@
 """Audits from Python, in this process: no Ray, no server and no MLflow are needed."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from latentprint.attack_engine.runs.live import LiveAudit, run_audit
 from latentprint.attack_engine.runs.samples import samples_of_folders
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.workers import ThisProcess
+from latentprint.core.checks import require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.datasets.in_memory import as_samples, in_memory
-from latentprint.core.errors import UsageError
+from latentprint.core.errors import DataError, Interrupted, UsageError
+from latentprint.core.samples import Samples
 from latentprint.core.splits import Split, split_by_membership
 
 Model = str | EndpointSpec | Callable[[Any], Any]
@@ -35,7 +37,7 @@ def audit(
     members: Any,
     non_members: Any,
     *,
-    attacks: Sequence[str | AttackChoice] = ATTACKS,
+    attacks: str | AttackChoice | Sequence[str | AttackChoice] = ATTACKS,
     untrained: Model | None = AUTO,
     reference: Model | None = None,
     known_fraction: float = 0.5,
@@ -60,7 +62,8 @@ def audit(
         members: what it was trained on: a folder of images, an array or tensor, a pair of one and of classes, or a data
             set of PyTorch's kind.
         non_members: what it was not, drawn alike.
-        attacks: registered names ("encodermi+partcrop" joins signals), or choices with options.
+        attacks: registered names ("encodermi+partcrop" joins signals), or choices with options. Those that need samples
+            of the adversary's own are for the command line (`--auxiliary`).
         untrained: the untrained control. "auto" draws a module's weights anew, and of an endpoint builds what its card
             describes; or any model; None leaves it out, and then no leak is claimed, only indicated.
         reference: the placebo, a trained model that saw neither side; None leaves it out.
@@ -79,17 +82,23 @@ def audit(
         the verdict, tables, plots and files.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C; with a `root`, what an endpoint answered is kept.
         UsageError: an option, a model or an attack that cannot be used so.
         DataError: samples that are none, or too few.
         EndpointError: an endpoint that does not answer, or answers what it did not announce.
         BudgetError: the budget does not cover the plan.
     """
+    require_seed("seed", seed)
+    choices = _choices(attacks)
     dataset, split = _samples(model, members, non_members, side, known_fraction, seed)
     held = _Held(dataset.open().sample_shape, mean, std)
+    for control, what in ((untrained, "untrained"), (reference, "reference")):
+        if control is not None and control is model:
+            raise UsageError(f"{what} is the audited model itself, which controls nothing: pass another, or None.")
     live = LiveAudit(
         name,
         held.endpoint(model),
-        tuple(_choice(attack).build(seed) for attack in attacks),
+        tuple(choice.build(seed) for choice in choices),
         dataset,
         split.stated(split_by) if split_by else split,
         held.untrained(untrained, model),
@@ -98,7 +107,7 @@ def audit(
         reference="" if reference is None else held.control(reference, "reference"),
     )
     place: AbstractContextManager[str | Path] = nullcontext(root) if root is not None else TemporaryDirectory()
-    with place as folder:
+    with place as folder, _as_before():
         report = run_audit(live, Path(folder), Console(stderr=True, quiet=quiet), workers=ThisProcess(), track=False)
         return AuditResult(report.findings, report.table)
 
@@ -116,6 +125,8 @@ class _Held:
             return model
         if isinstance(model, str):
             return EndpointSpec(model)
+        if not callable(model):
+            raise UsageError(f"model is {type(model).__name__}: give a module, a function or an endpoint's address.")
         return EndpointSpec(f"python:{_name(model)}", model=self._in_memory(model, _name(model)))
 
     def untrained(self, given: Model | None, victim: Model) -> str | ControlEncoder:
@@ -173,14 +184,47 @@ def _samples(
     if any(folders):
         raise UsageError("members and non_members must both be folders, or neither: read one as the other is.")
     sides = as_samples(members, "members"), as_samples(non_members, "non_members")
+    _refuse_shared(sides[0][0], sides[1][0])
     spec_of_arrays = in_memory(sides)
     dataset = spec_of_arrays.open()
     member = np.arange(len(dataset)) < len(sides[0][0])
     return spec_of_arrays, split_by_membership(dataset, member, known_fraction=known_fraction, seed=seed)
 
 
-def _choice(attack: str | AttackChoice) -> AttackChoice:
-    return AttackChoice(attack) if isinstance(attack, str) else attack
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """Leave PyTorch's random numbers as they were, and an interrupt what it is for a program: no error to handle."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        except Interrupted as error:
+            raise KeyboardInterrupt from error
+
+
+def _choices(attacks: str | AttackChoice | Sequence[str | AttackChoice]) -> list[AttackChoice]:
+    """The attacks as asked for, each once."""
+    given = [attacks] if isinstance(attacks, str | AttackChoice) else list(attacks)
+    choices = [AttackChoice(attack) if isinstance(attack, str) else attack for attack in given]
+    if not choices:
+        raise UsageError(f"attacks names none: give at least one, such as {ATTACKS[0]!r}.")
+    names = [choice.label or choice.name for choice in choices]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"attacks names {twice!r} twice: each counts as an audit; give one of them another label.")
+    return choices
+
+
+def _refuse_shared(members: Samples, non_members: Samples) -> None:
+    """Raise `DataError` where a sample is on both sides, as folders with one image in both are refused."""
+    place = {sample.tobytes(): row for row, sample in enumerate(members)}
+    for row, sample in enumerate(non_members):
+        if sample.tobytes() in place:
+            raise DataError(
+                f"members[{place[sample.tobytes()]}] and non_members[{row}] are the same sample: it cannot be in both; "
+                "take it out of one side."
+            )
 
 
 def _is_module(model: Any) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditResult:
     """The findings of one audit of one encoder.
 
@@ -26,6 +26,10 @@ class AuditResult:
 
     findings: Findings
     table: "pd.DataFrame"
+
+    def __repr__(self) -> str:
+        """What was audited, and the verdict's label."""
+        return f"<{self.findings.title}: {self.verdict.label}>"
 
     @property
     def verdict(self) -> Verdict:

@@ -78,6 +78,12 @@ def serve(
     grace_seconds: Annotated[
         float, typer.Option(help="When told to stop: time for calls under way.", rich_help_panel=_LISTENING)
     ] = _DEFAULT.listening.grace_seconds,
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-closes", help="Stop as well when standard input closes.", rich_help_panel=_LISTENING
+        ),
+    ] = _DEFAULT.listening.until_stdin_closes,
     max_batch: Annotated[
         int, typer.Option(help="Images of up to 224 x 224 in one forward.", rich_help_panel=_BATCHING)
     ] = _DEFAULT.batching.max_batch,
@@ -125,7 +131,17 @@ def serve(
         Limits(max_images_per_request, max_message_bytes, max_queued_images, max_side, replay_bytes, max_queued_bytes),
         Batching(max_batch, max_delay_ms / 1000, deterministic),
         Compute(tuple(_listed(device)), threads, precision),
-        Listening(host, port, port_file, metrics_port, api_key_file, service, settle_seconds, grace_seconds),
+        Listening(
+            host,
+            port,
+            port_file,
+            metrics_port,
+            api_key_file,
+            service,
+            settle_seconds,
+            grace_seconds,
+            until_stdin_closes,
+        ),
     )
     inputs = Inputs(
         image_size,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ async def serve_until_told(victims: Sequence[Victim], settings: Settings) -> Non
     others = replace(settings, listening=replace(settings.listening, port=0, metrics_port=None))
     servers = [Server(victim, others if place else settings) for place, victim in enumerate(victims)]
     signals = _signals()
+    if settings.listening.until_stdin_closes:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
     for server in servers:
         await server.start()
     _announce(servers, settings)
@@ -53,6 +56,13 @@ def _signals() -> "asyncio.Queue[int]":
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, received.put_nowait, number)
     return received
+
+
+def _stop_with_stdin() -> None:
+    """Stop as on SIGTERM once nobody can write to standard input any more: whoever started this server is gone."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _announce(servers: Sequence[Server], settings: Settings) -> None:

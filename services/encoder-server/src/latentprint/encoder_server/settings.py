@@ -109,6 +109,7 @@ class Listening:
         service: full service name to answer under.
         settle_seconds: between going NOT_SERVING and refusing new calls.
         grace_seconds: for calls under way to finish.
+        until_stdin_closes: whether it stops as well when nobody can write to its standard input any more.
     """
 
     host: str = "127.0.0.1"
@@ -119,6 +120,7 @@ class Listening:
     service: str = SERVICE
     settle_seconds: float = 0.5
     grace_seconds: float = 30.0
+    until_stdin_closes: bool = False
 
     def __post_init__(self) -> None:
         if not _SERVICE.fullmatch(self.service):

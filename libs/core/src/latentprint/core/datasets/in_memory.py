@@ -74,8 +74,8 @@ def as_samples(given: Any, what: str) -> tuple[Samples, NDArray[np.int64] | None
         DataError: none of these forms, or nothing in it.
     """
     if isinstance(given, tuple) and len(given) == 2:
-        samples, labels = given
-        return _samples(_array(samples), what), np.asarray(_array(labels), dtype=np.int64)
+        samples = _samples(_array(given[0]), what)
+        return samples, _classes(_array(given[1]), len(samples), what)
     if hasattr(given, "__array__") or hasattr(given, "detach"):
         return _samples(_array(given), what), None
     if isinstance(given, Indexed) and not isinstance(given, str | bytes) and len(given):
@@ -87,8 +87,8 @@ def _of_dataset(given: Indexed, what: str) -> tuple[Samples, NDArray[np.int64] |
     rows = [given[place] for place in range(len(given))]
     if not isinstance(rows[0], tuple | list):
         return _samples(np.stack([_array(row) for row in rows]), what), None
-    labels = np.array([int(row[1]) for row in rows], dtype=np.int64)
-    return _samples(np.stack([_array(row[0]) for row in rows]), what), labels
+    labels = np.stack([_array(row[1]) for row in rows])
+    return _samples(np.stack([_array(row[0]) for row in rows]), what), _classes(labels, len(rows), what)
 
 
 def _array(value: Any) -> NDArray[Any]:
@@ -96,8 +96,21 @@ def _array(value: Any) -> NDArray[Any]:
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
+def _classes(values: NDArray[Any], samples: int, what: str) -> NDArray[np.int64]:
+    """Classes as int64 [N]: one whole number a sample, from 0 up."""
+    whole = values.dtype.kind in "iub" or (values.dtype.kind == "f" and bool((values == np.floor(values)).all()))
+    if values.shape != (samples,) or not whole or (samples and values.min() < 0):
+        raise DataError(
+            f"The classes of {what} are {values.dtype} of the shape {list(values.shape)}: give one whole number from 0 "
+            f"up for each of {samples} samples."
+        )
+    return values.astype(np.int64)
+
+
 def _samples(values: NDArray[Any], what: str) -> Samples:
     """`values` as uint8 images [N, H, W, 3] or float32 vectors [N, F]."""
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{what} holds {values.dtype}, not numbers: samples are {_FORMS}.")
     if values.ndim and not values.size:
         raise DataError(f"{what} holds no samples.")
     if values.ndim == 2:
@@ -107,6 +120,9 @@ def _samples(values: NDArray[Any], what: str) -> Samples:
     images = values if values.shape[3] == 3 else values.transpose(0, 2, 3, 1)
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
+    if not np.isfinite(images).all():
+        row = int(np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))[0])
+        raise DataError(f"{what} holds a value that is not finite, in sample {row}.")
     low, high = float(images.min()), float(images.max())
     if images.dtype.kind != "f" or low < 0.0 or high > 1.0:
         raise DataError(

@@ -93,7 +93,9 @@ class EndpointSpec:
     def check(
         self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
     ) -> ModelIdentityCheck | None:
-        """How it is checked that `card`'s model stays the same; None in this process, where it cannot change.
+        """How it is checked that `card`'s model stays the same; None for a bundle in this process, which cannot change.
+
+        A model that a program holds is asked canaries too: nothing else tells whether it answers a sample twice alike.
 
         Args:
             card: what the endpoint said of itself.
@@ -101,9 +103,9 @@ class EndpointSpec:
             outputs: what is asked of it.
             sample_shape: of the samples that are asked, and so of the canaries.
         """
-        if self.model is not None or driver_of(self.url).in_process:
+        if self.model is None and driver_of(self.url).in_process:
             return None
-        usual = 0 if card.serving_digest else CANARIES
+        usual = 0 if card.serving_digest and self.model is None else CANARIES
         count = usual if self.canaries is None else self.canaries
         return ModelIdentityCheck(card, folder, outputs, sample_shape, count, self.canary_every)
 

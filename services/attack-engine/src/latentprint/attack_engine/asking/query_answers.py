@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import Answers
 from latentprint.core.errors import EndpointError
+from latentprint.core.outputs import POSTERIOR
+
+_SUM_ERROR = 0.02  # of a posterior's sum: half precision rounds every entry
 
 
 class QueryAnswers:
@@ -55,4 +58,16 @@ def check_vectors(url: str, name: str, answers: Answers, count: int) -> None:
         raise EndpointError(
             f"{url} answered {bad} non-finite and {empty} all-zero {name!r} vectors for {count} images: "
             "no attack can use them; look at the model it serves."
+        )
+    if name == POSTERIOR:
+        _check_posterior(url, rows2)
+
+
+def _check_posterior(url: str, rows: NDArray[np.float32]) -> None:
+    """Raise `EndpointError` unless rows [B, C] are probabilities, within what half precision rounds away."""
+    total = rows.sum(axis=1)
+    if rows.min() < -_SUM_ERROR or np.abs(total - 1.0).max() > _SUM_ERROR:
+        raise EndpointError(
+            f"{url} answered a posterior that is none: values from {rows.min():.3g} to {rows.max():.3g} that sum to "
+            f"{total.min():.3g} to {total.max():.3g}. Name the output that holds probabilities, or serve the softmax."
         )

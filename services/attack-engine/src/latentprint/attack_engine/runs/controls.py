@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
-from latentprint.attack_engine.asking.drivers.driver import Connection
+from latentprint.attack_engine.asking.drivers import DRIVERS
+from latentprint.attack_engine.asking.drivers.driver import Connection, Driver
 from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.bundles import read_card, read_config
@@ -23,7 +24,6 @@ from latentprint.trainer import RECIPES
 
 AUTO, NONE = "auto", "none"
 _TIMM, _LOCAL = "timm:", "local:"
-_FORMS = "an endpoint (grpc://HOST:PORT[/MODEL]), a bundle's folder, local:BUNDLE or timm:NAME"
 _SEED = 1_000_003
 
 Weights = Literal["random", "hub"]
@@ -34,7 +34,7 @@ class ControlEncoder:
     """An encoder to set beside a victim, before it is opened.
 
     Attributes:
-        source: an endpoint's address, local:BUNDLE, a bundle's folder or timm:NAME.
+        source: an endpoint's address, a bundle's folder or timm:NAME.
         options: of `latentprint serve`, for one that has to be served first.
         otherwise: what a user can do where it cannot be served.
         model: one that the program holds itself; `source` is then what reports call it.
@@ -48,14 +48,15 @@ class ControlEncoder:
     @property
     def is_remote(self) -> bool:
         """Whether somebody serves it already."""
-        return "://" in self.source
+        driver = _driver(self.source)
+        return driver is not None and not driver.in_process
 
 
 def named_control(text: str, flag: str, *, weights: Weights, side: int | None = None) -> ControlEncoder:
     """The control that a user names.
 
     Args:
-        text: an endpoint's address, a bundle's folder, local:BUNDLE or timm:NAME.
+        text: an endpoint's address, a bundle's folder or timm:NAME.
         flag: the option that it came from, for the message.
         weights: of timm:NAME: "random" for an untrained encoder, "hub" for a trained one.
         side: of the audited images, pixels; a timm model that takes one size only is made for it. None for vectors.
@@ -65,11 +66,15 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
     """
     if text.startswith(_TIMM):
         return ControlEncoder(text, (*_weights(weights), *_image_size(side)))
-    if "://" in text or text.startswith(_LOCAL):
+    if "://" in text or _driver(text) is not None:
         EndpointSpec(text)
         return ControlEncoder(text)
     if not text or not Path(text).is_dir():
-        raise UsageError(f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {_FORMS}.")
+        forms = ", ".join(entry.value.form for entry in DRIVERS)
+        raise UsageError(
+            f"{flag} {printable(text)!r} is neither a folder nor anything else to ask: give {forms}, a bundle's folder "
+            "or timm:NAME."
+        )
     return ControlEncoder(text)
 
 
@@ -88,7 +93,7 @@ def control_identity(control: ControlEncoder | None, endpoint: EndpointSpec) -> 
         return ""
     if control.model is not None:
         return control.model.read_card().identity
-    if control.is_remote:
+    if _driver(control.source) is not None and not control.source.startswith(_LOCAL):
         with endpoint.like(control.source).open() as opened:
             return opened.card.identity
     folder = Path(control.source.removeprefix(_LOCAL))
@@ -114,10 +119,16 @@ def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
     return {**CONTROLS, **named}
 
 
+def _driver(text: str) -> type[Driver] | None:
+    """The driver of an address; None for what is none."""
+    scheme, colon, _ = text.partition(":")
+    return DRIVERS.get(scheme) if colon and scheme in DRIVERS.names() else None
+
+
 def _require_untrained(text: str, flag: str) -> None:
     """Raise `UsageError` for a bundle whose card says that it was trained."""
     folder = Path(text.removeprefix(_LOCAL))
-    if "://" in text or text.startswith(_TIMM) or not folder.is_dir():
+    if text.startswith(_TIMM) or not folder.is_dir():
         return
     recipe = read_card(folder).recipe
     if recipe in RECIPES.names():
@@ -179,7 +190,7 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
         yield _ours(victim, control.source, control.model)
     elif control.is_remote:
         yield victim.like(control.source)
-    elif control.source.startswith(_LOCAL):
+    elif _driver(control.source) is not None:
         yield _ours(victim, control.source)
     else:
         with ExitStack() as stack:

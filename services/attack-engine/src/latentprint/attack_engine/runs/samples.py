@@ -53,7 +53,7 @@ def samples_of_folders(
 
 def _published_side(endpoint: EndpointSpec | None) -> int:
     if endpoint is None:
-        raise UsageError("The images of folders are asked of a model in memory: say which side they are brought to.")
+        raise UsageError("Images of folders for a model in memory: give side, the pixels that they are brought to.")
     with endpoint.open() as opened:
         side = opened.card.image_side
     if side is None:

@@ -69,13 +69,14 @@ def starting_server(
         port_file, log = Path(folder) / "ports", Path(folder) / "log"
         also = [f"--also={other}={bundle}" for other, bundle in further]
         command = [_executable(), "serve", source, "--name", name, *also, "--port", "0", "--port-file", str(port_file)]
-        command += ["--settle-seconds", "0"]  # nobody but this run asks, and it knows when it ends
+        # Nobody but this run asks, and it knows when it ends; where it is killed, its end of the pipe closes.
+        command += ["--settle-seconds", "0", "--until-stdin-closes"]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [*command, "--threads", str(threads), *options],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 env=os.environ | {"OMP_NUM_THREADS": str(threads)},
                 start_new_session=True,
             )
@@ -153,6 +154,8 @@ def _executable() -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the server gently, then firmly: an interrupted run must leave no process behind."""
+    if process.stdin is not None:
+        process.stdin.close()
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
-from latentprint.core.errors import EndpointError, unknown_name
+from latentprint.core.errors import EndpointError, UsageError, unknown_name
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, OUTPUTS
 from latentprint.core.samples import Samples, blank_samples, is_vector, sample_dtype
 
@@ -31,7 +31,7 @@ class InMemoryModel:
         mean, std: of the module's inputs, a number a channel.
 
     Raises:
-        UsageError: it answers under a name that is none of the outputs.
+        UsageError: it answers under a name that is none of the outputs, or a normalisation that is none.
         EndpointError: it answers with what is no output of the samples.
     """
 
@@ -47,6 +47,8 @@ class InMemoryModel:
         mean: Channels = (0.0, 0.0, 0.0),
         std: Channels = (1.0, 1.0, 1.0),
     ) -> None:
+        if not is_vector(sample_shape) and (len(mean) != 3 or len(std) != 3 or min(std) <= 0):
+            raise UsageError(f"mean and std must be three numbers each, std above 0, not {mean} and {std}.")
         self._name = name
         self._answer = _module_answers(model, mean, std) if hasattr(model, "state_dict") else model
         shapes = {key: value.shape[1:] for key, value in self._asked(blank_samples(2, sample_shape)).items()}
@@ -79,6 +81,11 @@ class InMemoryModel:
 
     def _asked(self, samples: Samples) -> Answers:
         given = self._answer(samples)
+        if isinstance(given, tuple | list):
+            raise EndpointError(
+                f"{self._name} answered with a {type(given).__name__}: give one array or tensor, or a mapping of "
+                f"{', '.join(OUTPUTS)} to such."
+            )
         named = given if isinstance(given, Mapping) else _named(_array(given), self._name)
         for name in named:
             if name not in OUTPUTS:
