@@ -1,11 +1,14 @@
 """Encoders beside a victim: every architecture's twin is served, made for the victim's images and asked rightly."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import timm
 
@@ -163,3 +166,18 @@ def test_a_control_is_described_by_what_is_known_of_it() -> None:
         assert text in named[name]
         assert "was not checked" in named[name]
     assert named[EXCHANGED] == CONTROLS[EXCHANGED]
+
+
+def test_a_server_ends_with_the_process_that_started_it(bundle: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from latentprint.attack_engine.runs.serving import starting_server\n"
+        f"with starting_server({{'victim': {str(bundle)!r}}}) as server:\n"
+        "    while not server.is_ready(): time.sleep(0.05)\n"
+        "    print(server.process.pid, flush=True); time.sleep(300)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        server = psutil.Process(int(starter.stdout.readline()))
+        starter.kill()
+    assert not psutil.wait_procs([server], timeout=60)[1]
