@@ -101,7 +101,7 @@ def audit(
         int | None,
         typer.Option(
             help="Generated samples asked again and again to tell whether the model stays the same; 0 for none. "
-            "Default: 4.",
+            "Default: 4, and none where the server publishes a digest of all that its answers depend on.",
             rich_help_panel=_CONTROLS,
         ),
     ] = None,
