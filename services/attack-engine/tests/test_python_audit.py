@@ -1,8 +1,12 @@
 """The audit from Python: what a program holds, in this process."""
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ from torch import nn
 
 from latentprint.attack_engine import AuditResult, audit
 from latentprint.attack_engine.api import drawn_anew
+from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.drivers.in_memory import InMemoryModel
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.findings.serialise import from_json
 from latentprint.core.errors import DataError, EndpointError, UsageError
@@ -25,6 +31,21 @@ def leaky(images):
     inside = np.isin(flat.sum(axis=1), MEMBERS.reshape(60, -1).astype(np.float32).sum(axis=1) / 255)
     known = np.array([any(np.array_equal(image, member) for member in MEMBERS) for image in images])
     return flat[:, :12] + 3.0 * (known | inside)[:, None]
+
+
+@dataclass
+class Recorded:
+    """A connection that notes how many samples it is asked about at once."""
+
+    inner: Any
+    asked: list[int]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def ask(self, samples, outputs, request_id):
+        self.asked.append(len(samples))
+        return self.inner.ask(samples, outputs, request_id)
 
 
 def innocent(images):
@@ -163,6 +184,28 @@ def test_random_numbers_and_interrupts_are_the_programs_own() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         audit(interrupted, MEMBERS, OTHERS, attacks="supervisedmi")
+
+
+def test_nothing_of_an_audit_stays_open_in_the_program() -> None:
+    class Held:
+        def __call__(self, images):
+            return innocent(images)
+
+    model = Held()
+    gone = weakref.ref(model)
+    audit(model, MEMBERS, OTHERS, attacks="supervisedmi")
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_control_that_says_how_it_is_asked_is_asked_so() -> None:
+    held = EndpointSpec("python:twin", images_per_request=7, model=InMemoryModel(innocent, (8, 8, 3), name="twin"))
+    asked = []
+    recorded = EndpointSpec("python:twin", images_per_request=7, model=Recorded(held.model, asked))
+    (finding,) = audit(leaky, MEMBERS, OTHERS, attacks="supervisedmi", untrained=recorded).findings.audits
+    assert max(asked) == 7
+    assert [control.name for control in finding.controls if "untrained" in control.name]
 
 
 def test_neither_ray_nor_mlflow_is_loaded():

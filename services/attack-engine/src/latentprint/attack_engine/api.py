@@ -1,4 +1,4 @@
-"""Audits from Python, in this process: no Ray, no server and no MLflow are needed."""
+"""Audits from Python, in this process: neither Ray nor MLflow is needed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,8 +12,10 @@ import numpy as np
 from rich.console import Console
 
 from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.answer_store import sample_digests
 from latentprint.attack_engine.asking.drivers.in_memory import Channels, InMemoryModel
 from latentprint.attack_engine.attacks import AttackChoice
+from latentprint.attack_engine.models.training import TWIN_SEED
 from latentprint.attack_engine.result import AuditResult
 from latentprint.attack_engine.runs.controls import AUTO, NONE, ControlEncoder
 from latentprint.attack_engine.runs.live import LiveAudit, run_audit
@@ -29,7 +31,6 @@ from latentprint.core.splits import Split, split_by_membership
 
 Model = str | EndpointSpec | Callable[[Any], Any]
 ATTACKS = ("encodermi", "supervisedmi")
-_UNTRAINED_SEED = 1_000_003
 
 
 def audit(
@@ -65,7 +66,8 @@ def audit(
         attacks: registered names ("encodermi+partcrop" joins signals), or choices with options. Those that need samples
             of the adversary's own are for the command line (`--auxiliary`).
         untrained: the untrained control. "auto" draws a module's weights anew, and of an endpoint builds what its card
-            describes; or any model; None leaves it out, and then no leak is claimed, only indicated.
+            describes, which a server of latentprint's in a process of its own then serves; or any model; None leaves it
+            out, and then no leak is claimed, only indicated.
         reference: the placebo, a trained model that saw neither side; None leaves it out.
         known_fraction: of either side, that attacks are fitted on; the rest is evaluated.
         split_by: how sides were told apart: "coin" (at random from one source), "time", "source", or "" for unknown.
@@ -120,34 +122,32 @@ class _Held:
     mean: Channels
     std: Channels
 
-    def endpoint(self, model: Model) -> EndpointSpec:
+    def endpoint(self, model: Model, name: str = "") -> EndpointSpec:
         if isinstance(model, EndpointSpec):
             return model
         if isinstance(model, str):
             return EndpointSpec(model)
         if not callable(model):
             raise UsageError(f"model is {type(model).__name__}: give a module, a function or an endpoint's address.")
-        return EndpointSpec(f"python:{_name(model)}", model=self._in_memory(model, _name(model)))
+        name = name or _name(model)
+        held = InMemoryModel(model, self.sample_shape, name=name, mean=self.mean, std=self.std)
+        return EndpointSpec(f"python:{name}", model=held)
 
     def untrained(self, given: Model | None, victim: Model) -> str | ControlEncoder:
         if given is None or (given == AUTO and not isinstance(victim, str | EndpointSpec) and not _is_module(victim)):
             return NONE  # nothing is known of how a function came to be
         if given == AUTO and _is_module(victim):
             return self.control(drawn_anew(victim), "untrained")
-        return given if isinstance(given, str) else self.control(given, "untrained")
+        return self.control(given, "untrained")
 
     def control(self, model: Model, role: str) -> str | ControlEncoder:
         if isinstance(model, str):
             return model
-        if isinstance(model, EndpointSpec):
-            return model.url
-        return ControlEncoder(f"python:{role}", model=self._in_memory(model, role))
-
-    def _in_memory(self, model: Callable[[Any], Any], name: str) -> InMemoryModel:
-        return InMemoryModel(model, self.sample_shape, name=name, mean=self.mean, std=self.std)
+        endpoint = self.endpoint(model, role)
+        return ControlEncoder(endpoint.url, endpoint=endpoint)
 
 
-def drawn_anew(module: Any, seed: int = _UNTRAINED_SEED) -> Any:
+def drawn_anew(module: Any, seed: int = TWIN_SEED) -> Any:
     """A copy of a PyTorch module with weights as before any training: every layer's `reset_parameters` is called.
 
     Raises:
@@ -218,13 +218,13 @@ def _choices(attacks: str | AttackChoice | Sequence[str | AttackChoice]) -> list
 
 def _refuse_shared(members: Samples, non_members: Samples) -> None:
     """Raise `DataError` where a sample is on both sides, as folders with one image in both are refused."""
-    place = {sample.tobytes(): row for row, sample in enumerate(members)}
-    for row, sample in enumerate(non_members):
-        if sample.tobytes() in place:
-            raise DataError(
-                f"members[{place[sample.tobytes()]}] and non_members[{row}] are the same sample: it cannot be in both; "
-                "take it out of one side."
-            )
+    digests = sample_digests(members), sample_digests(non_members)
+    _, first, second = np.intersect1d(*digests, return_indices=True)
+    if len(first):
+        raise DataError(
+            f"members[{first[0]}] and non_members[{second[0]}] are the same sample: it cannot be in both; take it out "
+            "of one side."
+        )
 
 
 def _is_module(model: Any) -> bool:

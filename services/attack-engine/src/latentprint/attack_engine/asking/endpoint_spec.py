@@ -81,14 +81,14 @@ class EndpointSpec:
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} of {self.url} must be above 0 and finite, not {value}.")
 
-    def like(self, url: str, *, ours: bool = False, model: Connection | None = None) -> "EndpointSpec":
+    def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
         """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.
 
-        With `ours`, or a `model` of this process, an encoder that has the standard's names and wants no key.
+        With `ours`, an encoder that latentprint itself serves: it has the standard's names and wants no key.
         """
-        if model is None and not ours and not driver_of(url).in_process:
+        if not ours and not driver_of(url).in_process:
             return replace(self, url=url, model=None)
-        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None, model=model)
+        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None, model=None)
 
     def check(
         self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,9 +73,11 @@ def extract(
         folders = ", ".join(sorted({str(_root(plan)) for plan in plans}))
         stopped = f"Stopped. Everything answered is kept in {folders}; run the same command again to go on."
         place = place or RayWorkers()
-        with place.session(workers):
+        with place.session(workers), ExitStack() as opened:
+            shards = shard_tasks(plans, "extract", workers, place)
+            opened.callback(close_workers, shards)
             scheduler = Scheduler({ASKING: workers}, console, stopped, place)
-            scheduler.add(shard_tasks(plans, "extract", workers, place))
+            scheduler.add(shards)
             scheduler.run()
     return extracted(plans)
 
@@ -93,6 +96,12 @@ def shard_tasks(plans: Sequence[ExtractionPlan], title: str, workers: int, place
     shared = place.share([shared_between(plan, workers) for plan in plans])
     token = uuid4().hex
     return [ShardTask(title, token, shared, task, plans[task.plan].signals[task.signal]) for task in tasks]
+
+
+def close_workers(tasks: Sequence["ShardTask"]) -> None:
+    """Close what this process opened for `tasks`; what Ray's processes hold goes with them."""
+    for token in {task.token for task in tasks} & _WORKERS.keys():
+        _WORKERS.pop(token).close()
 
 
 def extracted(plans: Sequence[ExtractionPlan]) -> list[list[Extraction]]:

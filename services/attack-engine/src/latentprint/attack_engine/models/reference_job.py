@@ -54,26 +54,10 @@ class AssumedTraining:
     validation: Ids
 
 
-@dataclass(frozen=True)
-class TrainedReferenceJob:
-    """A reference that is trained as the victim was.
+class ReferenceOfSet:
+    """What every reference is as a task, however it comes to be: one of a set in a folder, by its number."""
 
-    Attributes:
-        title: what its set is called while it runs.
-        number: of the reference, from 0.
-        training: how it is trained.
-        pool: what its training samples are drawn from.
-        queried: what it is asked about.
-        seed: of the design and, with the number, of the training.
-        folder: of the set.
-    """
-
-    title: str
     number: int
-    training: AssumedTraining
-    pool: SampleSet
-    queried: tuple[SampleSet, ...]
-    seed: int
     folder: Path
     kind = REFERENCE
     limit = MAKING
@@ -94,6 +78,29 @@ class TrainedReferenceJob:
     def progress(self) -> TaskProgress:
         """See `Task.progress`."""
         return TaskProgress(float(self.finished), unit="models")
+
+
+@dataclass(frozen=True)
+class TrainedReferenceJob(ReferenceOfSet):
+    """A reference that is trained as the victim was.
+
+    Attributes:
+        title: what its set is called while it runs.
+        number: of the reference, from 0.
+        training: how it is trained.
+        pool: what its training samples are drawn from.
+        queried: what it is asked about.
+        seed: of the design and, with the number, of the training.
+        folder: of the set.
+    """
+
+    title: str
+    number: int
+    training: AssumedTraining
+    pool: SampleSet
+    queried: tuple[SampleSet, ...]
+    seed: int
+    folder: Path
 
     def make(self) -> None:
         """See `Task.make`: train it, ask it, keep its logits alone."""
@@ -114,7 +121,7 @@ class TrainedReferenceJob:
 
 
 @dataclass(frozen=True)
-class DistilledReferenceJob:
+class DistilledReferenceJob(ReferenceOfSet):
     """A reference that is distilled from a model's answers to half of the distillation samples (EnhancedMIA, D).
 
     Attributes:
@@ -132,25 +139,6 @@ class DistilledReferenceJob:
     queried: tuple[SampleSet, ...]
     seed: int
     folder: Path
-    kind = REFERENCE
-    limit = MAKING
-    cores = 1.0
-    on_gpu = True
-    needs = ()
-
-    @property
-    def key(self) -> str:
-        """See `Task.key`."""
-        return f"{self.folder}/{self.number}"
-
-    @property
-    def finished(self) -> bool:
-        """See `Task.finished`: whether its logits are there."""
-        return ReferenceStore(self.folder).has(self.number)
-
-    def progress(self) -> TaskProgress:
-        """See `Task.progress`."""
-        return TaskProgress(float(self.finished), unit="models")
 
     def make(self) -> None:
         """See `Task.make`; it was trained on none of the samples that matter."""

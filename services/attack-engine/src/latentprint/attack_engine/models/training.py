@@ -17,7 +17,7 @@ from latentprint.core.tracking import Run, finishing
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer import DefenceSpec, make_plan, read_progress, train, training_code, untrained, work_folder
 
-_TWIN_SEED = 1_000_003
+TWIN_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class TrainingJob:
                 "code": self.code,
                 "split": self.split.digest,
                 "seed": self.seed,
-                "twin": self.seed + _TWIN_SEED,
+                "twin": self.seed + TWIN_SEED,
             }
         )
 
@@ -265,5 +265,5 @@ class TwinJob:
             of.dataset,
             read_split(of.samples.path),
             self.folder,
-            seed=of.seed + _TWIN_SEED,
+            seed=of.seed + TWIN_SEED,
         )

@@ -18,7 +18,7 @@ from latentprint.core.datasets.folders import ROOT
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.outputs import POSTERIOR
 from latentprint.core.partitions import stratified_order
-from latentprint.core.splits import COIN, DISTILLATION, KNOWN, Split, read_split
+from latentprint.core.splits import COIN, DISTILLATION, KNOWN, Split
 from latentprint.core.text import printable
 from latentprint.trainer import make_plan
 
@@ -74,19 +74,6 @@ def auxiliary_of_folder(folder: Path, audited: DatasetSpec, *, seed: int, shadow
         raise DataError(f"{printable(folder)} has {len(ids)} images; an adversary needs at least {_FEWEST}.")
     _check_classes(dataset, folder)
     return spec, _drawn(dataset, ids, spec, seed, SHADOW_SHARE if shadowed else 0.0)
-
-
-def auxiliary_of_split(path: Path) -> tuple[DatasetSpec, Split]:
-    """The adversary's samples in a split's file: its shadow model's members and non-members, and distillation samples.
-
-    Raises:
-        UsageError: the split does not say which data set; DataError: a bad file, a changed data set.
-    """
-    split = read_split(path)
-    split.open_dataset()
-    if split.source is None:
-        raise UsageError(f"{path} does not say which data set it was drawn from.")
-    return split.source, split
 
 
 def shadow_choice(card: EndpointCard, options: ShadowOptions) -> VictimChoice:

@@ -13,7 +13,7 @@ from os import cpu_count
 from rich.console import Console
 from rich.text import Text
 
-from latentprint.attack_engine.asking.extract import shard_tasks
+from latentprint.attack_engine.asking.extract import close_workers, shard_tasks
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.cells import CellPlan
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
@@ -106,7 +106,7 @@ class Conductor:
         self._run = run
         self._console = console
         self._endpoints = endpoints or {}
-        self._servers = ExitStack()
+        self._opened = ExitStack()
         self._being_asked: set[str] = set()
 
     def make(self, jobs: Iterable[Task]) -> None:
@@ -140,7 +140,7 @@ class Conductor:
         """
         tasks = self.recorded(job for cell in cells for job in cell.trainings)
         if self._endpoints or not all(task.finished for task in tasks) or self._missing(cells):
-            with self._options.workers.session(self._options.processes), self._servers:
+            with self._options.workers.session(self._options.processes), self._opened:
                 self._scheduler = Scheduler(self._options.limits, self._console, workers=self._options.workers)
                 self._scheduler.add(tasks)
                 askings = _askings(cells)
@@ -176,7 +176,7 @@ class Conductor:
             return
         audited = any(cell.model.key == model.key for cell in cells)
         server = asking.server.enter_context(server_of(model, beside=audited))
-        self._servers.push(asking.server)
+        self._opened.push(asking.server)
         self._scheduler.until(server.is_ready, lambda: self._ask(asking, cells, endpoints_of(server)))
 
     def _ask(self, asking: _Asking, cells: Sequence[CellPlan], endpoints: Endpoints) -> None:
@@ -197,6 +197,7 @@ class Conductor:
         attacks = [cell.attack_on(model.key) for cell in cells]
         plan = plan_signals(attacks, asked, options.asking, self._console)
         shards = shard_tasks(plan.plans, f"ask {model.name}", options.asking.workers, options.workers)
+        self._opened.callback(close_workers, shards)
         self._scheduler.when(shards, partial(self._keep, asking, plan))
 
     def _keep(self, asking: _Asking, plan: SignalsPlan) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
-from latentprint.attack_engine.asking.drivers import DRIVERS
-from latentprint.attack_engine.asking.drivers.driver import Connection, Driver
+from latentprint.attack_engine.asking.drivers import DRIVERS, named_driver
 from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.models.training import TWIN_SEED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.bundles import read_card, read_config
 from latentprint.core.digests import digest_json
@@ -24,7 +24,6 @@ from latentprint.trainer import RECIPES
 
 AUTO, NONE = "auto", "none"
 _TIMM, _LOCAL = "timm:", "local:"
-_SEED = 1_000_003
 
 Weights = Literal["random", "hub"]
 
@@ -37,18 +36,18 @@ class ControlEncoder:
         source: an endpoint's address, a bundle's folder or timm:NAME.
         options: of `latentprint serve`, for one that has to be served first.
         otherwise: what a user can do where it cannot be served.
-        model: one that the program holds itself; `source` is then what reports call it.
+        endpoint: how it is asked, where the program that audits says so; `source` is then what reports call it.
     """
 
     source: str
     options: tuple[str, ...] = ()
     otherwise: str = ""
-    model: Connection | None = None
+    endpoint: EndpointSpec | None = None
 
     @property
     def is_remote(self) -> bool:
         """Whether somebody serves it already."""
-        driver = _driver(self.source)
+        driver = named_driver(self.source)
         return driver is not None and not driver.in_process
 
 
@@ -66,7 +65,7 @@ def named_control(text: str, flag: str, *, weights: Weights, side: int | None = 
     """
     if text.startswith(_TIMM):
         return ControlEncoder(text, (*_weights(weights), *_image_size(side)))
-    if "://" in text or _driver(text) is not None:
+    if "://" in text or named_driver(text) is not None:
         EndpointSpec(text)
         return ControlEncoder(text)
     if not text or not Path(text).is_dir():
@@ -91,10 +90,8 @@ def control_identity(control: ControlEncoder | None, endpoint: EndpointSpec) -> 
     """
     if control is None:
         return ""
-    if control.model is not None:
-        return control.model.read_card().identity
-    if _driver(control.source) is not None and not control.source.startswith(_LOCAL):
-        with endpoint.like(control.source).open() as opened:
+    if control.endpoint is not None or (named_driver(control.source) and not control.source.startswith(_LOCAL)):
+        with (control.endpoint or endpoint.like(control.source)).open() as opened:
             return opened.card.identity
     folder = Path(control.source.removeprefix(_LOCAL))
     if folder.is_dir():
@@ -117,12 +114,6 @@ def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
             "that saw neither members nor non-members; that was not checked"
         )
     return {**CONTROLS, **named}
-
-
-def _driver(text: str) -> type[Driver] | None:
-    """The driver of an address; None for what is none."""
-    scheme, colon, _ = text.partition(":")
-    return DRIVERS.get(scheme) if colon and scheme in DRIVERS.names() else None
 
 
 def _require_untrained(text: str, flag: str) -> None:
@@ -186,11 +177,11 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
     Raises:
         EndpointError: it cannot be served, with the last words of its server.
     """
-    if control.model is not None:
-        yield _ours(victim, control.source, control.model)
+    if control.endpoint is not None:
+        yield control.endpoint
     elif control.is_remote:
         yield victim.like(control.source)
-    elif _driver(control.source) is not None:
+    elif named_driver(control.source) is not None:
         yield _ours(victim, control.source)
     else:
         with ExitStack() as stack:
@@ -201,8 +192,8 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
             yield _ours(victim, url)
 
 
-def _ours(victim: EndpointSpec, url: str, model: Connection | None = None) -> EndpointSpec:
-    return replace(victim.like(url, ours=True, model=model), images_per_second=None)
+def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:
+    return replace(victim.like(url, ours=True), images_per_second=None)
 
 
 def control_name(control: str | ControlEncoder) -> str:
@@ -211,7 +202,7 @@ def control_name(control: str | ControlEncoder) -> str:
 
 
 def _weights(weights: Weights) -> Sequence[str]:
-    return ["--weights", weights, "--seed", str(_SEED)]
+    return ["--weights", weights, "--seed", str(TWIN_SEED)]
 
 
 def _image_size(side: int | None) -> Sequence[str]:

@@ -22,7 +22,6 @@ from latentprint.attack_engine.questions.membership.samples import ExaminedSampl
 from latentprint.attack_engine.runs.auxiliary import (
     ShadowOptions,
     auxiliary_of_folder,
-    auxiliary_of_split,
     knows_shadow,
     require_auxiliary,
     shadow_choice,
@@ -43,7 +42,7 @@ from latentprint.attack_engine.runs.finish import Report, announce, write_report
 from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.plan import require_enough_references, written
-from latentprint.attack_engine.runs.samples import inspect_samples
+from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
 from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
@@ -180,7 +179,7 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     if audit.auxiliary.is_dir():
         theirs = auxiliary_of_folder(audit.auxiliary, audit.dataset, seed=audit.seed, shadowed=choice is not None)
     else:
-        theirs = auxiliary_of_split(audit.auxiliary)
+        theirs = samples_of_split(audit.auxiliary)
     auxiliary = written(*theirs, layout)
     shadow = None
     if choice is not None and len(auxiliary.split.sample_id):

@@ -33,12 +33,17 @@ DRIVERS.add(
 )
 
 
+def named_driver(text: str) -> type[Driver] | None:
+    """The driver whose scheme `text` begins with, the rest unchecked; None for a text without a known scheme."""
+    scheme, colon, _ = text.partition(":")
+    return DRIVERS.get(scheme) if colon and scheme in DRIVERS.names() else None
+
+
 def driver_of(url: str) -> type[Driver]:
     """The driver that an address asks for, the address checked. Raises `UsageError` saying which forms there are."""
-    scheme, colon, _ = url.partition(":")
-    if not colon or scheme not in DRIVERS.names():
+    driver = named_driver(url)
+    if driver is None:
         forms = [entry.value.form for entry in DRIVERS]
         raise UsageError(f"{url!r} is not an endpoint's address: use {', '.join(forms[:-1])} or {forms[-1]}.")
-    driver = DRIVERS.get(scheme)
     driver.check_address(url)
     return driver
