@@ -259,7 +259,11 @@ def _overloaded(context: Any) -> None:
     context.abort(code, "busy")
 
 
-@pytest.mark.parametrize("abort", [_overloaded, lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "away")])
+def _lost(code: grpc.StatusCode) -> Callable[[Any], None]:
+    return lambda context: context.abort(code, "away")
+
+
+@pytest.mark.parametrize("abort", [_overloaded, _lost(grpc.StatusCode.UNAVAILABLE), _lost(grpc.StatusCode.CANCELLED)])
 def test_what_is_safe_is_asked_again_and_charged_as_it_may_have_been_answered(
     elsewhere: tuple[_Elsewhere, EndpointSpec], abort: Callable[[Any], None]
 ) -> None:
@@ -275,7 +279,7 @@ def test_what_is_safe_is_asked_again_and_charged_as_it_may_have_been_answered(
 
 def test_a_retry_beyond_the_budget_is_refused(elsewhere: tuple[_Elsewhere, EndpointSpec]) -> None:
     other, spec = elsewhere
-    other.fail = _times(2, lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "away"))
+    other.fail = _times(2, _lost(grpc.StatusCode.UNAVAILABLE))
     with spec.open(LedgerSpec(budget=8)) as endpoint, pytest.raises(Exception, match="0 of the budget of 8 are left"):
         endpoint.query(_images(8), ("embedding",))
     assert other.sizes == [8]

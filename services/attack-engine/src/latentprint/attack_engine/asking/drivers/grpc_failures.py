@@ -15,6 +15,7 @@ _HTTP_STATUS = re.compile(r"http2 header with status: (\d{3})")  # what gRPC mak
 _AWAY = frozenset({429, 502, 503, 504})  # said by an ingress whose server is away or busy
 _NO_KEY = frozenset({401, 403})
 _TOO_LARGE = 413
+_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})  # CANCELLED: the server ended under the call
 _BROKEN_OFF = "received rst_stream with error code"  # what stands in between lost its own connection
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 
@@ -23,7 +24,7 @@ def _may_repeat(error: Any) -> bool:
     """Whether asking again is safe and may help: the server was away, or says when to come back."""
     if (status := _http_status(error)) is not None:
         return status in _AWAY
-    away = error.code() == grpc.StatusCode.UNAVAILABLE or _BROKEN_OFF in _details_of(error)
+    away = error.code() in _LOST or _BROKEN_OFF in _details_of(error)
     return (away and not _speaks_http(error)) or _retry_delay(error) is not None
 
 
@@ -84,6 +85,7 @@ def _sentence(error: Any, url: str, model: str, key: bool, images: int) -> str:
     if _speaks_http(error):
         return _other_server_sentence(url, said)
     sentences = {
+        "CANCELLED": f"{url} went on breaking off what it was asked ({said}): see its log, or ask later.",
         "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port.",
         "DEADLINE_EXCEEDED": f"{url} did not answer {images} images in time: give it more (timeout_seconds), or ask "
         "for fewer images a request.",
