@@ -12,9 +12,10 @@ import numpy as np
 from scipy.stats import norm
 
 from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.evidence.controls import UNTRAINED
 from latentprint.attack_engine.findings.overall import overall_verdict
-from latentprint.attack_engine.questions.header import MEMBERSHIP, AttackDescription, Effect, Outcome, VictimDescription
+from latentprint.attack_engine.questions.header import AttackDescription, Effect, Outcome, VictimDescription
 from latentprint.attack_engine.questions.membership.controls import (
     AUC,
     CHANCE,

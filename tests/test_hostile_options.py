@@ -29,6 +29,7 @@ NAMES = ["../x", "/x", "", ".", "..", "a/b", "a\\b", "store", "mlflow", "a\nb", 
 AUDIT = {
     **{f"{option} {value}": [f"{option}={value}"] for option, values in NUMBERS.items() for value in values},
     **{f"--name {name[:9]!r}": [f"--name={name}"] for name in NAMES},
+    "a question that nobody answers": ["--question", "[/red]"],
     "no attack": ["--attack", ","],
     "an attack twice": ["--attack", "partcrop,partcrop"],
     "markup for an attack": ["--attack", "[/red]"],

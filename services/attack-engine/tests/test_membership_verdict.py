@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.findings.overall import overall_verdict
 from latentprint.attack_engine.findings.results import Findings, Published
 from latentprint.attack_engine.findings.serialise import from_json, load_findings, save_findings, to_json
 from latentprint.attack_engine.questions.header import (
-    MEMBERSHIP,
     AttackDescription,
     Effect,
     Finding,

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from latentprint.attack_engine.asking.queries import Queries
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.findings.results import Findings, LeftOut, Published, SampleFolder, SharedImage
 from latentprint.attack_engine.questions.header import (
-    MEMBERSHIP,
     AttackDescription,
     Control,
     Effect,

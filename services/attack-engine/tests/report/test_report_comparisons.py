@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.findings.results import Findings, Published
 from latentprint.attack_engine.findings.serialise import from_json, to_json
-from latentprint.attack_engine.questions.header import MEMBERSHIP, Effect, Outcome, VictimDescription
+from latentprint.attack_engine.questions.header import Effect, Outcome, VictimDescription
 from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.questions.membership.wording import labelled
 from latentprint.attack_engine.report.membership.claims import Claim, claim, contradicts, judge

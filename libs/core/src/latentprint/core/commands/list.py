@@ -13,6 +13,7 @@ from latentprint.core.errors import unknown_name
 from latentprint.core.registry import Entry, Registry
 
 REGISTRIES = "latentprint.registries"
+_KINDS = "questions|attacks|recipes|defences|datasets|drivers"
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def list_registered(
-    kind: Annotated[str, typer.Argument(metavar="recipes|attacks|datasets|defences|drivers", help="What to list.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="questions|attacks|recipes|defences|datasets|drivers", help="What to list.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Say what is there: name, one line, source and what it needs."""

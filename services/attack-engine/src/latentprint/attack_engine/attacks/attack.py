@@ -1,12 +1,12 @@
 """An attack: signals, a reading of the answers, and an inference model of what was read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
 from latentprint.attack_engine.asking.signal import Outputs, ShapedSignal, Signal
 from latentprint.attack_engine.attacks import ATTACKS
-from latentprint.attack_engine.attacks.definition import AttackDefinition
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP, AttackDefinition
 from latentprint.attack_engine.attacks.reading import PlainReading, Reading, joined
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference import INFERENCE
@@ -22,13 +22,14 @@ _CHANNELS = "channels"
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack ready to run: what it reads, and the inference model that is fitted to it."""
+    """An attack ready to run: what it reads, the inference model that is fitted to it, and the question it answers."""
 
     name: str
     summary: str
     source: str
     reading: Reading
     inference: InferenceModel
+    question: str = MEMBERSHIP
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -79,6 +80,22 @@ class Attack:
         return replace(self, reading=reading, summary="; ".join([self.summary, *choices]))
 
 
+def require_one_question(attacks: Iterable[Attack], question: str = "") -> str:
+    """The question that all `attacks` answer: `question`, or the first one's where that is "".
+
+    Raises:
+        UsageError: an attack that answers another one.
+    """
+    for attack in attacks:
+        question = question or attack.question
+        if attack.question != question:
+            raise UsageError(
+                f"{attack.name} answers the question of {attack.question}, and this audit asks for {question}: name "
+                "one question's attacks only."
+            )
+    return question
+
+
 @dataclass(frozen=True)
 class AttackChoice:
     """An attack as asked for.
@@ -121,7 +138,14 @@ class AttackChoice:
             "; ".join(dict.fromkeys(entry.source for entry in entries)),
             reading,
             self._for_channels(inference, reading),
+            self._question([entry.value for entry in entries]),
         )
+
+    def _question(self, definitions: Sequence[AttackDefinition]) -> str:
+        questions = list(dict.fromkeys(definition.question for definition in definitions))
+        if len(questions) > 1:
+            raise UsageError(f"The attack {self.name!r} joins answers to several questions: {', '.join(questions)}.")
+        return questions[0]
 
     def _inference(self, definition: AttackDefinition) -> InferenceModel:
         if not self.inference and not self.inference_options:

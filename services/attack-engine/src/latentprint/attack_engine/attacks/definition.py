@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.inference.base import InferenceModel
 
 
+MEMBERSHIP = "membership"
+
+
 @dataclass(frozen=True)
 class AttackDefinition:
     """A registered attack.
@@ -24,6 +27,7 @@ class AttackDefinition:
         inference_options: its options that are not its own defaults.
         titles: diagnostic name to (title, x label, y label) of its figure.
         options: the signal's options that are not the dataclass's own defaults.
+        question: name of the question that its scores answer.
     """
 
     place: str
@@ -31,6 +35,7 @@ class AttackDefinition:
     inference_options: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    question: str = MEMBERSHIP
 
     @property
     def options_of(self) -> "type[Signal] | type[Reading]":

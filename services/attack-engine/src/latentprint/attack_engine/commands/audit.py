@@ -21,9 +21,16 @@ def register(app: typer.Typer) -> None:
 
 def audit(
     endpoint: Annotated[str, typer.Argument(metavar="grpc://HOST:PORT[/MODEL]", help="The endpoint to audit.")],
+    question: Annotated[
+        str,
+        typer.Option(help="What is asked about the encoder, of `latentprint list questions`; default: membership."),
+    ] = "",
     attack: Annotated[
-        str, typer.Option(help="Attacks, comma-separated; join signals with +, as in partcrop+encodermi.")
-    ] = "partcrop,encodermi",
+        str,
+        typer.Option(
+            help="Attacks, comma-separated; join signals with +, as in partcrop+encodermi. Default: the question's."
+        ),
+    ] = "",
     attack_option: Annotated[
         list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
     ] = None,
@@ -149,6 +156,7 @@ def audit(
 
     from latentprint.attack_engine.asking import EndpointSpec
     from latentprint.attack_engine.attacks import AttackChoice
+    from latentprint.attack_engine.attacks.attack import require_one_question
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
@@ -163,12 +171,11 @@ def audit(
     asking = AskingOptions(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     options = _attack_options(attack_option or [])
-    parts = [part.strip() for part in attack.split(",") if part.strip()]
-    require(bool(parts), "--attack", repr(attack), "at least one attack")
-    require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
+    parts = _attack_names(attack, question)
     choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
     if options:
-        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {attack!r}.")
+        named = ",".join(parts)
+        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {named!r}.")
     checks: dict[str, Any] = {"canaries": canaries, "canary_every": canary_every}
     spec = EndpointSpec(
         endpoint,
@@ -181,6 +188,7 @@ def audit(
         **{key: value for key, value in checks.items() if value is not None},
     )
     attacks = [choice.build(seed) for choice in choices]
+    require_one_question(attacks, question)
     if split is not None and members is None and non_members is None:
         dataset, drawn = samples_of_split(split)
     elif split is None and members is not None and non_members is not None:
@@ -202,6 +210,18 @@ def _shadow_options(texts: list[str]) -> Iterator[tuple[str, Any]]:
     for text in texts:
         key, value = _pair(text, "--shadow-option")
         yield key, parse_value(value, f"--shadow-option {key}")
+
+
+def _attack_names(attack: str, question: str) -> list[str]:
+    """The attacks that are named, or those that the question is asked with by default."""
+    from latentprint.attack_engine.attacks.definition import MEMBERSHIP
+    from latentprint.attack_engine.questions import QUESTIONS
+
+    asked = QUESTIONS.get(question or MEMBERSHIP)
+    parts = [part.strip() for part in attack.split(",") if part.strip()] if attack else list(asked.attacks)
+    require(bool(parts), "--attack", repr(attack), "at least one attack")
+    require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
+    return parts
 
 
 def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.evidence.controls import CONTROLS
-from latentprint.attack_engine.questions.header import MEMBERSHIP, AttackDescription, VictimDescription
+from latentprint.attack_engine.questions.header import AttackDescription, VictimDescription
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import Split
 
@@ -23,7 +23,6 @@ class Audit:
         seed: of every fit and resample.
         shadow: name of the model that the attack was fitted on in the shadow setting, "" in the partial setting.
         described: what every null control is, by name.
-        question: what is asked of the scores, by its name.
     """
 
     victim: VictimDescription
@@ -34,7 +33,11 @@ class Audit:
     seed: int
     shadow: str = ""
     described: Mapping[str, str] = field(default_factory=lambda: CONTROLS)
-    question: str = MEMBERSHIP
+
+    @property
+    def question(self) -> str:
+        """What is asked of the scores, by its name."""
+        return self.attack.question
 
     @property
     def attack_description(self) -> AttackDescription:

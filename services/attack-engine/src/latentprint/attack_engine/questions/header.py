@@ -13,7 +13,6 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 from latentprint.attack_engine.statistics.figures import Figure
 
-MEMBERSHIP = "membership"
 R = TypeVar("R")
 
 

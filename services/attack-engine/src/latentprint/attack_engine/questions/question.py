@@ -35,6 +35,11 @@ class Question(Protocol[R]):
         """The dataclass of what only this question finds."""
         ...
 
+    @property
+    def attacks(self) -> Sequence[str]:
+        """Names of the attacks that an audit tries where none is named."""
+        ...
+
     def judge(self, audits: "Sequence[Audit]", *, controls: int, examined: Mapping[str, Any]) -> list[Finding[R]]:
         """Hold each audit's scores against the truth, and its controls against what is known of them beforehand.
 

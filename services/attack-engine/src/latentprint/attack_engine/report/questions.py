@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from latentprint.attack_engine.questions.header import MEMBERSHIP
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.report.membership.part import MEMBERSHIP_PART
 from latentprint.attack_engine.report.parts import PLAIN, Part
 

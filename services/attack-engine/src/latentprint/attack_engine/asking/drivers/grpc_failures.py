@@ -15,7 +15,7 @@ _HTTP_STATUS = re.compile(r"http2 header with status: (\d{3})")  # what gRPC mak
 _AWAY = frozenset({429, 502, 503, 504})  # said by an ingress whose server is away or busy
 _NO_KEY = frozenset({401, 403})
 _TOO_LARGE = 413
-_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})  # CANCELLED: the server ended under the call
+_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})  # the latter: it ended under the call
 _BROKEN_OFF = "received rst_stream with error code"  # what stands in between lost its own connection
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 

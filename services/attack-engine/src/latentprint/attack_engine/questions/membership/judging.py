@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.models.job import TWIN, VICTIM
 from latentprint.attack_engine.questions.audit import Audit
-from latentprint.attack_engine.questions.header import MEMBERSHIP, Effect
+from latentprint.attack_engine.questions.header import Effect
 from latentprint.attack_engine.questions.membership.controls import (
     AUC,
     CHANCE,

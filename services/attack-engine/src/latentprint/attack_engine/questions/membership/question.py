@@ -25,6 +25,7 @@ class MembershipQuestion:
 
     title: str = "Membership"
     result: type[MembershipResult] = MembershipResult
+    attacks: Sequence[str] = ("partcrop", "encodermi")
 
     def judge(
         self, audits: "Sequence[Audit]", *, controls: int, examined: "Mapping[str, ExaminedSamples]"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from latentprint.attack_engine.questions.header import MEMBERSHIP
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures, slug
 from latentprint.attack_engine.report.charts.histogram import histogram
