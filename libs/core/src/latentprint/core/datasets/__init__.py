@@ -19,11 +19,13 @@ from latentprint.core.datasets import (
     purchase,
     tiny_imagenet,
 )
+from latentprint.core.datasets.attributes import Attribute, attribute, users
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images, Samples, Vectors
 from latentprint.core.datasets.folders import folders_spec, paired_folders
 
 __all__ = [
     "DATASETS",
+    "Attribute",
     "Dataset",
     "DatasetSpec",
     "Ids",
@@ -31,6 +33,7 @@ __all__ = [
     "Samples",
     "Vectors",
     "as_published",
+    "attribute",
     "baskets",
     "cifar",
     "cinic10",
@@ -49,4 +52,5 @@ __all__ = [
     "paired_folders",
     "purchase",
     "tiny_imagenet",
+    "users",
 ]

@@ -1,7 +1,7 @@
 """Data sets held in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class ArrayDataset:
         labels: label name to int64 [N].
         digest: SHA-256 (hex) of the images and labels.
         files: which file each sample is, where they are files.
+        attributes: labels that are attributes, to the names of their values.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ArrayDataset:
     labels: Mapping[str, NDArray[np.int64]]
     digest: str
     files: SampleFiles | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -54,9 +56,15 @@ class ArrayDataset:
         return np.asarray(self.pixels[ids])
 
 
-def array_dataset(name: str, pixels: Images, labels: Mapping[str, NDArray[np.int64]]) -> ArrayDataset:
-    """A data set of `pixels` and `labels`, with the digest of their content."""
-    return ArrayDataset(name, pixels, dict(labels), digest_arrays(pixels=pixels, **dict(labels)))
+def array_dataset(
+    name: str,
+    pixels: Images,
+    labels: Mapping[str, NDArray[np.int64]],
+    attributes: Mapping[str, tuple[str, ...]] | None = None,
+) -> ArrayDataset:
+    """A data set of `pixels` and `labels`, with the digest of their content; `attributes` name some labels' values."""
+    digest = digest_arrays(pixels=pixels, **dict(labels))
+    return ArrayDataset(name, pixels, dict(labels), digest, attributes=dict(attributes or {}))
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class VectorDataset:
         labels: label name to int64 [N].
         digest: SHA-256 (hex) of the vectors and labels.
         files: which file each sample is, where they are files.
+        attributes: labels that are attributes, to the names of their values.
     """
 
     name: str
@@ -76,6 +85,7 @@ class VectorDataset:
     labels: Mapping[str, NDArray[np.int64]]
     digest: str
     files: SampleFiles | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -61,6 +61,11 @@ class AsPublished:
         return self.of.labels
 
     @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """The underlying data set's."""
+        return self.of.attributes
+
+    @property
     def files(self) -> SampleFiles | None:
         """The underlying data set's."""
         return self.of.files

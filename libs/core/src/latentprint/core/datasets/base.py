@@ -33,6 +33,8 @@ class Dataset(Protocol):
         sample_shape: (height, width, 3) of every image, or (features,) of every vector.
         image_size: (height, width) of every image, pixels; a data set of vectors has none.
         labels: label name to int64 [len]; "class" wherever every sample has one, "user" and attributes where known.
+        attributes: those labels that are attributes, such as "sensitive", to the names of their values 0, 1, ...;
+            `datasets.attributes` reads them.
         digest: SHA-256 (hex) of everything the samples and labels depend on.
         files: which file each sample is; None where they are generated, or their files are not told apart.
     """
@@ -55,6 +57,11 @@ class Dataset(Protocol):
     @property
     def labels(self) -> Mapping[str, NDArray[np.int64]]:
         """Label name to int64 [len]."""
+        ...
+
+    @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """Labels that are attributes, to the names of their values."""
         ...
 
     @property

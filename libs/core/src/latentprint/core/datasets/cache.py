@@ -117,6 +117,7 @@ def _built(
         labels = {key: values.tolist() for key, values in listing.labels.items()}
         card = {
             "made_from": made_from,
+            "attributes": dict(listing.attributes),
             "digest": digest_json({"images": images, "labels": labels}),
             "bytes": {PIXELS: (draft / PIXELS).stat().st_size},
             "sha256": {file: digest_file(draft / file) for file in (DIGESTS, _LABELS, NAMES)},
@@ -142,9 +143,11 @@ def _read(name: str, folder: Path) -> MappedDataset | None:
             return None
         pixels, digests = (np.load(folder / file, mmap_mode="r") for file in (PIXELS, DIGESTS))
         labels = load((folder / _LABELS).read_bytes())
+        attributes = {key: tuple(names) for key, names in card["attributes"].items()}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
-    return MappedDataset(name, pixels, digests, labels, card["digest"], folder, np.zeros(len(pixels), dtype=bool))
+    unverified = np.zeros(len(pixels), dtype=bool)
+    return MappedDataset(name, pixels, digests, labels, card["digest"], folder, unverified, attributes)
 
 
 @contextmanager

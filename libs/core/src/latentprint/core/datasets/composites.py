@@ -19,7 +19,7 @@ from latentprint.core.views.streams import uniforms
 _CHUNK = 128  # images painted at once: their fields of pixels then stay in the cache
 _COARSE, _FINE = 4, 9  # points a side of the background's lattices
 _BODY = 5
-_SENSITIVE = 3
+SENSITIVE = ("nothing", "belt", "badge")
 _Reals = NDArray[np.float64]
 
 
@@ -64,13 +64,13 @@ def composites(options: Mapping[str, Any]) -> Dataset:
     for start in range(0, given.count, _CHUNK):
         rows = slice(start, start + _CHUNK)
         pixels[rows] = _images(ids[rows], {name: values[rows] for name, values in labels.items()}, blueprints, given)
-    return array_dataset("composites", pixels, labels)
+    return array_dataset("composites", pixels, labels, {"sensitive": SENSITIVE})
 
 
 def composite_labels(ids: Ids, options: CompositesOptions) -> dict[str, NDArray[np.int64]]:
     """`class`, `user` and `sensitive` (0 nothing, 1 a belt, 2 a badge) of each id, independent of one another."""
     draws = uniforms(ids, options.seed, (3,), purpose="composites/labels")
-    sizes = {"class": options.classes, "user": options.users, "sensitive": _SENSITIVE}
+    sizes = {"class": options.classes, "user": options.users, "sensitive": len(SENSITIVE)}
     return {name: np.floor(draws[:, i] * size).astype(np.int64) for i, (name, size) in enumerate(sizes.items())}
 
 
@@ -146,7 +146,7 @@ def _laid_out(
         centre=_single(np.stack([x, y], axis=-1) * scale[..., None] + shift),
         half=_single(np.concatenate([half, extra_half[:, None]], axis=1) * scale[..., None]),
         turn=_single(np.stack([np.cos(angle), np.sin(angle)], axis=-1)),
-        roundness=_with_accessory(blueprints.roundness[classes], labels["sensitive"] == _SENSITIVE - 1),
+        roundness=_with_accessory(blueprints.roundness[classes], labels["sensitive"] == SENSITIVE.index("badge")),
         corner=_with_accessory(blueprints.corner[classes], np.full(len(rows), 0.55)),
         taper=_with_accessory(blueprints.taper[classes], np.zeros(len(rows))),
         colour=_single(painted),

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -37,10 +37,12 @@ class Listing:
     Attributes:
         files: where each image lies, and its name there.
         labels: label name to int64 [len(files)].
+        attributes: labels that are attributes, to the names of their values.
     """
 
     files: Sequence[tuple[Members, str]]
     labels: Mapping[str, NDArray[np.int64]]
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class MappedDataset:
         digest: SHA-256 (hex) of the images and labels.
         folder: where they lie.
         verified: bool [N], the images that were compared with their digests since the data set was opened.
+        attributes: labels that are attributes, to the names of their values.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MappedDataset:
     digest: str
     folder: Path
     verified: NDArray[np.bool_]
+    attributes: Mapping[str, tuple[str, ...]]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -53,6 +53,11 @@ class NoisyLabels:
         return self.of.image_size
 
     @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """The underlying data set's."""
+        return self.of.attributes
+
+    @property
     def files(self) -> SampleFiles | None:
         """The underlying data set's."""
         return self.of.files

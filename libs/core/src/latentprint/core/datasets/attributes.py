@@ -1,0 +1,54 @@
+"""Named attributes of samples, and the users that samples belong to: what is asked of them beside their class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentprint.core.datasets.base import Dataset, Ids
+from latentprint.core.errors import UsageError, unknown_name
+
+USER = "user"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What a sample shows of one kind, such as a race or a place.
+
+    Attributes:
+        name: the label's.
+        values: int64 [len(dataset)], by sample id, from 0 up to one less than there are classes.
+        classes: the values' names, each once, in order.
+    """
+
+    name: str
+    values: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def attribute(dataset: Dataset, name: str) -> Attribute:
+    """An attribute of a data set.
+
+    Raises:
+        UsageError: the data set has no such attribute; the message names those that it has.
+    """
+    known = dataset.attributes
+    if not known:
+        raise UsageError(f"The data set {dataset.name!r} has no attributes: choose one that has, such as 'composites'.")
+    if name not in known:
+        raise unknown_name("attribute", name, known)
+    return Attribute(name, dataset.labels[name], known[name])
+
+
+def users(dataset: Dataset) -> Ids:
+    """The user that each sample belongs to, int64 [len(dataset)], by sample id.
+
+    Raises:
+        UsageError: the data set does not say whose its samples are.
+    """
+    if USER not in dataset.labels:
+        raise UsageError(
+            f"The data set {dataset.name!r} does not say whose its samples are: choose one with the label 'user', such "
+            "as 'identities'."
+        )
+    return dataset.labels[USER]
