@@ -90,6 +90,6 @@ def test_an_encoder_that_answers_one_thing_gives_a_constant_cell_which_is_kept_a
 ) -> None:
     constant = held(np.full((SAMPLES, 6), 0.3, dtype=np.float32))
     cell: AuditScores = fit_and_score(attack, split, constant, ControlEvidence(), KnownSamples(), 3)
-    assert cell.constant
+    assert cell.unreadable
     write_cell(StoredScores(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
-    assert read_cell(tmp_path).scores.constant
+    assert read_cell(tmp_path).scores.unreadable == cell.unreadable

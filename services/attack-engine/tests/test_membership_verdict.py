@@ -77,7 +77,7 @@ def audit(
     name="v",
     split_by=COIN,
     exposed=0,
-    constant=False,
+    unreadable="",
 ):
     """An audit whose attack has `shift`, and whose twin scores the same samples with `beside`."""
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def audit(
         split_test=split,
         differences=differences,
         split_by=split_by,
-        constant=constant,
+        unreadable=unreadable,
     )
     in_header = tuple(one.control for one in null_controls)
     return Finding(
@@ -216,9 +216,9 @@ def test_what_the_control_finds_too_is_no_leak():
 
 
 def test_nothing_to_read_is_not_valid_and_says_so():
-    found = audit(0.0, constant=True)
+    found = audit(0.0, unreadable="the attack reads the same.")
     assert found.verdict.outcome is Outcome.UNREADABLE
-    assert found.verdict.sentence.startswith("Not valid: nothing to read")
+    assert found.verdict.sentence == "Not valid: nothing to read: the attack reads the same."
     assert overall_verdict([found]).outcome is Outcome.UNREADABLE
     assert overall_verdict([found, audit(0.0, blind=LOUD)]).outcome is Outcome.INVALID
 

@@ -62,6 +62,13 @@ ATTACKS.add(
     needs=_ONE_EMBEDDING,
 )
 ATTACKS.add(
+    "lpla",
+    AttackDefinition(f"{_MEMBERSHIP}.lpla:Lpla", "gaussian-ratio"),
+    summary="p-norms of the embedding under those of known members and non-members (LpLA)",
+    source="LpLA, AsiaCCS 2025",
+    needs=_ONE_EMBEDDING,
+)
+ATTACKS.add(
     "variance",
     AttackDefinition(f"{_SIGNALS}.views:VarianceSignal", "mlp", _PAPER_MLP),
     summary="variance of the embedding over rotated and translated views",

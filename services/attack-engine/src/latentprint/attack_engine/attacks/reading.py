@@ -16,6 +16,7 @@ from latentprint.core.errors import UsageError
 from latentprint.core.views.augmentations import Augmentation
 
 Rows = NDArray[np.bool_]
+_ROUNDING = 4e-6  # of float32 answers, relative, which change by 5e-7 with the batch that they travel in
 CurveTitles = Mapping[str, tuple[str, str, str]]  # diagnostic to (title, x label, y label)
 
 
@@ -81,6 +82,11 @@ class Reading(ABC):
     def needs_shadow(self) -> bool:
         """Whether known samples of the victim do not do: its references stand for models like the victim."""
         return self.references is not None
+
+    def unreadable(self, evidence: Evidence) -> str:
+        """Why `evidence` tells no sample from another, where that is known; else ""."""
+        del evidence
+        return ""
 
     @property
     def recorded(self) -> Sequence[str]:
@@ -180,6 +186,12 @@ def joined(name: str, readings: Sequence[Reading]) -> Reading:
     if len({part.name for part in parts}) < len(parts):
         raise UsageError(f"The attack {name!r} asks for one signal twice; each signal counts once.")
     return PlainReading(parts, {key: text for reading in plain for key, text in reading.titles.items()})
+
+
+def same_within_rounding(values: NDArray[np.floating]) -> bool:
+    """Whether all rows of values [S, ...] are the same, but for what rounding makes of float32 answers."""
+    spread, size = np.ptp(values, axis=0), np.abs(values).max(axis=0, initial=0.0)
+    return bool((spread <= _ROUNDING * size).all())
 
 
 def one_draw(features: NDArray[np.floating]) -> Values:

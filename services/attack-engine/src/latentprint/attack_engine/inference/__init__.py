@@ -26,6 +26,12 @@ INFERENCE.add_lazily(
     "fixed", f"{__name__}.fixed:Fixed", summary="a threshold that needs no fit", source="LiRA, S&P 2022"
 )
 INFERENCE.add_lazily(
+    "gaussian-ratio",
+    f"{__name__}.gaussian_ratio:GaussianRatio",
+    summary="likelihood ratio of two Gaussians a feature",
+    source="LpLA, AsiaCCS 2025",
+)
+INFERENCE.add_lazily(
     "attention-lstm",
     f"{__name__}.attention_lstm:AttentionLstm",
     summary="an LSTM that attends to its states",

@@ -63,7 +63,7 @@ class EncoderMISignal:
         Raises:
             UsageError: the victim's own augmentation is asked for and not known.
         """
-        vectors = _view_embeddings(images, sample_ids, self._drawn(), self.views, self.seed, endpoint)
+        vectors = view_embeddings(images, sample_ids, self._drawn(), self.views, self.seed, endpoint)
         unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
         later, earlier = np.tril_indices(self.views, k=-1)
         return SignalBatch(np.einsum("bpd,bpd->bp", unit[:, later], unit[:, earlier]).astype(np.float32))
@@ -108,7 +108,7 @@ class VarianceSignal:
 
     def extract(self, images: Images, sample_ids: Ids, endpoint: Endpoint) -> SignalBatch:
         """Signal of uint8 images [B, H, W, 3]: float32 [B, D]."""
-        vectors = _view_embeddings(images, sample_ids, RIGID, self.views, self.seed, endpoint)
+        vectors = view_embeddings(images, sample_ids, RIGID, self.views, self.seed, endpoint)
         return SignalBatch(vectors.var(axis=1).astype(np.float32))
 
     def features(self, values: Values, queries: int | None = None) -> Values | None:
@@ -116,9 +116,10 @@ class VarianceSignal:
         return whole(values, queries)
 
 
-def _view_embeddings(
+def view_embeddings(
     images: Images, sample_ids: Ids, augmentation: Augmentation, views: int, seed: int, endpoint: Endpoint
 ) -> NDArray[np.float64]:
+    """Embeddings float64 [B, views, D] of augmented views of uint8 images [B, H, W, 3]."""
     drawn = views_for_samples(torch.from_numpy(images), sample_ids, augmentation, views=views, seed=seed).numpy()
     answers = endpoint.query(drawn.reshape(-1, *drawn.shape[2:]), (EMBEDDING,))[EMBEDDING]
     return answers.reshape(len(images), views, -1).astype(np.float64)

@@ -12,6 +12,7 @@ from latentprint.attack_engine.attacks.fitting.knowledge import EXCHANGE, FIT, S
 from latentprint.attack_engine.attacks.fitting.label_control import label_scores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored, exchanged, require_samples, scored_by
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
+from latentprint.attack_engine.attacks.reading import same_within_rounding
 from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.base import Features
@@ -20,7 +21,7 @@ from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
 from latentprint.core.splits import KNOWN, Split
 
-_ROUNDING = 4e-6  # of float32 answers, relative, which change by 5e-7 with the batch that they travel in
+_CONSTANT = "the attack reads the same from every sample, so that it cannot tell any from another."
 _ATTENTION = ("Attention over the steps", "step, as the attack reads them", "mean weight")
 
 
@@ -36,7 +37,7 @@ class AuditScores:
         figures: what is drawn of the evaluated samples.
         sweeps: scores with less knowledge, or fewer queries.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
-        constant: whether the attack reads the same from every sample, or scores every sample the same.
+        unreadable: why there is nothing to read, for every sample reads, or scores, the same; "" where there is.
     """
 
     scored: Scored
@@ -45,7 +46,7 @@ class AuditScores:
     figures: tuple[Figure, ...] = ()
     sweeps: tuple[Swept, ...] = ()
     treated: Mapping[str, Scored] = field(default_factory=dict)
-    constant: bool = False
+    unreadable: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def fit_and_score(
         tuple(_figures(attack, split, victim, scorer, features)),
         tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.of_victim else (),
         {side: score(attack.features(one), split, TREATED) for side, one in (treated or {}).items()},
-        is_constant(features, scored),
+        _unreadable(attack, victim, features, scored),
     )
 
 
@@ -136,9 +137,12 @@ def is_constant(features: Draws, scored: Scored) -> bool:
         features: float32 [S, R, F].
         scored: of the evaluated ones.
     """
-    spread = np.ptp(features, axis=0)  # [R, F]
-    size = np.abs(features).max(axis=0, initial=0.0)
-    return bool((spread <= _ROUNDING * size).all()) or bool(np.ptp(scored.score) == 0.0)
+    return same_within_rounding(features) or bool(np.ptp(scored.score) == 0.0)
+
+
+def _unreadable(attack: Attack, victim: Evidence, features: Draws, scored: Scored) -> str:
+    """See `AuditScores.unreadable`."""
+    return attack.reading.unreadable(victim) or (_CONSTANT if is_constant(features, scored) else "")
 
 
 def _figures(attack: Attack, split: Split, victim: Evidence, scorer: DrawsScorer, features: Draws) -> Iterator[Figure]:

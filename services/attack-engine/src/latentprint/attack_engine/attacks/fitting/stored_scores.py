@@ -49,7 +49,7 @@ def write_cell(stored: StoredScores, folder: Path) -> None:
     facts = {
         "scored": [{"of": key, "threshold": one.threshold} for key, one in scored.items()],
         "figures": [asdict(figure) for figure in cell.figures],
-        "constant": cell.constant,
+        "unreadable": cell.unreadable,
         "queries": asdict(stored.queries),
         "card": dict(stored.card),
     }
@@ -77,7 +77,7 @@ def read_cell(folder: Path) -> StoredScores | None:
         figures,
         tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
-        facts["constant"],
+        facts["unreadable"],
     )
     return StoredScores(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 

@@ -67,7 +67,7 @@ def assess_validity(
     differences: Sequence[Difference] = (),
     expected: Sequence[str] = (UNTRAINED, PLACEBO, EXCHANGED),
     split_by: str = "",
-    constant: bool = False,
+    unreadable: str = "",
 ) -> Validity:
     """The validity block of one audit.
 
@@ -80,7 +80,7 @@ def assess_validity(
         differences: from `paired_difference`, of each control on the same samples.
         expected: controls that a claim without condition rests on; those that were not run are named.
         split_by: how members were told from non-members.
-        constant: whether there was nothing to read.
+        unreadable: why there was nothing to read; "" where there was.
     """
     targets = [rate.target_fpr for rate in evaluation.tpr_at_fpr]
     run = {one.control.name for one in null_controls}
@@ -93,5 +93,5 @@ def assess_validity(
         differences=tuple(differences),
         absent=tuple(name for name in expected if name not in run),
         split_by=split_by,
-        constant=constant,
+        unreadable=unreadable,
     )

@@ -41,7 +41,7 @@ def audit_verdict(evaluation: Evaluation, controls: Sequence[Control], validity:
     faults = tuple(_faults(controls, validity))
     remarks = tuple(_remarks(evaluation, validity))
     if faults:
-        outcome = Outcome.UNREADABLE if validity.constant else Outcome.INVALID
+        outcome = Outcome.UNREADABLE if validity.unreadable else Outcome.INVALID
         return labelled(outcome, f"Not valid: {faults[0]}", (*faults, attack_words(evaluation), *remarks))
     stands = (absent_words(validity), controls_words(controls, validity), *remarks)
     reasons = tuple(reason for reason in stands if reason)
@@ -89,8 +89,8 @@ def _unbeaten(evaluation: Evaluation, validity: Validity) -> str:
 
 def _faults(controls: Sequence[Control], validity: Validity) -> Iterator[str]:
     """What forbids a claim, gravest first."""
-    if validity.constant:
-        yield "nothing to read: the attack reads the same from every sample, so that it cannot tell any from another."
+    if validity.unreadable:
+        yield f"nothing to read: {validity.unreadable}"
     for control in controls:
         if not control.holds:
             yield failure_words(control, validity.control_tails.get(control.name))

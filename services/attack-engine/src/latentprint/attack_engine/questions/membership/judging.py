@@ -68,7 +68,7 @@ def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> Membershi
         differences=tuple(_differences(evaluation, scores, samples, difference_rng)),
         expected=(UNTRAINED, PLACEBO, EXCHANGED),
         split_by=audit.split.split_by,
-        constant=scores.constant,
+        unreadable=scores.unreadable,
     )
     in_header = tuple(one.control for one in null_controls)
     verdict = audit_verdict(evaluation, in_header, validity)

@@ -90,7 +90,8 @@ class Validity:
         absent: names of the null controls that were not run.
         split_by: how members were told from non-members: "coin" (at random), "time", "source", or "" where that is not
             known.
-        constant: whether the signal, or the score, is the same for every sample.
+        unreadable: why there is nothing to read, for the signal or the score is the same for every sample; "" where
+            there is.
     """
 
     controls_in_report: int
@@ -101,7 +102,7 @@ class Validity:
     differences: tuple[Difference, ...] = ()
     absent: tuple[str, ...] = ()
     split_by: str = ""
-    constant: bool = False
+    unreadable: str = ""
 
 
 @dataclass(frozen=True)
