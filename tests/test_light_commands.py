@@ -38,6 +38,15 @@ def test_what_computes_nothing_imports_nothing_that_computes(arguments):
     assert not modules & HEAVY
 
 
+@pytest.mark.parametrize("module", ["runs.experiment", "runs.live", "runs.fitting", "asking.worker"])
+def test_a_worker_imports_nothing_that_only_a_report_or_a_few_attacks_need(module):
+    command = f"import sys, latentprint.attack_engine.{module}; print(*sys.modules, sep='\\n')"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=300)
+    modules = set(result.stdout.splitlines())
+    assert "torch" in modules
+    assert not modules & {"pandas", "scipy.stats", "scipy.optimize", "sklearn", "timm", "torchvision", "mlflow"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_registered_by_its_place_is_there(kind):
     for entry in open_registry(kind):

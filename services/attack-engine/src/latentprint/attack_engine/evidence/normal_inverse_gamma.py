@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 
 from latentprint.attack_engine.evidence.reference_moments import SMALLEST_VARIANCE, Moments
@@ -83,4 +83,4 @@ def _inverse_trigamma(value: float) -> float:
         return low
     if value <= polygamma(1, high):
         return high
-    return float(brentq(lambda shape: float(polygamma(1, shape)) - value, low, high, xtol=1e-12))
+    return float(scipy.optimize.brentq(lambda shape: float(polygamma(1, shape)) - value, low, high, xtol=1e-12))

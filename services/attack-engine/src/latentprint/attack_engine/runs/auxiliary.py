@@ -12,7 +12,6 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.models.training import VictimChoice
 from latentprint.attack_engine.runs.controls import model_arguments
-from latentprint.core import architectures
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.datasets.folders import ROOT
 from latentprint.core.errors import DataError, UsageError
@@ -104,6 +103,8 @@ def knows_shadow(card: EndpointCard, options: ShadowOptions) -> bool:
 
 def _classifier(card: EndpointCard) -> dict[str, Any]:
     """Options of the supervised recipe for the architecture on the card."""
+    from latentprint.core import architectures  # brings timm, which most audits do without
+
     known = architectures.OPTIONS.get(card.architecture, ())
     size = {name: value for name, value in model_arguments(card).items() if name in known}
     plain = {} if card.features is None else {"crop_scale_from": 1.0, "flip": 0.0}

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 
@@ -16,15 +15,18 @@ from latentprint.attack_engine.findings.conclude import conclude
 from latentprint.attack_engine.findings.results import Findings, Published, SharedImage
 from latentprint.attack_engine.findings.serialise import save_findings
 from latentprint.attack_engine.questions.audit import Audit
-from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
 from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.record import record_finding, record_findings
 from latentprint.attack_engine.runs.samples import sample_folders
+from latentprint.core.datasets import Dataset
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
 from latentprint.core.tracking import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Report:
 
     path: Path
     findings: Findings
-    table: pd.DataFrame
+    table: "pd.DataFrame"
 
 
 def write_report(
@@ -77,10 +79,17 @@ def write_report(
     )
     save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
+    return Report(layout.report, findings, _write_table(audits, datasets, layout))
+
+
+def _write_table(audits: Sequence[Audit], datasets: Mapping[str, Dataset], layout: Layout) -> "pd.DataFrame":
+    """The table of samples, in both its files. Whoever asked for a run waits for pandas here, not before its plan."""
+    from latentprint.attack_engine.questions.membership.sample_table import as_csv, as_parquet, sample_table
+
     table = sample_table(audits, datasets)
     for path, content in zip(layout.samples, (as_csv(table), as_parquet(table)), strict=True):
         write_atomically(path, content)
-    return Report(layout.report, findings, table)
+    return table
 
 
 def announce(

@@ -4,12 +4,13 @@ Only the first stage's bounds and the chosen one are audited: three or four cand
 and fewer null controls keep each control's interval narrow. The table of a search has every bound.
 """
 
+import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
@@ -87,10 +88,17 @@ def run_searches(
     found = [_Search(choice, experiment, models, layout, conductor).run(console) for choice in experiment.searches]
     by_key = {model.key: model for searched in found for model in searched.audited}
     new = [model for key, model in by_key.items() if key not in {model.key for model in models}]
-    table = pd.DataFrame([row for searched in found for row in searched.rows()])
-    write_atomically(layout.searches, table.to_csv(index=False).encode())
+    write_atomically(layout.searches, _csv([row for searched in found for row in searched.rows()]))
     results = {f"{one.choice.victim} under {one.choice.attack}": one.summary for one in found}
     return Searches((*models, *new), {"search_results": results}, {"searches": layout.searches})
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 @dataclass(frozen=True)

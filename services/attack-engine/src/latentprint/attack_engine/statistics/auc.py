@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
@@ -152,6 +152,6 @@ def _newcombe_limits(moments: AucMoments, z: float) -> tuple[float, float]:
         variance = newcombe_variance(true_auc, moments.members, moments.non_members)
         return float((moments.auc - true_auc) ** 2 - z * z * variance)
 
-    low = 0.0 if moments.auc <= _END else float(brentq(excess, 0.0, min(moments.auc, 1.0 - _END)))
-    high = 1.0 if moments.auc >= 1.0 - _END else float(brentq(excess, max(moments.auc, _END), 1.0))
+    low = 0.0 if moments.auc <= _END else float(scipy.optimize.brentq(excess, 0.0, min(moments.auc, 1.0 - _END)))
+    high = 1.0 if moments.auc >= 1.0 - _END else float(scipy.optimize.brentq(excess, max(moments.auc, _END), 1.0))
     return low, high

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import pdist
-from scipy.stats import rankdata
 
 from latentprint.attack_engine.statistics.estimates import BlindBaseline, Estimate, Interval
 from latentprint.attack_engine.statistics.image_features import Features, standardised
@@ -97,7 +97,7 @@ def _cross_fit(
     for number in np.unique(fold):
         held_out = fold == number
         scores = _fit(features[~held_out], labels[~held_out], ridge, features[held_out])
-        order = rankdata(scores, axis=0)  # [S in fold, L]
+        order = scipy.stats.rankdata(scores, axis=0)  # [S in fold, L]
         ranks[held_out] = (order[:, 0] - 0.5) / len(order)
         members = labels[held_out].sum(axis=0)
         wins += (order * labels[held_out]).sum(axis=0) - members * (members + 1) / 2.0

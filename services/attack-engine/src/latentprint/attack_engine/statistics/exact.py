@@ -1,7 +1,7 @@
 """The exact permutation test of an AUC, for sides too small for a normal approximation."""
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 from latentprint.attack_engine.statistics.scores import Rates, Scores
 
@@ -23,7 +23,7 @@ def exact_p_values(members: Scores, non_members: Scores) -> tuple[float, float]:
     if members.size > non_members.size:
         below, above = exact_p_values(non_members, members)
         return above, below
-    ranks = np.rint(2.0 * rankdata(np.concatenate([members, non_members]))).astype(np.int64)
+    ranks = np.rint(2.0 * scipy.stats.rankdata(np.concatenate([members, non_members]))).astype(np.int64)
     counts = _subsets_by_sum(ranks, members.size)
     total, sums = counts.sum(), np.arange(counts.size)
     own = int(ranks[: members.size].sum())

@@ -1,9 +1,9 @@
 """An attack against a control on the same samples: what the attack finds beyond what the control finds."""
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 from latentprint.attack_engine.statistics.auc import placements
 from latentprint.attack_engine.statistics.estimates import Difference, Estimate, Interval
@@ -103,7 +103,7 @@ def _relevant(
 
 
 def _ranks(members: Scores, non_members: Scores) -> Scores:
-    return np.asarray(rankdata(np.concatenate([members, non_members])))
+    return np.asarray(scipy.stats.rankdata(np.concatenate([members, non_members])))
 
 
 def _standard_error(by_member: Scores, by_non_member: Scores) -> float:

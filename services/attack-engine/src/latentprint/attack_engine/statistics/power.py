@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import binom, norm
+import scipy
 
 from latentprint.attack_engine.statistics.auc import newcombe_variance
 from latentprint.attack_engine.statistics.binomial import lower_limit, upper_limit
@@ -18,7 +17,8 @@ _COARSE_AUC = 0.75
 _USUAL_CONTROLS = 2  # an untrained encoder, and the blind baseline
 _LEAST_VARIANCE = 1e-12
 _DEVIATES = np.linspace(-6.0, 6.0, 2401)
-_WEIGHTS = norm.pdf(_DEVIATES) / norm.pdf(_DEVIATES).sum()
+_DENSITY = np.exp(-0.5 * _DEVIATES**2)
+_WEIGHTS = _DENSITY / _DENSITY.sum()
 
 
 def assess_power(
@@ -57,16 +57,19 @@ def detectable_auc(
     nothing and have nothing in common with the attack's. Normal approximation with Newcombe's variances at 0.5 and at
     the AUC itself. 1.0 where so few samples cannot even show perfect separation.
     """
-    z, chance = float(norm.isf((1.0 - level) / 2.0)), math.sqrt(newcombe_variance(0.5, members, non_members))
+    z, chance = (
+        float(scipy.stats.norm.isf((1.0 - level) / 2.0)),
+        math.sqrt(newcombe_variance(0.5, members, non_members)),
+    )
 
     def shown(auc: float) -> float:
         spread = math.sqrt(max(newcombe_variance(auc, members, non_members), _LEAST_VARIANCE))
         found = auc + spread * _DEVIATES
-        below = norm.cdf((found - 0.5 - z * math.hypot(spread, chance)) / chance) ** controls
+        below = scipy.stats.norm.cdf((found - 0.5 - z * math.hypot(spread, chance)) / chance) ** controls
         above_chance = found > 0.5 + z * chance
         return float((_WEIGHTS * above_chance * (below if controls else 1.0)).sum())
 
-    return float(brentq(lambda auc: shown(auc) - power, 0.5, 1.0)) if shown(1.0) > power else 1.0
+    return float(scipy.optimize.brentq(lambda auc: shown(auc) - power, 0.5, 1.0)) if shown(1.0) > power else 1.0
 
 
 def non_members_to_resolve(target_fpr: float) -> int:
@@ -90,9 +93,9 @@ def samples_to_show(tpr: float, fpr: float, *, power: float = 0.8, level: float 
     def shows(false_positives: int) -> bool:
         samples = math.ceil(false_positives * step)
         ceiling = float(upper_limit(false_positives, samples, error))
-        right = np.arange(*binom.interval(1.0 - 1e-9, samples, tpr) + np.array([0, 1])).astype(np.int64)
+        right = np.arange(*scipy.stats.binom.interval(1.0 - 1e-9, samples, tpr) + np.array([0, 1])).astype(np.int64)
         proves = lower_limit(right, samples, error) > ceiling
-        return bool(binom.pmf(right[proves], samples, tpr).sum() >= power)
+        return bool(scipy.stats.binom.pmf(right[proves], samples, tpr).sum() >= power)
 
     many = 1
     while not shows(many):

@@ -4,8 +4,8 @@ An AUC averages over all members; a leak of one member in a hundred hardly moves
 """
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, hypergeom
 
 from latentprint.attack_engine.statistics.estimates import TailCount
 from latentprint.attack_engine.statistics.scores import Counts, Rates, Scores, both_sides
@@ -107,7 +107,7 @@ def detectable_share(
     chance = -np.diff(at_least, append=0.0)
 
     def seen(share: float) -> float:
-        exposed = binom.pmf(np.arange(int(needs.max())), members, share)
+        exposed = scipy.stats.binom.pmf(np.arange(int(needs.max())), members, share)
         fewer = np.append(0.0, np.cumsum(np.convolve(exposed, chance)[: exposed.size]))
         return float(weights @ (1.0 - fewer[needs]))
 
@@ -135,12 +135,14 @@ def _more_than(counts: Counts, error: float) -> Counts:
     One more, for an exchange moves the thresholds too.
     """
     more = counts[:, None] + np.arange(1, _WIDEST + int(_DEVIATIONS * np.sqrt(2.0 * counts.max())))
-    passes = binom.sf(more - 1, more + counts[:, None], 0.5) <= error
+    passes = scipy.stats.binom.sf(more - 1, more + counts[:, None], 0.5) <= error
     return np.asarray(more[np.arange(counts.size), passes.argmax(axis=1)] + 1, dtype=np.int64)
 
 
 def _p_values(found: Counts, allowed: int, members: Counts, non_members: int) -> Rates:
-    values: NDArray[np.float64] = hypergeom.cdf(allowed, members + non_members, non_members, found + allowed)
+    values: NDArray[np.float64] = scipy.stats.hypergeom.cdf(
+        allowed, members + non_members, non_members, found + allowed
+    )
     return np.where(found > 0, values, 1.0)
 
 

@@ -1,7 +1,7 @@
 """Thresholds that allow so many false positives, and what their own uncertainty adds to a TPR."""
 
 import numpy as np
-from scipy.stats import binom
+import scipy
 
 from latentprint.attack_engine.statistics.binomial import lower_limit, upper_limit
 from latentprint.attack_engine.statistics.bootstrap import bootstrap_tpr
@@ -81,8 +81,8 @@ def order_statistic_limits(members: Scores, non_members: Scores, fprs: Rates, le
     limit is 0 while N * FPR < 4.4 (at 95 %): the true threshold may then lie above every score seen.
     """
     error = (1.0 - level) / 4.0
-    least = binom.ppf(error, non_members.size, fprs).astype(np.int64)
-    most = binom.isf(error, non_members.size, fprs).astype(np.int64)
+    least = scipy.stats.binom.ppf(error, non_members.size, fprs).astype(np.int64)
+    most = scipy.stats.binom.isf(error, non_members.size, fprs).astype(np.int64)
     at_least = members.size - np.searchsorted(members, non_members[-np.maximum(least, 1)], "left")
     surely = np.where(least > 0, at_least, 0)
     at_most = members_called(members, non_members, most)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
@@ -43,7 +45,7 @@ def write_cell(stored: StoredScores, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cell = stored.scores
     scored = dict(_all_scored(cell))
-    pd.concat([_frame(key, one) for key, one in scored.items()]).to_parquet(folder / SCORES, index=False)
+    pq.write_table(pa.concat_tables([_table(key, one) for key, one in scored.items()]), folder / SCORES)
     if cell.p_values is not None:
         np.save(folder / P_VALUES, cell.p_values)
     facts = {
@@ -66,7 +68,7 @@ def read_cell(folder: Path) -> StoredScores | None:
     if not is_written(folder):
         return None
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    table = pd.read_parquet(folder / SCORES)
+    table = pq.read_table(folder / SCORES)
     scored = {_key(item["of"]): _scored(table, _key(item["of"]), item["threshold"]) for item in facts["scored"]}
     figures = tuple(from_mapping(FIGURES[item["kind"]], item, str(folder)) for item in facts["figures"])
     p_values = np.load(folder / P_VALUES) if (folder / P_VALUES).exists() else None
@@ -97,13 +99,17 @@ def _key(stored: list[Any]) -> _Key:
     return kind, name, float(x)
 
 
-def _frame(key: _Key, scored: Scored) -> pd.DataFrame:
+def _table(key: _Key, scored: Scored) -> pa.Table:
+    rows = len(scored.sample_id)
+    kind, name, x = (pa.repeat(part, rows) for part in key)
+    called = pa.nulls(rows, pa.bool_()) if scored.called is None else pa.array(scored.called)
+    columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": called}
+    return pa.table({"of": kind, "name": name, "x": x, **columns})
+
+
+def _scored(table: pa.Table, key: _Key, threshold: float) -> Scored:
     kind, name, x = key
-    columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": scored.called}
-    return pd.DataFrame({"of": kind, "name": name, "x": x, **columns})
-
-
-def _scored(table: pd.DataFrame, key: _Key, threshold: float) -> Scored:
-    rows = table[(table["of"] == key[0]) & (table["name"] == key[1]) & (table["x"] == key[2])]
-    called = None if rows["called"].isna().all() else rows["called"].to_numpy(dtype=bool)
-    return Scored(rows["sample_id"].to_numpy(), rows["member"].to_numpy(), rows["score"].to_numpy(), threshold, called)
+    rows = table.filter((pc.field("of") == kind) & (pc.field("name") == name) & (pc.field("x") == x))
+    sample_id, member, score = (rows[column].to_numpy() for column in ("sample_id", "member", "score"))
+    called = None if rows["called"].null_count else rows["called"].to_numpy()
+    return Scored(sample_id, member, score, threshold, called)
