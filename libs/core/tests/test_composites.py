@@ -73,6 +73,22 @@ def test_labels_are_balanced_and_independent(dataset: Dataset) -> None:
     assert ((table - expected) ** 2 / expected).sum() < 42.3  # chi-squared, 18 degrees of freedom, p = 0.001
 
 
+@pytest.mark.parametrize(("visibility", "told"), [(0.0, False), (3.0, True)])
+def test_visibility_says_whether_pixels_tell_the_sensitive_attribute(visibility: float, told: bool) -> None:
+    plain, changed = (DatasetSpec("composites", {"count": 60, "visibility": v}).open() for v in (0.0, visibility))
+    ids = np.arange(60)
+    differ = (plain.images(ids) != changed.images(ids)).any(axis=(1, 2, 3))
+    assert differ.tolist() == ((plain.labels["sensitive"] > 0) & told).tolist()
+    assert plain.labels["sensitive"].tolist() == changed.labels["sensitive"].tolist()
+
+
+def test_correlation_is_the_share_whose_sensitive_attribute_follows_from_the_class() -> None:
+    half, whole = (DatasetSpec("composites", {"count": 2000, "side": 8, "correlation": c}).open() for c in (0.5, 1.0))
+    assert (whole.labels["sensitive"] == whole.labels["class"] % 3).all()
+    agreeing = (half.labels["sensitive"] == half.labels["class"] % 3).mean()
+    assert agreeing == pytest.approx(0.5 + 0.5 / 3, abs=0.05)  # 4.7 standard errors
+
+
 def test_two_thousand_images_take_less_than_two_seconds() -> None:
     def seconds() -> float:
         start = time.process_time()

@@ -77,6 +77,8 @@ def test_digest_follows_content_and_options() -> None:
         ("digits", {"side": 4}, "side must lie in 8 .. 1024"),
         ("composites", {"count": 0}, "count must be at least 1"),
         ("composites", {"seed": -1}, "seed must not be negative"),
+        ("composites", {"visibility": -0.5}, "visibility must not be negative"),
+        ("composites", {"correlation": 1.5}, "correlation must lie in 0 .. 1"),
         ("composites", {"side": "big"}, "side: "),
         ("cifar10", {}, "path"),
         ("folders", {"paths": ()}, "at least one folder"),

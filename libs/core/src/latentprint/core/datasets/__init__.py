@@ -3,6 +3,7 @@
 from latentprint.core.datasets import (
     as_published,
     baskets,
+    celeba,
     cifar,
     cinic10,
     coco,
@@ -16,8 +17,10 @@ from latentprint.core.datasets import (
     location,
     news,
     noisy_labels,
+    places,
     purchase,
     tiny_imagenet,
+    utkface,
 )
 from latentprint.core.datasets.attributes import Attribute, attribute, users
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Images, Samples, Vectors
@@ -35,6 +38,7 @@ __all__ = [
     "as_published",
     "attribute",
     "baskets",
+    "celeba",
     "cifar",
     "cinic10",
     "coco",
@@ -50,7 +54,9 @@ __all__ = [
     "news",
     "noisy_labels",
     "paired_folders",
+    "places",
     "purchase",
     "tiny_imagenet",
     "users",
+    "utkface",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import PIL
 from PIL import features
+from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -21,11 +22,13 @@ from latentprint.core.datasets.base import Dataset
 from latentprint.core.datasets.checks import check_side
 from latentprint.core.datasets.decoding import DIGESTS, PIXELS, Listing, Shape, decode_to
 from latentprint.core.datasets.fingerprints import fingerprint
-from latentprint.core.datasets.image_files import Fit
+from latentprint.core.datasets.found_files import PassedOver
+from latentprint.core.datasets.image_files import Fit, passed_over_words
 from latentprint.core.datasets.mapped import CARD, NAMES, MappedDataset
 from latentprint.core.digests import digest_file, digest_json
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically, writing
+from latentprint.core.text import say
 
 _LABELS = "labels.safetensors"
 _VARIABLE = "LATENTPRINT_CACHE"
@@ -107,6 +110,8 @@ def _built(
     with writing(folder):
         draft.mkdir(exist_ok=True)
     with listed() as listing:
+        if listing.passed_over:
+            say(Console(stderr=True), f"Left out of {name}: {passed_over_words(listing.passed_over)}.")
         decode_to(draft, listing, shape, name)
     with writing(folder):
         write_atomically(draft / _LABELS, save(dict(listing.labels)), durable=True)
@@ -118,6 +123,7 @@ def _built(
         card = {
             "made_from": made_from,
             "attributes": dict(listing.attributes),
+            "passed_over": [[entry.name, entry.reason] for entry in listing.passed_over],
             "digest": digest_json({"images": images, "labels": labels}),
             "bytes": {PIXELS: (draft / PIXELS).stat().st_size},
             "sha256": {file: digest_file(draft / file) for file in (DIGESTS, _LABELS, NAMES)},
@@ -144,10 +150,11 @@ def _read(name: str, folder: Path) -> MappedDataset | None:
         pixels, digests = (np.load(folder / file, mmap_mode="r") for file in (PIXELS, DIGESTS))
         labels = load((folder / _LABELS).read_bytes())
         attributes = {key: tuple(names) for key, names in card["attributes"].items()}
+        passed_over = tuple(PassedOver(*entry) for entry in card["passed_over"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
     unverified = np.zeros(len(pixels), dtype=bool)
-    return MappedDataset(name, pixels, digests, labels, card["digest"], folder, unverified, attributes)
+    return MappedDataset(name, pixels, digests, labels, card["digest"], folder, unverified, attributes, passed_over)
 
 
 @contextmanager

@@ -21,6 +21,13 @@ def check_at_least(value: int, least: int, option: str, name: str) -> int:
     return value
 
 
+def check_share(value: float, option: str, name: str) -> float:
+    """`value` itself. Raises `UsageError` unless it is a share, 0 to 1."""
+    if not 0 <= value <= 1:
+        raise UsageError(f"data set {name!r}: {option} must lie in 0 .. 1, not {value}.")
+    return value
+
+
 def check_ids(ids: Ids, count: int, name: str) -> None:
     """Raise `UsageError` for an id that a data set of `count` samples does not have."""
     wrong = ids[(ids < 0) | (ids >= count)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.arrays import array_dataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Ids, Images
-from latentprint.core.datasets.checks import check_at_least, check_side
+from latentprint.core.datasets.checks import check_at_least, check_share, check_side
 from latentprint.core.datasets.composite_blueprints import PARTS, Blueprints, draw_blueprints
 from latentprint.core.datasets.composite_painting import Backgrounds, Field, Parts, paint
 from latentprint.core.errors import UsageError
@@ -32,6 +32,9 @@ class CompositesOptions:
         side: height and width, pixels.
         classes: kinds of object; each has parts, an arrangement and colours of its own.
         users: people the images belong to; each has a taste in colours and textures.
+        visibility: size of the sensitive attribute's part, as a multiple of the usual; of size 0 no pixel tells it.
+        correlation: share of the images, 0 to 1, whose sensitive attribute follows from their class; of others it is
+            drawn.
         seed: of everything.
     """
 
@@ -39,6 +42,8 @@ class CompositesOptions:
     side: int = 32
     classes: int = 10
     users: int = 100
+    visibility: float = 1.0
+    correlation: float = 0.0
     seed: int = 0
 
 
@@ -46,7 +51,10 @@ class CompositesOptions:
     "composites",
     summary="generated objects made of parts, textures unique to the sample; labels: class, user, sensitive (3)",
     source="generated here from a seed",
-    needs={"options": "count (2000), side (32), classes (10), users (100), seed (0)", "files": "none"},
+    needs={
+        "options": "count (2000), side (32), classes (10), users (100), visibility (1), correlation (0), seed (0)",
+        "files": "none",
+    },
 )
 def composites(options: Mapping[str, Any]) -> Dataset:
     """Open `composites`. Raises `UsageError` for a wrong option."""
@@ -55,8 +63,10 @@ def composites(options: Mapping[str, Any]) -> Dataset:
     check_at_least(given.count, 1, "count", "composites")
     check_at_least(given.classes, 1, "classes", "composites")
     check_at_least(given.users, 1, "users", "composites")
-    if given.seed < 0:
-        raise UsageError(f"data set 'composites': seed must not be negative, and {given.seed} is.")
+    check_share(given.correlation, "correlation", "composites")
+    for name in ("visibility", "seed"):
+        if getattr(given, name) < 0:
+            raise UsageError(f"data set 'composites': {name} must not be negative, and {getattr(given, name)} is.")
     ids = np.arange(given.count)
     labels = composite_labels(ids, given)
     blueprints = draw_blueprints(given.classes, given.seed)
@@ -68,10 +78,16 @@ def composites(options: Mapping[str, Any]) -> Dataset:
 
 
 def composite_labels(ids: Ids, options: CompositesOptions) -> dict[str, NDArray[np.int64]]:
-    """`class`, `user` and `sensitive` (0 nothing, 1 a belt, 2 a badge) of each id, independent of one another."""
+    """`class`, `user` and `sensitive` (0 nothing, 1 a belt, 2 a badge) of each id.
+
+    They are independent of one another, but that `sensitive` follows from the class of a share `correlation` of them.
+    """
     draws = uniforms(ids, options.seed, (3,), purpose="composites/labels")
     sizes = {"class": options.classes, "user": options.users, "sensitive": len(SENSITIVE)}
-    return {name: np.floor(draws[:, i] * size).astype(np.int64) for i, (name, size) in enumerate(sizes.items())}
+    labels = {name: np.floor(draws[:, i] * size).astype(np.int64) for i, (name, size) in enumerate(sizes.items())}
+    follows = uniforms(ids, options.seed, (1,), purpose="composites/correlation")[:, 0] < options.correlation
+    labels["sensitive"] = np.where(follows, labels["class"] % len(SENSITIVE), labels["sensitive"])
+    return labels
 
 
 def _images(
@@ -88,7 +104,7 @@ def _images(
 
     colours = _palette(labels["class"], blueprints, swatch, taste)
     waves = _textures(texture, taste)
-    parts = _laid_out(labels, blueprints, layout, colours, waves)
+    parts = _laid_out(labels, blueprints, layout, colours, waves, options.visibility)
     backgrounds = Backgrounds(
         colours=_background_colours(swatch, taste),
         wave=_single(waves[:, -1, :1] * np.array([1.0, 1.0, 1.0, 0.8])),
@@ -123,7 +139,12 @@ def _textures(texture: _Reals, taste: _Reals) -> _Reals:
 
 
 def _laid_out(
-    labels: Mapping[str, NDArray[np.int64]], blueprints: Blueprints, layout: _Reals, colours: _Reals, waves: _Reals
+    labels: Mapping[str, NDArray[np.int64]],
+    blueprints: Blueprints,
+    layout: _Reals,
+    colours: _Reals,
+    waves: _Reals,
+    visibility: float,
 ) -> Parts:
     """The class's parts, jittered, then the sensitive attribute's, all moved into the image's frame."""
     classes, rows = labels["class"], np.arange(len(layout))
@@ -131,7 +152,7 @@ def _laid_out(
     centre = blueprints.centre[classes] + 0.14 * jitter[..., :2]
     half = blueprints.half[classes] * (1 + 0.4 * jitter[..., 2:3])
     angle = blueprints.angle[classes] + 0.5 * jitter[..., 3]
-    extra_centre, extra_half = _accessory(labels["sensitive"], half[:, _BODY], centre[:, _BODY])
+    extra_centre, extra_half = _accessory(labels["sensitive"], half[:, _BODY], centre[:, _BODY], visibility)
 
     turn = 0.8 * (layout[:, 0:1] - 0.5)  # radians
     scale = 0.9 + 0.5 * layout[:, 1:2]
@@ -154,10 +175,10 @@ def _laid_out(
     )
 
 
-def _accessory(sensitive: NDArray[np.int64], body: _Reals, centre: _Reals) -> tuple[_Reals, _Reals]:
+def _accessory(sensitive: NDArray[np.int64], body: _Reals, centre: _Reals, visibility: float) -> tuple[_Reals, _Reals]:
     """Centre and half sizes of the sensitive attribute's part: none, a belt across the body, or a badge on it."""
-    belt = np.stack([body[:, 0], np.full(len(body), 0.07)], axis=-1)
-    badge = np.full_like(belt, 0.13)
+    belt = np.stack([body[:, 0] * min(visibility, 1.0), np.full(len(body), 0.07 * visibility)], axis=-1)
+    badge = np.full_like(belt, 0.13 * visibility)
     half = np.stack([np.zeros_like(belt), belt, badge])[sensitive, np.arange(len(body))]
     below = np.stack([np.zeros_like(body), body * [0, 0.35], body * [0.45, -0.35]])[sensitive, np.arange(len(body))]
     return centre + below, half

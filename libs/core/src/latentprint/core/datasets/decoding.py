@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from latentprint.core.datasets.base import Images
+from latentprint.core.datasets.found_files import PassedOver
 from latentprint.core.datasets.image_files import Fit, decode_image, quietly
 from latentprint.core.datasets.members import Members
 from latentprint.core.errors import DataError
@@ -38,11 +39,13 @@ class Listing:
         files: where each image lies, and its name there.
         labels: label name to int64 [len(files)].
         attributes: labels that are attributes, to the names of their values.
+        passed_over: files that are no samples, and why.
     """
 
     files: Sequence[tuple[Members, str]]
     labels: Mapping[str, NDArray[np.int64]]
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True)

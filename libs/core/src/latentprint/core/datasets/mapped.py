@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from latentprint.core.datasets.base import Ids, Images
 from latentprint.core.datasets.checks import check_ids
+from latentprint.core.datasets.found_files import PassedOver
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.errors import DataError
 
@@ -32,6 +33,7 @@ class MappedDataset:
         folder: where they lie.
         verified: bool [N], the images that were compared with their digests since the data set was opened.
         attributes: labels that are attributes, to the names of their values.
+        passed_over: files that were left out when the others were decoded, and why.
     """
 
     name: str
@@ -42,6 +44,7 @@ class MappedDataset:
     folder: Path
     verified: NDArray[np.bool_]
     attributes: Mapping[str, tuple[str, ...]]
+    passed_over: tuple[PassedOver, ...]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
