@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from latentprint.attack_engine.questions.header import Finding, Verdict
+from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.registry import Registry
+from latentprint.core.splits import Split
 
 if TYPE_CHECKING:
+    from latentprint.attack_engine.attacks.attack import Attack
     from latentprint.attack_engine.questions.audit import Audit
 
 R = TypeVar("R")
@@ -38,6 +41,28 @@ class Question(Protocol[R]):
     @property
     def attacks(self) -> Sequence[str]:
         """Names of the attacks that an audit tries where none is named."""
+        ...
+
+    def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
+        """Before anything is asked: raise `DataError` where `attacks` cannot be fitted or judged on these samples."""
+        ...
+
+    def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> Any:
+        """What the samples themselves say, for `foresee` and `judge`; None where they are not looked at."""
+        ...
+
+    def foresee(
+        self, split: Split, examined: Any, *, untrained: bool, placebo: bool, fitted: bool = True
+    ) -> Iterator[str]:
+        """What is known of the verdict before the first query, a sentence each.
+
+        Args:
+            split: the samples.
+            examined: from `examine`.
+            untrained: whether an untrained twin will be asked.
+            placebo: whether a trained encoder that saw none of the samples will be asked.
+            fitted: whether some attack is fitted on known samples of the victim.
+        """
         ...
 
     def judge(self, audits: "Sequence[Audit]", *, controls: int, examined: Mapping[str, Any]) -> list[Finding[R]]:

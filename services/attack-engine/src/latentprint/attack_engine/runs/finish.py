@@ -15,7 +15,6 @@ from latentprint.attack_engine.findings.conclude import conclude
 from latentprint.attack_engine.findings.results import Findings, Published, SharedImage
 from latentprint.attack_engine.findings.serialise import save_findings
 from latentprint.attack_engine.questions.audit import Audit
-from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.record import record_finding, record_findings
@@ -55,7 +54,7 @@ def write_report(
     scale: str = "",
     published: Sequence[Published] = (),
     shared: Sequence[SharedImage] = (),
-    examined: Mapping[str, ExaminedSamples] = MappingProxyType({}),
+    examined: Mapping[str, Any] = MappingProxyType({}),
 ) -> Report:
     """Judge the `finished` audits as one report, and write it with its findings and its table of samples.
 

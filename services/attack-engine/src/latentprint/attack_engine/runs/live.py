@@ -13,12 +13,11 @@ from rich.console import Console
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.scoring import require_samples
+from latentprint.attack_engine.attacks.attack import require_one_question
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.models.training import TrainingJob
-from latentprint.attack_engine.questions.membership.forecast import forecast, forecast_of_samples
-from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
+from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.runs.auxiliary import (
     ShadowOptions,
     auxiliary_of_folder,
@@ -118,10 +117,10 @@ def run_audit(
     require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
     with audit.endpoint.open() as opened:
         card = opened.card
-    require_samples(audit.split, known_too=not all(attack.unfitted for attack in audit.attacks))
-    sample_shape = audit.dataset.open().sample_shape
+    question, dataset = QUESTIONS.get(require_one_question(audit.attacks)), audit.dataset.open()
+    question.require(audit.attacks, dataset, audit.split)
     for attack in audit.attacks:
-        check_sizes(card, attack.on(card.outputs, card.url).signals, sample_shape)
+        check_sizes(card, attack.on(card.outputs, card.url).signals, dataset.sample_shape)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     twin, placebo = _controls(audit, card)
@@ -132,8 +131,10 @@ def run_audit(
     name = victim.name
     layout = replace(layout, part=part_name(name, key))
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow) if track else None
-    examined = examine_samples(audit.dataset, audit.split, audit.seed)
-    for sentence in _foreseen(audit, examined, untrained=twin is not None, placebo=placebo is not None):
+    examined = question.examine(audit.dataset, audit.split, audit.seed)
+    fitted = not all(attack.unfitted for attack in audit.attacks)
+    controls = {"untrained": twin is not None, "placebo": placebo is not None}
+    for sentence in question.foresee(audit.split, examined, **controls, fitted=fitted):
         say(console, sentence)
     with (
         nullcontext() if run is None else tracked(run, console),
@@ -225,15 +226,6 @@ def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[ControlEncoder | No
     if isinstance(audit.reference, ControlEncoder) or not audit.reference:
         return twin, audit.reference or None
     return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
-
-
-def _foreseen(audit: LiveAudit, samples: ExaminedSamples, *, untrained: bool, placebo: bool) -> Iterator[str]:
-    """What is known of the verdict before the first query."""
-    if samples.blind.baseline.above_chance:
-        yield from forecast_of_samples(samples.blind)
-        return
-    fitted = not all(attack.unfitted for attack in audit.attacks)
-    yield from forecast(audit.split, untrained=untrained, placebo=placebo, fitted=fitted)
 
 
 @contextmanager

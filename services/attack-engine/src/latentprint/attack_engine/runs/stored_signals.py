@@ -16,9 +16,9 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.asking.signal import Signal
 from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
+from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.statistics.power import power_warnings
 from latentprint.attack_engine.statistics.rates import TARGET_FPRS
@@ -174,9 +174,11 @@ def plan_signals(
         DataError: too few samples, or a split of another data set.
         EndpointError, BudgetError, UsageError: see `plan_extraction` and `extract`.
     """
-    if not all(attack.reading.fitted_on_shadow for attack in attacks):
-        require_samples(asked.split)
-    asked.split.check(asked.dataset.open())
+    dataset, on_victim = asked.dataset.open(), [one for one in attacks if not one.reading.fitted_on_shadow]
+    for name in dict.fromkeys(attack.question for attack in on_victim):
+        own = [attack for attack in on_victim if attack.question == name]
+        QUESTIONS.get(name).require(own, dataset, asked.split)
+    asked.split.check(dataset)
     if min(_evaluated(asked.split)):
         for warning in power_warnings(*_evaluated(asked.split), TARGET_FPRS):
             say(console, warning)

@@ -11,15 +11,23 @@ from latentprint.attack_engine.statistics.tail import TAIL_FPRS, tail_target
 from latentprint.core.splits import COIN, EVALUATION, Split
 
 
-def forecast(split: Split, *, untrained: bool, placebo: bool, fitted: bool = True) -> Iterator[str]:
-    """What the controls that there will be allow to be said, a sentence each.
+def forecast(split: Split, blind: Blind, *, untrained: bool, placebo: bool, fitted: bool = True) -> Iterator[str]:
+    """What the samples make invalid, or else what the controls that there will be allow to be said.
 
     Args:
         split: the samples.
+        blind: their blind baseline.
         untrained: whether an untrained twin will be asked.
         placebo: whether a trained encoder that saw none of the samples will be asked.
         fitted: whether some attack is fitted on known samples of the victim.
     """
+    auc = blind.baseline.auc
+    if blind.baseline.above_chance:
+        yield (
+            "This audit will not be valid: the images alone tell members from non-members without asking the encoder "
+            f"(blind baseline: {rate_words(auc.value, auc.interval)}). Draw members and non-members alike."
+        )
+        return
     others = exchanged(split, np.random.default_rng(0), known_too=fitted)
     if not (untrained or placebo or others):
         yield (
@@ -41,14 +49,4 @@ def forecast(split: Split, *, untrained: bool, placebo: bool, fitted: bool = Tru
         yield (
             f"A leak in the tail cannot be looked for with {evaluated:,} evaluated non-members: it takes at least "
             f"{round(1 / max(TAIL_FPRS)):,}."
-        )
-
-
-def forecast_of_samples(blind: Blind) -> Iterator[str]:
-    """Whether the samples alone will make the audit invalid, from their blind baseline."""
-    auc = blind.baseline.auc
-    if blind.baseline.above_chance:
-        yield (
-            "This audit will not be valid: the images alone tell members from non-members without asking the encoder "
-            f"(blind baseline: {rate_words(auc.value, auc.interval)}). Draw members and non-members alike."
         )

@@ -13,8 +13,11 @@ from latentprint.attack_engine.questions.membership.metrics import membership_me
 from latentprint.attack_engine.questions.membership.overall import overall_verdict
 from latentprint.attack_engine.questions.membership.results import MembershipFinding, MembershipResult
 from latentprint.attack_engine.questions.question import Metric
+from latentprint.core.datasets import Dataset, DatasetSpec
+from latentprint.core.splits import Split
 
 if TYPE_CHECKING:
+    from latentprint.attack_engine.attacks.attack import Attack
     from latentprint.attack_engine.questions.audit import Audit
     from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 
@@ -26,6 +29,27 @@ class MembershipQuestion:
     title: str = "Membership"
     result: type[MembershipResult] = MembershipResult
     attacks: Sequence[str] = ("partcrop", "encodermi")
+
+    def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
+        """See `Question.require`: enough samples a side, known ones too unless every attack does without a fit."""
+        from latentprint.attack_engine.attacks.fitting.scoring import require_samples
+
+        del dataset
+        require_samples(split, known_too=not all(attack.unfitted for attack in attacks))
+
+    def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> "ExaminedSamples":
+        """See `examine_samples`."""
+        from latentprint.attack_engine.questions.membership.samples import examine_samples
+
+        return examine_samples(dataset, split, seed)
+
+    def foresee(
+        self, split: Split, examined: "ExaminedSamples", *, untrained: bool, placebo: bool, fitted: bool = True
+    ) -> Iterator[str]:
+        """See `forecast`."""
+        from latentprint.attack_engine.questions.membership.forecast import forecast
+
+        return forecast(split, examined.blind, untrained=untrained, placebo=placebo, fitted=fitted)
 
     def judge(
         self, audits: "Sequence[Audit]", *, controls: int, examined: "Mapping[str, ExaminedSamples]"
