@@ -9,7 +9,12 @@ from latentprint.core.datasets import DATASETS, DatasetSpec
 from latentprint.core.errors import UsageError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
-GENERATED = [DatasetSpec("digits"), DatasetSpec("composites", {"count": 40}), DatasetSpec("digits", {"side": 16})]
+GENERATED = [
+    DatasetSpec("digits"),
+    DatasetSpec("composites", {"count": 40}),
+    DatasetSpec("digits", {"side": 16}),
+    DatasetSpec("identities", {"users": 3, "images": 3, "height": 24, "width": 12}),
+]
 
 
 @pytest.mark.parametrize("spec", GENERATED, ids=lambda spec: f"{spec.name}-{spec.options}")
@@ -80,6 +85,10 @@ def test_digest_follows_content_and_options() -> None:
         ("composites", {"visibility": -0.5}, "visibility must not be negative"),
         ("composites", {"correlation": 1.5}, "correlation must lie in 0 .. 1"),
         ("composites", {"side": "big"}, "side: "),
+        ("identities", {"width": 4}, "width must lie in 8 .. 1024"),
+        ("identities", {"users": 0}, "users must be at least 1"),
+        ("identities", {"visibility": 1.5}, "visibility must lie in 0 .. 1"),
+        ("identities", {"variation": -1}, "variation must not be negative"),
         ("cifar10", {}, "path"),
         ("folders", {"paths": ()}, "at least one folder"),
     ],

@@ -52,6 +52,10 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ({"attacks": [{"name": "partcrop", "inference": "mpl"}]}, "Did you mean 'mlp'"),
         ({"attacks": ["partcrop+partcrop"]}, "names a part twice"),
         ({"datasets": {"d": "digitss"}}, "Did you mean 'digits'"),
+        (
+            {"splits": {"s": {"dataset": "d", "members": 4, "non_members": 4, "users": {"probe": 4}}}},
+            "unknown key 'probe'. Did you mean 'probes'",
+        ),
         ({"seed": "many"}, "seed: Input should be a valid integer"),
     ],
 )
@@ -90,3 +94,29 @@ def test_every_experiment_of_the_repository_has_enough_references_at_its_small_s
     experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
     victims = plan_victims(experiment, Layout(tmp_path, "trial"))
     require_enough_references(map(experiment.attack, experiment.attacks), victims)
+
+
+def test_a_split_by_users_is_drawn_and_its_shadow_and_placebo_have_other_users(tmp_path: Path) -> None:
+    content = {
+        **VALID,
+        "datasets": {"d": {"name": "identities", "options": {"users": 60, "images": 4, "height": 16, "width": 8}}},
+        "splits": {
+            "s": {
+                "dataset": "d",
+                "members": 12,
+                "non_members": 12,
+                "shadow_members": 6,
+                "shadow_non_members": 6,
+                "users": {"trained_images": 2, "probes": 2},
+            }
+        },
+    }
+    experiment = load_experiment(written(tmp_path, content))
+    (victim,) = plan_victims(experiment, Layout(tmp_path, "trial"))
+    assert victim.auxiliary is not None
+    assert victim.placebo is not None
+    splits = (victim.samples.split, victim.auxiliary.split, victim.placebo.samples.split)
+    users = [set(split.unit.tolist()) for split in splits]
+    assert [len(of) for of in users] == [24, 12, 24]
+    assert len(set.union(*users)) == 60
+    assert [int(split.trained.sum()) for split in splits] == [24, 12, 24]

@@ -9,8 +9,8 @@ from latentprint.core.datasets.base import Dataset, DatasetSpec, Ids
 from latentprint.core.errors import UsageError
 from latentprint.core.splits import COIN, DISTILLATION, EVALUATION, KNOWN, VALIDATION, Split
 
-_PLACEBO = 1  # tells its stream apart from the other draws of a seed
-_FEWEST_OTHERS = 20  # non-members to measure an encoder's quality on
+PLACEBO_STREAM = 1  # tells its stream apart from the other draws of a seed
+FEWEST_OTHERS = 20  # non-members to measure an encoder's quality on
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class Partition:
     target: Split
     shadow: Split | None
 
+    def taken(self, dataset: Dataset) -> Ids:
+        """Ids of the samples of `dataset`, which the target is drawn from, that some part has."""
+        splits = [self.target]
+        if self.shadow is not None and self.shadow.dataset_digest == dataset.digest:
+            splits.append(self.shadow)
+        return np.concatenate([ids for split in splits for ids in (split.sample_id, *split.further.values())])
+
 
 def draw_partition(
     dataset: Dataset,
@@ -80,7 +87,7 @@ def draw_partition(
     Raises:
         UsageError: more samples than there are, or a part that has to have samples is empty.
     """
-    _check_sizes(sizes, known_fraction)
+    check_sizes(sizes, known_fraction)
     order = stratified_order(dataset, np.random.default_rng(seed))
     owner = sizes.owner
     if auxiliary is None:
@@ -96,8 +103,8 @@ def draw_partition(
         adversary = sizes.adversary(len(rest))
         _check(dataset, order, owner)
         _check(auxiliary, rest, adversary)
-    members, non_members, validation = _cut(order, owner)
-    shadow_members, shadow_non_members, shadow_validation, distillation = _cut(rest, adversary)
+    members, non_members, validation = cut(order, owner)
+    shadow_members, shadow_non_members, shadow_validation, distillation = cut(rest, adversary)
     target = _split(members, non_members, known_fraction, dataset, seed, source, {VALIDATION: validation})
     theirs = {VALIDATION: shadow_validation, DISTILLATION: distillation}
     shadow = _split(shadow_members, shadow_non_members, 1.0, other, seed, other_source, theirs)
@@ -122,16 +129,13 @@ def draw_placebo(
         None where too few samples are left.
     """
     target = partition.target
-    taken = [target.sample_id, *target.further.values()]
-    if partition.shadow is not None and partition.shadow.dataset_digest == target.dataset_digest:
-        taken += [partition.shadow.sample_id, *partition.shadow.further.values()]
-    order = stratified_order(dataset, np.random.default_rng([seed, _PLACEBO]))
-    left = order[~np.isin(order, np.concatenate(taken))]
+    order = stratified_order(dataset, np.random.default_rng([seed, PLACEBO_STREAM]))
+    left = order[~np.isin(order, partition.taken(dataset))]
     members, validation = len(target.trained_ids), len(target.validation)
     others = min(len(left) - members - validation, len(target.ids(member=False)))
-    if others < _FEWEST_OTHERS:
+    if others < FEWEST_OTHERS:
         return None
-    own, held_out, non_members = _cut(left, (members, validation, others))
+    own, held_out, non_members = cut(left, (members, validation, others))
     return _split(own, non_members, 0.0, dataset, seed, source, {VALIDATION: held_out})
 
 
@@ -146,7 +150,8 @@ def stratified_order(dataset: Dataset, rng: np.random.Generator) -> Ids:
     return order[np.argsort(place, kind="stable")].astype(np.int64)
 
 
-def _check_sizes(sizes: PartSizes, known_fraction: float) -> None:
+def check_sizes(sizes: PartSizes, known_fraction: float) -> None:
+    """Raise `UsageError` for a part that may not be empty and is, or a fraction out of range."""
     shadow = sizes.shadow_members, sizes.shadow_non_members
     if min(sizes.members, sizes.non_members) < 1 or (max(shadow) > 0 and min(shadow) < 1):
         raise UsageError("A partition needs members and non-members of the victim, and both or none of the shadow.")
@@ -162,7 +167,8 @@ def _check(dataset: Dataset, order: Ids, sizes: tuple[int, ...]) -> None:
         )
 
 
-def _cut(order: Ids, sizes: tuple[int, ...]) -> list[Ids]:
+def cut(order: Ids, sizes: tuple[int, ...]) -> list[Ids]:
+    """The first of `order`, in pieces of these sizes."""
     return np.split(order[: sum(sizes)], np.cumsum(sizes)[:-1])
 
 
@@ -177,12 +183,13 @@ def _split(
 ) -> Split:
     ids = np.concatenate([members, non_members])
     member = np.arange(len(ids)) < len(members)
-    role = np.concatenate([_roles(len(side), known_fraction) for side in (members, non_members)])
+    role = np.concatenate([roles(len(side), known_fraction) for side in (members, non_members)])
     kept = {purpose: np.sort(samples) for purpose, samples in further.items() if len(samples)}
     place = np.argsort(ids)
     return Split(ids[place], member[place], role[place], dataset.digest, seed, source, kept, COIN)
 
 
-def _roles(count: int, known_fraction: float) -> NDArray[np.str_]:
+def roles(count: int, known_fraction: float) -> NDArray[np.str_]:
+    """The role of each of one side, str [count]: the first `known_fraction` are known."""
     known = round(count * known_fraction)
     return np.where(np.arange(count) < known, KNOWN, EVALUATION).astype(np.str_)

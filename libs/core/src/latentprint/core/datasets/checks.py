@@ -7,10 +7,12 @@ SMALLEST_SIDE = 8
 LARGEST_SIDE = 1024
 
 
-def check_side(side: int, name: str) -> int:
+def check_side(side: int, name: str, option: str = "side") -> int:
     """`side` itself. Raises `UsageError` unless it is a sensible image side in pixels."""
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-        raise UsageError(f"data set {name!r}: side must lie in {SMALLEST_SIDE} .. {LARGEST_SIDE} pixels, not {side}.")
+        raise UsageError(
+            f"data set {name!r}: {option} must lie in {SMALLEST_SIDE} .. {LARGEST_SIDE} pixels, not {side}."
+        )
     return side
 
 

@@ -12,7 +12,7 @@ from latentprint.core.datasets.arrays import array_dataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Ids, Images
 from latentprint.core.datasets.checks import check_at_least, check_share, check_side
 from latentprint.core.datasets.composite_blueprints import PARTS, Blueprints, draw_blueprints
-from latentprint.core.datasets.composite_painting import Backgrounds, Field, Parts, paint
+from latentprint.core.datasets.painting import Backgrounds, Field, Parts, Reals, paint, rgb
 from latentprint.core.errors import UsageError
 from latentprint.core.views.streams import uniforms
 
@@ -20,7 +20,6 @@ _CHUNK = 128  # images painted at once: their fields of pixels then stay in the 
 _COARSE, _FINE = 4, 9  # points a side of the background's lattices
 _BODY = 5
 SENSITIVE = ("nothing", "belt", "badge")
-_Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,23 +113,23 @@ def _images(
     return paint(parts, backgrounds, _single((grain - 0.5) * 0.08))
 
 
-def _palette(classes: NDArray[np.int64], blueprints: Blueprints, swatch: _Reals, taste: _Reals) -> _Reals:
+def _palette(classes: NDArray[np.int64], blueprints: Blueprints, swatch: Reals, taste: Reals) -> Reals:
     """RGB of each class colour, shifted by the sample and its user: [B, COLOURS, 3]."""
     jitter = swatch[:, :3]  # [B, COLOURS, 3]
     hue = blueprints.hue[classes] + 0.42 * (jitter[..., 0] - 0.5) + 0.25 * (taste[:, :1] - 0.5)
     saturation = np.clip(0.3 + 0.5 * jitter[..., 1] + 0.3 * (taste[:, 1:2] - 0.5), 0, 1)
     value = np.clip(blueprints.value[classes] + 0.4 * (jitter[..., 2] - 0.5), 0, 1)
-    return _rgb(hue, saturation, value)
+    return rgb(hue, saturation, value)
 
 
-def _background_colours(swatch: _Reals, taste: _Reals) -> Field:
+def _background_colours(swatch: Reals, taste: Reals) -> Field:
     """Two muted colours, near the user's favourite one: [B, 2, 3]."""
     jitter = swatch[:, 3:]
     hue = taste[:, 2:3] + 0.3 * (jitter[..., 0] - 0.5)
-    return _single(_rgb(hue, 0.1 + 0.3 * jitter[..., 1], 0.25 + 0.6 * jitter[..., 2]))
+    return _single(rgb(hue, 0.1 + 0.3 * jitter[..., 1], 0.25 + 0.6 * jitter[..., 2]))
 
 
-def _textures(texture: _Reals, taste: _Reals) -> _Reals:
+def _textures(texture: Reals, taste: Reals) -> Reals:
     """Two waves for each part and for the background, coarser or finer by the user's taste: [B, PARTS + 2, 2, 4]."""
     direction = 2 * np.pi * texture[..., 0]
     cycles = (0.6 + 3.4 * texture[..., 1]) * (0.7 + 0.6 * taste[:, 3])[:, None, None]
@@ -141,9 +140,9 @@ def _textures(texture: _Reals, taste: _Reals) -> _Reals:
 def _laid_out(
     labels: Mapping[str, NDArray[np.int64]],
     blueprints: Blueprints,
-    layout: _Reals,
-    colours: _Reals,
-    waves: _Reals,
+    layout: Reals,
+    colours: Reals,
+    waves: Reals,
     visibility: float,
 ) -> Parts:
     """The class's parts, jittered, then the sensitive attribute's, all moved into the image's frame."""
@@ -175,7 +174,7 @@ def _laid_out(
     )
 
 
-def _accessory(sensitive: NDArray[np.int64], body: _Reals, centre: _Reals, visibility: float) -> tuple[_Reals, _Reals]:
+def _accessory(sensitive: NDArray[np.int64], body: Reals, centre: Reals, visibility: float) -> tuple[Reals, Reals]:
     """Centre and half sizes of the sensitive attribute's part: none, a belt across the body, or a badge on it."""
     belt = np.stack([body[:, 0] * min(visibility, 1.0), np.full(len(body), 0.07 * visibility)], axis=-1)
     badge = np.full_like(belt, 0.13 * visibility)
@@ -184,16 +183,9 @@ def _accessory(sensitive: NDArray[np.int64], body: _Reals, centre: _Reals, visib
     return centre + below, half
 
 
-def _with_accessory(values: _Reals, accessory: NDArray[Any]) -> Field:
+def _with_accessory(values: Reals, accessory: NDArray[Any]) -> Field:
     return _single(np.concatenate([values, accessory.astype(np.float64)[:, None]], axis=1))
 
 
-def _rgb(hue: _Reals, saturation: _Reals, value: _Reals) -> _Reals:
-    """HSV (hue in turns, any real number) to RGB in [0, 1], channels last."""
-    sector = (hue[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
-    fade = np.clip(np.minimum(sector, 4 - sector), 0, 1)
-    return np.asarray(value[..., None] * (1 - saturation[..., None] * fade))
-
-
-def _single(values: _Reals) -> Field:
+def _single(values: Reals) -> Field:
     return values.astype(np.float32)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, Samples
+from latentprint.core.datasets.checks import check_share
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import UsageError
@@ -85,8 +86,7 @@ def noisy_labels(options: Mapping[str, Any]) -> Dataset:
         UsageError: a wrong option, or a data set of a single class.
     """
     given = from_mapping(NoisyLabelsOptions, options, f"data set {NAME!r}")
-    if not 0 <= given.fraction <= 1:
-        raise UsageError(f"data set {NAME!r}: fraction must lie in 0 .. 1, not {given.fraction}.")
+    check_share(given.fraction, "fraction", NAME)
     of = given.of.open()
     labels = {**of.labels, "class": _noisy(of.labels["class"], given)}
     digest = digest_json({"noise": NAME, "of": of.digest, "labels": digest_arrays(**labels)})

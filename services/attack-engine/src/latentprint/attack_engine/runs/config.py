@@ -17,6 +17,7 @@ from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DATASETS, DatasetSpec
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.partitions import PartSizes
+from latentprint.core.user_partitions import UserImages
 from latentprint.trainer import make_plan
 
 
@@ -32,6 +33,7 @@ class SplitChoice:
         distillation: samples to imitate the victim with; "rest" takes all that are left.
         validation: the owner's own held-out samples, for a defence that learns from them.
         auxiliary: data set that the adversary's samples come from; "" takes them from `dataset`.
+        users: images of each user, where users are the members: all numbers here then count users, not samples.
         seed: of the draw.
     """
 
@@ -44,6 +46,7 @@ class SplitChoice:
     distillation: int | Literal["rest"] = 0
     validation: int = 0
     auxiliary: str = ""
+    users: UserImages | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -56,10 +59,13 @@ class SplitChoice:
         require_seed("seed", self.seed)
 
     @property
-    def sizes(self) -> PartSizes | None:
-        """Of the parts, where there are more than members and non-members."""
-        if not (self.shadow_members or self.distillation or self.validation):
-            return None
+    def is_plain(self) -> bool:
+        """Whether there are no more parts than members and non-members, drawn sample by sample."""
+        return not (self.shadow_members or self.distillation or self.validation or self.users)
+
+    @property
+    def sizes(self) -> PartSizes:
+        """Of the parts."""
         return PartSizes(
             self.members,
             self.non_members,

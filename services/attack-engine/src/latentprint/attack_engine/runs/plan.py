@@ -1,6 +1,7 @@
 """What an experiment's file asks for, as victims with their samples drawn, before anything is trained."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.models.job import PLACEBO, SHADOW
@@ -13,6 +14,7 @@ from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.partitions import Partition, draw_partition, draw_placebo
 from latentprint.core.splits import Split, draw_split
+from latentprint.core.user_partitions import draw_user_partition, draw_user_placebo
 
 
 def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
@@ -86,14 +88,17 @@ def _placebo(experiment: Experiment, name: str, parts: Partition, opened: Mappin
         return None
     drawn = experiment.splits[name]
     seed = experiment.seed if drawn.seed is None else drawn.seed
-    return draw_placebo(opened[drawn.dataset], parts, seed=seed, source=experiment.datasets[drawn.dataset])
+    dataset, source = opened[drawn.dataset], experiment.datasets[drawn.dataset]
+    if drawn.users is not None:
+        return draw_user_placebo(dataset, parts, drawn.users, seed=seed, source=source)
+    return draw_placebo(dataset, parts, seed=seed, source=source)
 
 
 def _drawn(experiment: Experiment, name: str, opened: dict[str, Dataset]) -> Partition:
     drawn = experiment.splits[name]
     seed = experiment.seed if drawn.seed is None else drawn.seed
     dataset, source = opened[drawn.dataset], experiment.datasets[drawn.dataset]
-    if drawn.sizes is None:
+    if drawn.is_plain:
         split = draw_split(
             dataset,
             members=drawn.members,
@@ -103,7 +108,8 @@ def _drawn(experiment: Experiment, name: str, opened: dict[str, Dataset]) -> Par
             source=source,
         )
         return Partition(split, None)
-    return draw_partition(
+    draw = draw_partition if drawn.users is None else partial(draw_user_partition, images=drawn.users)
+    return draw(
         dataset,
         drawn.sizes,
         seed=seed,

@@ -1,4 +1,4 @@
-"""Painting of composites: textured parts over a textured background, many images at once.
+"""Painting of generated images: textured parts over a textured background, many images at once.
 
 Fields of pixels pass through additions, multiplications, square roots and roundings alone, which IEEE arithmetic
 fixes to the bit, so that the same seed gives the same images on every machine.
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
+Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts to paint, in painting order, in the frame of the image (both axes from -1 to 1, y downwards).
+    """Parts to paint, in painting order, in the frame of the image: y from -1 to 1 downwards, x in the same unit, 0 in
+    the middle.
 
     Attributes:
         centre: float32 [B, P, 2], x and y.
@@ -51,14 +53,20 @@ class Backgrounds:
     fine: Field
 
 
+def rgb(hue: Reals, saturation: Reals, value: Reals) -> Reals:
+    """HSV (hue in turns, any real number) to RGB in [0, 1], channels last."""
+    sector = (hue[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    fade = np.clip(np.minimum(sector, 4 - sector), 0, 1)
+    return np.asarray(value[..., None] * (1 - saturation[..., None] * fade))
+
+
 def paint(parts: Parts, backgrounds: Backgrounds, grain: Field) -> NDArray[np.uint8]:
-    """Paint `parts` over `backgrounds`, add `grain` (float32 [B, S, S]) to all: uint8 [B, S, S, 3]."""
-    side = grain.shape[-1]
-    axis = ((np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side)) - np.float32(1)
-    x, y = axis[None, None, :], axis[None, :, None]
-    canvas = _background(backgrounds, x, y)  # three fields [B, S, S]
+    """Paint `parts` over `backgrounds`, add `grain` (float32 [B, H, W]) to all: uint8 [B, H, W, 3]."""
+    height, width = grain.shape[1:]
+    x, y = _axis(width, height)[None, None, :], _axis(height, height)[None, :, None]
+    canvas = _background(backgrounds, x, y)  # three fields [B, H, W]
     for p in range(parts.centre.shape[1]):
-        cover = _coverage(parts, p, x, y, side)
+        cover = _coverage(parts, p, x, y)
         light = _waves(parts.waves[:, p], x, y) + (np.float32(1.05) - np.float32(0.18) * (x + y))
         colours = (_over_pixels(parts.colour[:, p, channel]) * light for channel in range(3))
         canvas = [field + cover * (colour - field) for field, colour in zip(canvas, colours, strict=True)]
@@ -66,7 +74,13 @@ def paint(parts: Parts, backgrounds: Backgrounds, grain: Field) -> NDArray[np.ui
     return np.stack(levels, axis=-1).astype(np.uint8)
 
 
-def _coverage(parts: Parts, p: int, x: Field, y: Field, side: int) -> Field:
+def _axis(pixels: int, height: int) -> Field:
+    """Where the middles of `pixels` pixels in a row lie, in half heights of the image, around 0."""
+    middles = (np.arange(pixels, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / height)
+    return np.asarray(middles - np.float32(pixels / height))
+
+
+def _coverage(parts: Parts, p: int, x: Field, y: Field) -> Field:
     """How much of each pixel part `p` covers, in [0, 1]: an ellipse blended with a tapered polygon, smooth edges."""
     dx, dy = x - _over_pixels(parts.centre[:, p, 0]), y - _over_pixels(parts.centre[:, p, 1])
     cosine, sine = _over_pixels(parts.turn[:, p, 0]), _over_pixels(parts.turn[:, p, 1])
@@ -78,16 +92,16 @@ def _coverage(parts: Parts, p: int, x: Field, y: Field, side: int) -> Field:
     ellipse = np.sqrt(u * u + v * v)
     polygon = np.maximum(np.maximum(across, along), _over_pixels(parts.corner[:, p]) * (across + along))
     distance = polygon + _over_pixels(parts.roundness[:, p]) * (ellipse - polygon)
-    pixels = np.minimum(half[:, 0], half[:, 1]) * np.float32(side / 2)  # half the smaller width, pixels
+    pixels = np.minimum(half[:, 0], half[:, 1]) * np.float32(y.shape[1] / 2)  # half the smaller width, pixels
     present = (parts.half[:, p, 0] > 0).astype(np.float32)
     cover = np.clip((np.float32(1) - distance) * _over_pixels(pixels) + np.float32(0.5), 0, 1)
     return np.asarray(cover * _over_pixels(present))
 
 
 def _background(backgrounds: Backgrounds, x: Field, y: Field) -> list[Field]:
-    """The background's red, green and blue, each [B, S, S]."""
-    side = x.shape[-1]
-    coarse, fine = _interpolated(backgrounds.coarse, side), _interpolated(backgrounds.fine, side)
+    """The background's red, green and blue, each [B, H, W]."""
+    size = y.shape[1], x.shape[2]
+    coarse, fine = _interpolated(backgrounds.coarse, size), _interpolated(backgrounds.fine, size)
     waves = _waves(backgrounds.wave, x, y)
     mix: Field = np.clip(np.float32(0.6) * coarse + np.float32(0.4) * fine + waves, 0, 1)
     first, second = backgrounds.colours[:, 0], backgrounds.colours[:, 1]
@@ -95,7 +109,7 @@ def _background(backgrounds: Backgrounds, x: Field, y: Field) -> list[Field]:
 
 
 def _waves(waves: Field, x: Field, y: Field) -> Field:
-    """Sum of plane waves, float32 [B, W, 4] (cycles along x and y, phase, contrast), each sine-like: [B, S, S]."""
+    """Sum of plane waves, float32 [B, W, 4] (cycles along x and y, phase, contrast), each sine-like: [B, H, W]."""
     total = np.zeros((len(waves), y.shape[1], x.shape[2]), dtype=np.float32)
     for w in range(waves.shape[1]):
         along_x, along_y, phase, contrast = (_over_pixels(waves[:, w, i]) for i in range(4))
@@ -105,15 +119,19 @@ def _waves(waves: Field, x: Field, y: Field) -> Field:
     return total
 
 
-def _interpolated(lattice: Field, side: int) -> Field:
-    """`lattice` [B, n, n] at side x side points, bilinear with a smooth step: [B, side, side]."""
-    cells = lattice.shape[-1] - 1
-    place = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / side)
+def _interpolated(lattice: Field, size: tuple[int, int]) -> Field:
+    """`lattice` [B, n, n] at height x width points, bilinear with a smooth step: [B, height, width]."""
+    (top, down), (left, across) = (_steps(lattice.shape[-1] - 1, pixels) for pixels in size)
+    rows = lattice[:, top] + down[:, None] * (lattice[:, top + 1] - lattice[:, top])  # [B, height, n]
+    return np.asarray(rows[:, :, left] + across * (rows[:, :, left + 1] - rows[:, :, left]))
+
+
+def _steps(cells: int, pixels: int) -> tuple[NDArray[np.int64], Field]:
+    """The cell that each pixel of a row lies in, and how far towards the next one, smoothly."""
+    place = (np.arange(pixels, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / pixels)
     low = np.minimum(place.astype(np.int64), cells - 1)
     step = place - low.astype(np.float32)
-    step = step * step * (np.float32(3) - np.float32(2) * step)
-    rows = lattice[:, low] + step[:, None] * (lattice[:, low + 1] - lattice[:, low])  # [B, side, n]
-    return np.asarray(rows[:, :, low] + step * (rows[:, :, low + 1] - rows[:, :, low]))
+    return low, np.asarray(step * step * (np.float32(3) - np.float32(2) * step))
 
 
 def _over_pixels(values: Field) -> Field:
