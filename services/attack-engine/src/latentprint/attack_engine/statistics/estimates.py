@@ -123,6 +123,25 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class MeanDifference:
+    """How far members' scores lie above non-members' on average, in standard deviations.
+
+    One-sided p-values of "no higher on average": Welch's t, and the same statistic under permuted membership.
+    """
+
+    members: int
+    non_members: int
+    difference: Estimate
+    welch_p: float
+    permutation_p: float
+
+    @property
+    def p_value(self) -> float:
+        """The larger of the two, so that neither skewed scores nor few samples make a claim."""
+        return max(self.welch_p, self.permutation_p)
+
+
+@dataclass(frozen=True)
 class BlindBaseline:
     """Members against non-members from the images alone, cross-fitted."""
 
