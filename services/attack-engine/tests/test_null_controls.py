@@ -19,9 +19,10 @@ from latentprint.trainer import untrained
 
 SEEDS = 20
 CROPS = {"crops": 24}
+CHEAPER = {"partcrop": CROPS, "view-relations": {"augmentation": "mae", "local_views": 2}}
 CHOICES = {
     **{
-        entry.name: AttackChoice(entry.name, CROPS if entry.name == "partcrop" else {})
+        entry.name: AttackChoice(entry.name, CHEAPER.get(entry.name, {}))
         for entry in ATTACKS
         if not AttackChoice(entry.name).build(0).reading.fitted_on_shadow
     },

@@ -112,6 +112,9 @@ CASES = {
     "encodermi": ("steady", 0.11, {"augmentation": "mae"}),
     "encodermi-s": ("steady", 0.11, {"augmentation": "mae"}),
     "encodermi-t": ("steady", 0.11, {"augmentation": "mae"}),
+    "dataset-inference": ("moved", 0.28, {}),
+    "view-relations": ("steady", 0.09, {"augmentation": "mae", "local_views": 3}),
+    "masked-reconstruction": ("steady", 0.2, {"masks": 2, "share": 0.25}),
 }
 
 

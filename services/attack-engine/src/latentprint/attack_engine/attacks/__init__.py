@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentprint.attack_engine.attacks.definition import AttackDefinition
+from latentprint.attack_engine.attacks.definition import OWNERSHIP, AttackDefinition
 from latentprint.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def __getattr__(name: str) -> Any:
 
 
 _MEMBERSHIP = f"{__name__}.membership"
+_OWNERSHIP = f"{__name__}.ownership"
 _PAPER_MLP = {"hidden": (512, 256, 128)}
 _SMALL_MLP = {"hidden": (256, 256)}
 _CURVES = {"part_response": ("Part response", "image location, by rank of response", "mean response (softmax)")}
@@ -207,4 +208,25 @@ ATTACKS.add(
     summary="LiRA online with variances under a prior from all samples",
     source="BaVarIA, arXiv 2603.11799, 2026",
     needs=_REFERENCES,
+)
+ATTACKS.add(
+    "dataset-inference",
+    AttackDefinition(f"{_OWNERSHIP}.dataset_inference:UnitEmbedding", "gaussian-mixture", question=OWNERSHIP),
+    summary="likelihood of the embedding under a Gaussian mixture of known private images",
+    source="Dziedzic et al., NeurIPS 2022",
+    needs=_ONE_EMBEDDING,
+)
+ATTACKS.add(
+    "view-relations",
+    AttackDefinition(f"{_OWNERSHIP}.view_relations:ViewRelations", "standardised-mean", question=OWNERSHIP),
+    summary="similarity of an image's global and local views (unary relations of DOV4CL)",
+    source="DOV4CL, ICLR 2025",
+    needs={**_ONE_EMBEDDING, "queries": "8 a sample"},
+)
+ATTACKS.add(
+    "masked-reconstruction",
+    AttackDefinition(f"{_OWNERSHIP}.masked_reconstruction:MaskedReconstruction", "linear-decoder", question=OWNERSHIP),
+    summary="loss of restoring the embedding from that of the masked image, decoded as known private images are",
+    source="after DOV4MM, 2025",
+    needs={**_ONE_EMBEDDING, "queries": "5 a sample"},
 )

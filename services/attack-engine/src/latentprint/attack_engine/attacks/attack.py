@@ -10,7 +10,7 @@ from latentprint.attack_engine.attacks.definition import MEMBERSHIP, AttackDefin
 from latentprint.attack_engine.attacks.reading import PlainReading, Reading, joined
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference import INFERENCE
-from latentprint.attack_engine.inference.base import InferenceModel
+from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, InferenceModel, OneClass
 from latentprint.attack_engine.inference.fixed import Fixed
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.core.config import from_mapping
@@ -55,6 +55,13 @@ class Attack:
     def unfitted(self) -> bool:
         """Whether its decision is known beforehand, so that it needs no sample of known membership."""
         return isinstance(self.inference, Fixed)
+
+    @property
+    def known_sides(self) -> tuple[bool, ...]:
+        """Of which sides it is fitted on known samples: True for members, False for non-members."""
+        if self.unfitted:
+            return ()
+        return MEMBERS_ALONE if isinstance(self.inference, OneClass) else BOTH_SIDES
 
     @property
     def over_draws(self) -> OverDraws:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.inference.base import InferenceModel
 
 
-MEMBERSHIP = "membership"
+MEMBERSHIP, OWNERSHIP = "membership", "ownership"
 
 
 @dataclass(frozen=True)

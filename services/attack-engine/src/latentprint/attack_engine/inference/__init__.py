@@ -46,3 +46,21 @@ INFERENCE.add_lazily(
 INFERENCE.add_lazily(
     "knn", f"{__name__}.knn:NearestNeighbours", summary="k nearest neighbours", source="Cover and Hart, 1967"
 )
+INFERENCE.add_lazily(
+    "gaussian-mixture",
+    f"{__name__}.gaussian_mixture:GaussianMixtureDensity",
+    summary="a Gaussian mixture of known members alone",
+    source="Dziedzic et al., NeurIPS 2022",
+)
+INFERENCE.add_lazily(
+    "linear-decoder",
+    f"{__name__}.linear_decoder:LinearDecoder",
+    summary="a linear decoder of known members alone",
+    source="after DOV4MM, 2025",
+)
+INFERENCE.add_lazily(
+    "standardised-mean",
+    f"{__name__}.standardised_mean:StandardisedMean",
+    summary="the features' mean, in units of known members' spread",
+    source="after DOV4CL, ICLR 2025",
+)

@@ -12,6 +12,8 @@ Features = NDArray[np.float32]
 Membership = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
+BOTH_SIDES, MEMBERS_ALONE = (True, False), (True,)  # whose known samples a model is fitted to; True for members
+
 
 class Scorer(Protocol):
     """A fitted inference model. Higher scores mean member; `threshold` is its own decision."""
@@ -41,6 +43,13 @@ class InferenceModel(Protocol):
     def fit(self, features: Features, member: Membership, rng: np.random.Generator) -> Scorer:
         """Fit on float32 [S, K] and bool [S]; all randomness from `rng`."""
         ...
+
+
+class OneClass:
+    """What an inference model derives from that is fitted to members alone, as a density is.
+
+    No non-member is known to it, so that all of them can be evaluated.
+    """
 
 
 @dataclass(frozen=True)

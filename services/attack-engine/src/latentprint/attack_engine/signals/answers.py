@@ -1,6 +1,9 @@
-"""The plain answer of an endpoint to the whole sample, kept as it came."""
+"""The plain answer of an endpoint to the whole sample, kept as it came, and what cosines and densities read of it."""
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import Endpoint
 from latentprint.attack_engine.asking.signal import Outputs, SignalBatch, Values, whole
@@ -8,6 +11,8 @@ from latentprint.core.datasets import Ids
 from latentprint.core.errors import UsageError
 from latentprint.core.outputs import EMBEDDING, POSTERIOR
 from latentprint.core.samples import Samples
+
+_SHORTEST = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,9 @@ class PlainAnswer:
     def features(self, values: Values, queries: int | None = None) -> Values | None:
         """See `Signal.features`: the answer."""
         return whole(values, queries)
+
+
+def unit_vectors(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`vectors` [..., D] with a Euclidean norm of 1, float64; a vector of zeros stays one."""
+    values = vectors.astype(np.float64)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), _SHORTEST))

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
-from scipy.stats import t as student_t
 
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval, MeanDifference
 from latentprint.attack_engine.statistics.scores import Rates, Scores, both_sides
@@ -134,7 +134,7 @@ def _bonett_error(moments: _Moments, scale: float) -> float:
 
 
 def _estimate(value: float, error: float, moments: _Moments, level: float, method: str) -> Estimate:
-    quantile = float(student_t.isf((1.0 - level) / 2.0, moments.degrees)) if error > 0.0 else 0.0
+    quantile = float(scipy.stats.t.isf((1.0 - level) / 2.0, moments.degrees)) if error > 0.0 else 0.0
     return Estimate(value, Interval(value - quantile * error, value + quantile * error, level, method))
 
 
@@ -145,7 +145,7 @@ def _p_values(
     if moments.squared_error == 0.0:
         welch = 0.0 if moments.difference > 0.0 else 1.0
     else:
-        welch = float(student_t.sf(moments.difference / moments.squared_error**0.5, moments.degrees))
+        welch = float(scipy.stats.t.sf(moments.difference / moments.squared_error**0.5, moments.degrees))
     return welch, _permutation_p(np.concatenate([members, non_members]), members.size, rng, permutations)
 
 

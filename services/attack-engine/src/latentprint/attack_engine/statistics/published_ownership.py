@@ -4,8 +4,8 @@ No verdict reads them.
 """
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import ttest_1samp, ttest_ind
 
 from latentprint.attack_engine.statistics.scores import Rates, Scores, both_sides
 
@@ -22,7 +22,7 @@ def published_halved_p(private_scores: ArrayLike, test_scores: ArrayLike) -> flo
         test_scores: float [N].
     """
     private, test = both_sides(private_scores, test_scores)
-    return float(ttest_ind(private, test, equal_var=False).pvalue) / 2.0
+    return float(scipy.stats.ttest_ind(private, test, equal_var=False).pvalue) / 2.0
 
 
 def published_resampled_p(
@@ -41,7 +41,7 @@ def published_resampled_p(
     """
     sides = both_sides(private_scores, test_scores)
     private, test = (_subset_means(side, subsets, rng) for side in sides)
-    return float(ttest_1samp(private - test, 0.0, alternative="greater").pvalue)
+    return float(scipy.stats.ttest_1samp(private - test, 0.0, alternative="greater").pvalue)
 
 
 def _subset_means(scores: Scores, subsets: int, rng: np.random.Generator) -> Rates:

@@ -15,7 +15,7 @@ from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepCho
 from latentprint.attack_engine.attacks.reading import same_within_rounding
 from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.inference.base import Features
+from latentprint.attack_engine.inference.base import BOTH_SIDES, Features
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
 from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
@@ -103,7 +103,7 @@ def fit_and_score(
     Raises:
         DataError: too few samples on a side.
     """
-    require_samples(split, known_too=knowledge.of_victim)
+    require_samples(split, known=knowledge.known)
     streams = knowledge.streams(seed)
     fitting, features = knowledge.fitting(attack, streams), attack.features(victim)
 
@@ -114,7 +114,7 @@ def fit_and_score(
     scored = scored_by(scorer, features, split)
     p_values = knowledge.p_values(attack, features, split, streams)
     controls = {name: score(attack.features(one), split, name) for name, one in beside.named.items()}
-    others = exchanged(split, streams[EXCHANGE], known_too=knowledge.of_victim)
+    others = exchanged(split, streams[EXCHANGE], known=knowledge.known)
     if others is not None:
         controls[EXCHANGED] = score(features[_rows(split, others)], others, EXCHANGED)
     if attack.reading.reads_labels:
@@ -124,7 +124,7 @@ def fit_and_score(
         p_values,
         controls,
         tuple(_figures(attack, split, victim, scorer, features)),
-        tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.of_victim else (),
+        tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.known == BOTH_SIDES else (),
         {side: score(attack.features(one), split, TREATED) for side, one in (treated or {}).items()},
         _unreadable(attack, victim, features, scored),
     )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import conformal_p_values
 from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.inference.base import Membership, Scores
+from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
 from latentprint.core.splits import KNOWN, Split
 
@@ -27,10 +28,11 @@ class Knowledge(ABC):
     """What is known of membership.
 
     Attributes:
-        of_victim: whether it is of samples of the victim itself, so that p-values can be calibrated on them.
+        known: sides of the victim's own samples that are known, True for members; where both are, p-values can be
+            calibrated on them.
     """
 
-    of_victim: bool = False
+    known: ClassVar[tuple[bool, ...]] = ()
     # A generator spawns its streams by number, so that this order decides what each fit and draw of an audit comes to,
     # and every score that was ever stored with it. No purpose changes its place, and a new one goes to the end: then a
     # further control leaves every other score as it was. What is not drawn from costs nothing.
@@ -54,7 +56,7 @@ class Knowledge(ABC):
 class KnownSamples(Knowledge):
     """The membership of the split's known samples: each encoder's scorer is fitted to its own answers to them."""
 
-    of_victim = True
+    known: ClassVar[tuple[bool, ...]] = BOTH_SIDES
     order = (FIT, CALIBRATE, UNTRAINED, EXCHANGE, EXCHANGED, SWEEP, TREATED, PLACEBO, LABELS)
 
     def fitting(self, attack: Attack, streams: Streams) -> Fitting:
@@ -70,6 +72,17 @@ class KnownSamples(Knowledge):
     def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> Scores | None:
         """See `Knowledge.p_values` and `conformal_p_values`."""
         return conformal_p_values(attack.over_draws, features, split, streams[CALIBRATE])
+
+
+@dataclass(frozen=True)
+class KnownMembers(KnownSamples):
+    """The same where members alone are fitted to: nothing is known of non-members, not even to calibrate on."""
+
+    known = MEMBERS_ALONE
+
+    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> None:
+        """See `Knowledge.p_values`."""
+        del attack, features, split, streams
 
 
 @dataclass(frozen=True)
@@ -105,4 +118,4 @@ def knowledge_of(attack: Attack, shadow: ShadowModel | None) -> Knowledge:
     """What an attack goes by: nothing where it needs nothing, else the shadow model where there is one."""
     if attack.unfitted:
         return NoKnowledge()
-    return shadow or KnownSamples()
+    return shadow or (KnownMembers() if attack.known_sides == MEMBERS_ALONE else KnownSamples())

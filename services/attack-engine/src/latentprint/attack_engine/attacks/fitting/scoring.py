@@ -1,16 +1,18 @@
 """The partial setting: fit on the samples whose membership is known, score the others. Selection never sees those."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentprint.attack_engine.inference.base import Decider, Membership, Scores
+from latentprint.attack_engine.attacks.attack import Attack
+from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Decider, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer, OverDraws
 from latentprint.attack_engine.statistics.auc import auc
 from latentprint.core.datasets import Ids
 from latentprint.core.errors import DataError
-from latentprint.core.splits import KNOWN, Split
+from latentprint.core.splits import EVALUATION, KNOWN, Split
 
 _FOLDS = 5
 _FEWEST_KNOWN = 10
@@ -47,10 +49,11 @@ class Scored:
         return called[self.member], called[~self.member]
 
 
-def require_samples(split: Split, *, known_too: bool = True) -> None:
+def require_samples(split: Split, *, known: Sequence[bool] = BOTH_SIDES) -> None:
     """Raise `DataError` where a side has too few evaluated samples for any inference, or too few known ones.
 
-    So too for units of several samples, whose scores are no independent ones.
+    So too for units of several samples, whose scores are no independent ones. `known` are the sides of which samples
+    have to be known, True for members.
     """
     if len(np.unique(split.unit)) < len(split.unit):
         raise DataError(
@@ -58,13 +61,25 @@ def require_samples(split: Split, *, known_too: bool = True) -> None:
             "of samples is audited one by one: give a split whose units are single samples."
         )
     for member, word in ((True, "members"), (False, "non-members")):
-        known = len(split.ids(member=member, role=KNOWN))
-        evaluated = len(split.ids(member=member)) - known
-        if (known_too and known < _FEWEST_KNOWN) or evaluated < _FEWEST_EVALUATED:
+        count = len(split.ids(member=member, role=KNOWN))
+        evaluated = len(split.ids(member=member)) - count
+        if (member in known and count < _FEWEST_KNOWN) or evaluated < _FEWEST_EVALUATED:
             raise DataError(
-                f"The split has {known} known and {evaluated} evaluated {word}; an attack needs at least "
+                f"The split has {count} known and {evaluated} evaluated {word}; an attack needs at least "
                 f"{_FEWEST_KNOWN} known and {_FEWEST_EVALUATED} evaluated on each side. Add samples."
             )
+
+
+def most_known(attacks: Iterable[Attack]) -> tuple[bool, ...]:
+    """The sides of which some of `attacks` needs known samples."""
+    return max((attack.known_sides for attack in attacks), key=len, default=())
+
+
+def audited_split(attacks: Iterable[Attack], split: Split) -> Split:
+    """`split` as `attacks` use it: where none is fitted on non-members, all of these are evaluated."""
+    if any(False in attack.known_sides for attack in attacks):
+        return split
+    return replace(split, role=np.where(split.member, split.role, EVALUATION))
 
 
 def score_partial(inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator) -> Scored:
@@ -154,8 +169,13 @@ def with_less_known(split: Split, fraction: float, rng: np.random.Generator) -> 
     return less
 
 
-def exchanged(split: Split, rng: np.random.Generator, *, known_too: bool = True) -> Split | None:
-    """The split's non-members alone, half of them in the members' role; None where they are too few."""
+def exchanged(split: Split, rng: np.random.Generator, *, known: Sequence[bool] = BOTH_SIDES) -> Split | None:
+    """The split's non-members alone, half of them in the members' role.
+
+    None where they are too few, and where members alone are known: then no non-member is, to be fitted on.
+    """
+    if known == MEMBERS_ALONE:
+        return None
     ids, roles, member = [], [], []
     for role in np.unique(split.role):
         chosen = rng.permutation(split.ids(member=False, role=str(role)))
@@ -164,7 +184,7 @@ def exchanged(split: Split, rng: np.random.Generator, *, known_too: bool = True)
         member.append(np.arange(len(chosen)) < len(chosen) // 2)
     drawn = Split(np.concatenate(ids), np.concatenate(member), np.concatenate(roles), split.dataset_digest, split.seed)
     try:
-        require_samples(drawn, known_too=known_too)
+        require_samples(drawn, known=known)
     except DataError:
         return None
     return drawn

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from latentprint.attack_engine.attacks.fitting.scoring import exchanged
+from latentprint.attack_engine.inference.base import BOTH_SIDES
 from latentprint.attack_engine.questions.membership.wording import rate_words
 from latentprint.attack_engine.statistics.blind import Blind
 from latentprint.attack_engine.statistics.tail import TAIL_FPRS, tail_target
@@ -28,7 +29,7 @@ def forecast(split: Split, blind: Blind, *, untrained: bool, placebo: bool, fitt
             f"(blind baseline: {rate_words(auc.value, auc.interval)}). Draw members and non-members alike."
         )
         return
-    others = exchanged(split, np.random.default_rng(0), known_too=fitted)
+    others = exchanged(split, np.random.default_rng(0), known=BOTH_SIDES if fitted else ())
     if not (untrained or placebo or others):
         yield (
             "This audit will not be valid: there is no untrained encoder, no placebo, and too few non-members to put "

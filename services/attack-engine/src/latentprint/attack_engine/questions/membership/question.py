@@ -32,10 +32,10 @@ class MembershipQuestion:
 
     def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
         """See `Question.require`: enough samples a side, known ones too unless every attack does without a fit."""
-        from latentprint.attack_engine.attacks.fitting.scoring import require_samples
+        from latentprint.attack_engine.attacks.fitting.scoring import most_known, require_samples
 
         del dataset
-        require_samples(split, known_too=not all(attack.unfitted for attack in attacks))
+        require_samples(split, known=most_known(attacks))
 
     def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> "ExaminedSamples":
         """See `examine_samples`."""
