@@ -1,4 +1,4 @@
-"""An experiment from its file to its report, twice in this process, and as a command that is killed on the way."""
+"""An experiment from its file to its report, in this process, by a command, and here after its command was killed."""
 
 import json
 import os
@@ -111,13 +111,13 @@ def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     assert {item.dataset.name for item in victim.inputs.dataset_inputs} == {"composites", "split"}
 
 
-def test_a_second_run_makes_nothing_again_and_says_the_same(run_here: Run, undisturbed: tuple[Path, dict]) -> None:
+def test_a_second_run_as_a_command_makes_nothing_again_and_says_the_same(undisturbed: tuple[Path, dict]) -> None:
     folder, findings = undisturbed
     before = made(folder)
     client = MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("trial").experiment_id
     runs = len(client.search_runs([experiment]))
-    again = finish_here(run_here, folder)
+    again = finish(folder)
     assert made(folder) == before
     assert len(client.search_runs([experiment])) == runs
     assert again["audits"] == findings["audits"]
@@ -129,7 +129,9 @@ def written(folder: Path) -> list[str]:
     return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
-def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
+def test_a_run_killed_twice_ends_in_the_same_scores(
+    run_here: Run, undisturbed: tuple[Path, dict], tmp_path: Path
+) -> None:
     for until in ("*.work/progress.json", "*/shard-*.parquet"):
         process = start(tmp_path)
         deadline = time.monotonic() + 600
@@ -138,7 +140,7 @@ def test_a_run_killed_twice_ends_in_the_same_scores(undisturbed: tuple[Path, dic
             time.sleep(0.05)
         process.kill()  # its servers and its Ray end by themselves
         process.wait()
-    findings = finish(tmp_path)
+    findings = finish_here(run_here, tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
         assert audit["result"]["evaluation"]["auc"]["value"] == pytest.approx(
