@@ -211,7 +211,8 @@ sys.stdin.readline()
 run = open_run(default_uri(root), "trial", sys.argv[2], sys.argv[2], root / "mlflow" / "artifacts")
 run.log_metrics({"loss": 1.0})
 run.finish()
-assert not run.send_all().kept
+while (delivery := run.send_all()).kept:  # on a busy machine the other may send for longer than this one waits
+    assert "by another process" in delivery.problem, delivery
 """
 
 
