@@ -6,7 +6,7 @@ PYTHON ?= python3
 PORT ?= 5000
 TESTS ?=
 BENCHMARKS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine libs/latentprint
