@@ -320,13 +320,13 @@ def test_a_message_that_another_server_finds_too_large() -> None:
 
 def test_a_request_out_of_time_is_asked_once_more_in_halves(elsewhere: tuple[_Elsewhere, EndpointSpec]) -> None:
     other, spec = elsewhere
-    other.fail = lambda request, context: time.sleep(1.5) if request.inputs[0].shape[0] > 4 else None
+    other.fail = lambda request, context: time.sleep(3) if request.inputs[0].shape[0] > 4 else None
     images = _images(8)
-    with replace(spec, timeout_seconds=0.7).open() as endpoint:
+    with replace(spec, timeout_seconds=1.5).open() as endpoint:
         answer = endpoint.query(images, ("embedding",))["embedding"]
         assert endpoint.counts == Counts(sent=8, answered=8, retried=8)
         np.testing.assert_allclose(answer, images.mean(axis=(1, 2))[:, :2] / 255, rtol=1e-4)
-        other.fail = lambda request, context: time.sleep(1.5)
+        other.fail = lambda request, context: time.sleep(3)
         with pytest.raises(EndpointError, match="did not answer 8 images in time"):
             endpoint.query(_images(8, seed=1), ("embedding",))
     assert other.sizes[:3] == [8, 4, 4]

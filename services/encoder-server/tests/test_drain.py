@@ -8,7 +8,7 @@ from latentprint.core.oip import inference_pb2 as pb
 
 async def test_draining_says_so_answers_what_is_under_way_and_refuses_the_rest(serve, braked, images, refusal):
     victim, brake = braked
-    running = await serve(victim, listening={"settle_seconds": 1.0, "grace_seconds": 10.0})
+    running = await serve(victim, listening={"settle_seconds": 2.0, "grace_seconds": 10.0})
     health = health_pb2_grpc.HealthStub(running.channel)
     brake.hold()
     under_way = asyncio.create_task(running.infer(images(2)))
@@ -19,7 +19,7 @@ async def test_draining_says_so_answers_what_is_under_way_and_refuses_the_rest(s
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert not (await running.call("ServerReady", pb.ServerReadyRequest())).ready
     settling = asyncio.create_task(running.infer(images(3)))
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(2.5)
     error = await refusal(running.infer(images(1), timeout=2))
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert not draining.done()
