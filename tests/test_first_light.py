@@ -14,13 +14,15 @@ import yaml
 from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
+SMALL_VIT = {"embed_dim": 64, "depth": 2, "heads": 2}
+NARROW = {"architecture_options": {"width": 8}}
 EXPERIMENT = {
     "name": "trial",
     "datasets": {"d": {"name": "composites", "options": {"count": 200}}},
     "splits": {"s": {"dataset": "d", "members": 40, "non_members": 80}},
     "victims": [
-        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 3},
-        {"name": "supervised", "recipe": "supervised", "split": "s", "epochs": 2},
+        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 3, "options": SMALL_VIT},
+        {"name": "supervised", "recipe": "supervised", "split": "s", "epochs": 2, "options": NARROW},
     ],
     "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
 }
