@@ -108,6 +108,27 @@ class Discoveries:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """The share of members among candidates, estimated twice, or why it is not.
+
+    Attributes:
+        candidates: how many there are.
+        needed: how many it takes with this attack and these known samples; None where no number does.
+        gap: TPR less FPR of the attack's decision, on the known samples.
+        debiased: from the decisions; None where it is refused.
+        likelihood: from the scores, by maximum likelihood; None where it is refused, or all scores are equal.
+        refused: why there is no estimate; "" where there is one.
+    """
+
+    candidates: int
+    needed: int | None
+    gap: Estimate
+    debiased: Estimate | None
+    likelihood: Estimate | None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
 class Difference:
     """The attack less a control on the same samples.
 
