@@ -5,7 +5,7 @@ import pytest
 
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
-from latentprint.core.partitions import PartSizes, draw_partition, stratified_order
+from latentprint.core.partitions import PartSizes, draw_partition, draw_placebo, stratified_order
 from latentprint.core.splits import EVALUATION, KNOWN, read_split, write_split
 
 SPEC = DatasetSpec("digits", {"side": 8})
@@ -113,3 +113,18 @@ def test_an_empty_side_is_refused(digits, sizes):
 def test_an_adversary_without_a_shadow_has_distillation_samples_alone(digits):
     shadow = draw_partition(digits, PartSizes(10, 10, distillation=20)).shadow
     assert (len(shadow.sample_id), len(shadow.distillation)) == (0, 20)
+
+
+def test_used_candidates_are_trained_on_and_neither_known_nor_evaluated(digits):
+    sizes = PartSizes(40, 60, used=15, unused=25, distillation=0)
+    parts = draw_partition(digits, sizes, known_fraction=0.5)
+    split = parts.target
+    assert len(split.candidates) == 40
+    assert split.used.sum() == 15
+    assert not np.isin(split.candidates, split.sample_id).any()
+    assert len(split.trained_ids) == len(np.unique(split.trained_ids)) == 55
+    assert np.isin(split.candidates[split.used], split.trained_ids).all()
+    assert not np.isin(split.candidates[~split.used], split.trained_ids).any()
+    placebo = draw_placebo(digits, parts)
+    assert len(placebo.trained_ids) == 55
+    assert not np.isin(split.asked, placebo.sample_id).any()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.splits import (
+    CANDIDATES,
     EVALUATION,
     KNOWN,
     VALIDATION,
@@ -166,3 +168,22 @@ def test_without_units_every_sample_is_one_and_members_are_trained(digits: Datas
 def test_units_that_contradict_themselves_are_refused(changed: dict[str, list[object]], message: str) -> None:
     with pytest.raises(DataError, match=message):
         _users(**changed)
+
+
+def test_candidates_are_on_neither_side_and_come_back_from_disk(digits: Dataset, tmp_path: Path) -> None:
+    place = np.arange(len(digits))
+    split = split_by_membership(digits, place < 100, candidate=place >= 1700)
+    np.testing.assert_array_equal(split.candidates, np.arange(1700, len(digits)))
+    assert split.used is None
+    assert len(split.sample_id) == 1700
+    np.testing.assert_array_equal(split.asked[-len(split.candidates) :], split.candidates)
+    write_split(split, tmp_path / "split.parquet")
+    again = read_split(tmp_path / "split.parquet")
+    assert again.digest == split.digest
+    np.testing.assert_array_equal(again.candidates, split.candidates)
+
+
+def test_a_candidate_whose_membership_is_known_is_refused(digits: Dataset) -> None:
+    split = split_by_membership(digits, np.arange(len(digits)) < 100)
+    with pytest.raises(DataError, match="sample 7 of a split is a candidate"):
+        replace(split, further={CANDIDATES: np.array([7, 9])})

@@ -136,7 +136,7 @@ def test_an_untrained_copy_has_other_weights_and_leaves_the_module_alone():
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"members": "a folder"}, UsageError, "must both be folders"),
+        ({"members": "a folder"}, UsageError, "must all be folders"),
         ({"members": MEMBERS[:5]}, DataError, "known and"),
         ({"model": "ftp://nowhere"}, UsageError, "not an endpoint's address"),
         ({"attacks": ("partcrops",)}, UsageError, "partcrop"),

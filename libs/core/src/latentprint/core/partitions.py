@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from latentprint.core.datasets.base import Dataset, DatasetSpec, Ids
 from latentprint.core.errors import UsageError
-from latentprint.core.splits import COIN, DISTILLATION, EVALUATION, KNOWN, VALIDATION, Split
+from latentprint.core.splits import COIN, DISTILLATION, EVALUATION, KNOWN, UNUSED, USED, VALIDATION, Split
 
 PLACEBO_STREAM = 1  # tells its stream apart from the other draws of a seed
 FEWEST_OTHERS = 20  # non-members to measure an encoder's quality on
@@ -22,6 +22,7 @@ class PartSizes:
         shadow_members, shadow_non_members: of the adversary's shadow model; 0 for an adversary without one.
         distillation: samples to imitate a model with; None takes all that are left.
         validation: the owner's own held-out samples; a shadow model has as many of its own.
+        used, unused: candidates, whose membership an audit asks for, that the victim is and is not trained on.
     """
 
     members: int
@@ -30,6 +31,8 @@ class PartSizes:
     shadow_non_members: int = 0
     distillation: int | None = None
     validation: int = 0
+    used: int = 0
+    unused: int = 0
 
     @property
     def owner(self) -> tuple[int, int, int]:
@@ -47,7 +50,7 @@ class Partition:
     """What the owner has and what the adversary has, disjoint.
 
     Attributes:
-        target: the victim's members and non-members, with the owner's validation samples.
+        target: the victim's members and non-members, with the owner's validation samples and the candidates.
         shadow: the shadow model's members and non-members, all of them known, with the distillation samples; None for
             an adversary that has nothing of its own.
     """
@@ -89,7 +92,7 @@ def draw_partition(
     """
     check_sizes(sizes, known_fraction)
     order = stratified_order(dataset, np.random.default_rng(seed))
-    owner = sizes.owner
+    owner = (*sizes.owner, sizes.used, sizes.unused)
     if auxiliary is None:
         adversary = sizes.adversary(len(order) - sum(owner))
         _check(dataset, order, (*owner, *adversary))
@@ -103,9 +106,10 @@ def draw_partition(
         adversary = sizes.adversary(len(rest))
         _check(dataset, order, owner)
         _check(auxiliary, rest, adversary)
-    members, non_members, validation = cut(order, owner)
+    members, non_members, validation, used, unused = cut(order, owner)
     shadow_members, shadow_non_members, shadow_validation, distillation = cut(rest, adversary)
-    target = _split(members, non_members, known_fraction, dataset, seed, source, {VALIDATION: validation})
+    further = {VALIDATION: validation, USED: used, UNUSED: unused}
+    target = _split(members, non_members, known_fraction, dataset, seed, source, further)
     theirs = {VALIDATION: shadow_validation, DISTILLATION: distillation}
     shadow = _split(shadow_members, shadow_non_members, 1.0, other, seed, other_source, theirs)
     return Partition(target, shadow)

@@ -18,13 +18,15 @@ KNOWN = "known"
 EVALUATION = "evaluation"
 VALIDATION = "validation"
 DISTILLATION = "distillation"
+CANDIDATES, USED, UNUSED = "candidates", "used candidates", "unused candidates"
 COIN, TIME, SOURCE = "coin", "time", "source"
 SPLIT_BY = (COIN, TIME, SOURCE)
-_FURTHER = (VALIDATION, DISTILLATION)
+_FURTHER = (VALIDATION, DISTILLATION, CANDIDATES, USED, UNUSED)
 _META = b"latentprint"
 _FORMER_META = b"leakscope"  # the project's name when the first splits were written
 _COLUMNS = ("sample_id", "member", "role")
 _UNIT_COLUMNS = ("unit", "trained")
+_NONE: Ids = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class Split:
         seed: seed of the draw.
         source: how to open that data set again, where it is known; no part of the digest.
         further: ids int64 of samples that are neither members nor non-members of the table, by what they are for:
-            "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with).
+            "validation" (the owner's, for its training), "distillation" (the adversary's, to imitate the victim with),
+            "candidates" (whose membership is asked for), or of those, where an experiment knows it, "used candidates"
+            (the victim is trained on them, too) and "unused candidates".
         split_by: how members were told from non-members: "coin" (at random from one set), "time", "source", or "" where
             nobody says; no part of the digest.
         units: what samples belong together; None where every sample is a unit by itself.
 
     Raises:
-        DataError: see `Units.check`.
+        DataError: see `Units.check`; a candidate that is a member or a non-member, too.
     """
 
     sample_id: Ids
@@ -88,6 +92,11 @@ class Split:
     def __post_init__(self) -> None:
         if self.units is not None:
             self.units.check(self.member, self.role)
+        both = np.intersect1d(self.candidates, self.sample_id)
+        if len(both):
+            raise DataError(
+                f"The sample {both[0]} of a split is a candidate, and its membership is known: it cannot be."
+            )
 
     @property
     def unit(self) -> Ids:
@@ -101,8 +110,8 @@ class Split:
 
     @property
     def trained_ids(self) -> Ids:
-        """Ids of the samples that the victim is trained on, in table order."""
-        return self.sample_id[self.trained]
+        """Ids of the samples that the victim is trained on, in table order; then the used candidates."""
+        return np.concatenate([self.sample_id[self.trained], self.further.get(USED, _NONE)])
 
     @property
     def digest(self) -> str:
@@ -123,12 +132,27 @@ class Split:
     @property
     def validation(self) -> Ids:
         """The owner's own held-out samples, int64 [V]; empty where there are none."""
-        return self.further.get(VALIDATION, np.zeros(0, dtype=np.int64))
+        return self.further.get(VALIDATION, _NONE)
 
     @property
     def distillation(self) -> Ids:
         """The samples that an adversary imitates a model with, int64 [Q]; empty where there are none."""
-        return self.further.get(DISTILLATION, np.zeros(0, dtype=np.int64))
+        return self.further.get(DISTILLATION, _NONE)
+
+    @property
+    def candidates(self) -> Ids:
+        """The samples whose membership is asked for, ascending, int64 [n]; empty where there are none."""
+        return np.sort(np.concatenate([self.further.get(kind, _NONE) for kind in (CANDIDATES, USED, UNUSED)]))
+
+    @property
+    def used(self) -> NDArray[np.bool_] | None:
+        """Whether the victim is trained on each of `candidates`, bool [n]; None where nobody knows."""
+        return None if CANDIDATES in self.further else np.isin(self.candidates, self.further.get(USED, _NONE))
+
+    @property
+    def asked(self) -> Ids:
+        """The samples that the victim is asked about: the table's, then the candidates; int64 [S + n]."""
+        return np.concatenate([self.sample_id, self.candidates])
 
     def stated(self, split_by: str) -> "Split":
         """The same split, stated to have been made by `split_by`. Raises `UsageError` for none of `SPLIT_BY`."""
@@ -198,19 +222,25 @@ def split_by_membership(
     dataset: Dataset,
     member: NDArray[np.bool_],
     *,
+    candidate: NDArray[np.bool_] | None = None,
     known_fraction: float = 0.5,
     seed: int = 0,
     source: DatasetSpec | None = None,
 ) -> Split:
     """The split of all of a data set whose membership is given: bool [len(dataset)], by sample id.
 
-    Which samples the adversary knows is drawn at random.
+    Which samples the adversary knows is drawn at random. Those that are `candidate` (bool [len(dataset)]) are on
+    neither side: their membership is asked for.
 
     Raises:
         UsageError: a side of a half is left empty.
     """
     ids = np.random.default_rng(seed).permutation(len(dataset)).astype(np.int64)
-    return _with_roles(ids, member[ids], dataset, known_fraction, seed, source)
+    if candidate is None:
+        return _with_roles(ids, member[ids], dataset, known_fraction, seed, source)
+    ids = ids[~candidate[ids]]
+    drawn = _with_roles(ids, member[ids], dataset, known_fraction, seed, source)
+    return replace(drawn, further={CANDIDATES: np.flatnonzero(candidate).astype(np.int64)})
 
 
 def _with_roles(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,7 @@ from latentprint.attack_engine.runs.live import LiveAudit, run_audit
 from latentprint.attack_engine.runs.samples import samples_of_folders
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.workers import ThisProcess
+from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.checks import require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.datasets.in_memory import as_samples, in_memory
@@ -48,6 +50,8 @@ def audit(
     mean: Channels = (0.0, 0.0, 0.0),
     std: Channels = (1.0, 1.0, 1.0),
     side: int = 0,
+    candidates: Any = None,
+    fdr: float = FDR,
     root: str | Path | None = None,
     name: str = "audit",
     quiet: bool = True,
@@ -76,6 +80,8 @@ def audit(
         mean: of the inputs of modules, a number a channel, as they are in [0, 1].
         std: likewise.
         side: height and width that the images of folders are brought to, pixels; 0 takes what an endpoint publishes.
+        candidates: samples whose membership is asked for, like `members`: how many of them were trained on, and which.
+        fdr: of members lists, the share of false calls allowed on average.
         root: folder where everything is kept; None keeps nothing. With one, the audit of an endpoint resumes.
         name: of the audit's folder in it.
         quiet: whether nothing is shown while it runs.
@@ -92,7 +98,7 @@ def audit(
     """
     require_seed("seed", seed)
     choices = _choices(attacks)
-    dataset, split = _samples(model, members, non_members, side, known_fraction, seed)
+    dataset, split = _samples(model, members, non_members, candidates, side, known_fraction, seed)
     held = _Held(dataset.open().sample_shape, mean, std)
     for control, what in ((untrained, "untrained"), (reference, "reference")):
         if control is not None and control is model:
@@ -107,6 +113,7 @@ def audit(
         seed,
         AskingOptions(workers=1, budget=budget),
         reference="" if reference is None else held.control(reference, "reference"),
+        fdr=fdr,
     )
     place: AbstractContextManager[str | Path] = nullcontext(root) if root is not None else TemporaryDirectory()
     with place as folder, _as_before():
@@ -173,22 +180,27 @@ def drawn_anew(module: Any, seed: int = TWIN_SEED) -> Any:
 
 
 def _samples(
-    model: Model, members: Any, non_members: Any, side: int, known_fraction: float, seed: int
+    model: Model, members: Any, non_members: Any, candidates: Any, side: int, known_fraction: float, seed: int
 ) -> tuple[DatasetSpec, Split]:
-    """The samples of both sides as one data set, and its split."""
-    folders = [isinstance(given, str | Path) for given in (members, non_members)]
+    """The samples of both sides, and the candidates, as one data set, and its split."""
+    given = {"members": members, "non_members": non_members}
+    given |= {} if candidates is None else {"candidates": candidates}
+    folders = [isinstance(one, str | Path) for one in given.values()]
     if all(folders):
         spec = model if isinstance(model, EndpointSpec) else EndpointSpec(model) if isinstance(model, str) else None
-        paths = Path(members), Path(non_members)
-        return samples_of_folders(*paths, spec, side=side, known_fraction=known_fraction, seed=seed)
+        paths, third = (Path(members), Path(non_members)), None if candidates is None else Path(candidates)
+        return samples_of_folders(*paths, spec, side=side, known_fraction=known_fraction, seed=seed, candidates=third)
     if any(folders):
-        raise UsageError("members and non_members must both be folders, or neither: read one as the other is.")
-    sides = as_samples(members, "members"), as_samples(non_members, "non_members")
-    _refuse_shared(sides[0][0], sides[1][0])
-    spec_of_arrays = in_memory(sides)
+        raise UsageError(f"{', '.join(given)} must all be folders, or none of them: read one as the others are.")
+    sides = {name: as_samples(one, name) for name, one in given.items()}
+    for first, second in combinations(sides, 2):
+        _refuse_shared(first, sides[first][0], second, sides[second][0])
+    spec_of_arrays = in_memory(tuple(sides.values()))
     dataset = spec_of_arrays.open()
-    member = np.arange(len(dataset)) < len(sides[0][0])
-    return spec_of_arrays, split_by_membership(dataset, member, known_fraction=known_fraction, seed=seed)
+    side_of = np.repeat(np.arange(len(sides)), [len(samples) for samples, _ in sides.values()])
+    asked = None if candidates is None else side_of == 2
+    split = split_by_membership(dataset, side_of == 0, candidate=asked, known_fraction=known_fraction, seed=seed)
+    return spec_of_arrays, split
 
 
 @contextmanager
@@ -216,13 +228,13 @@ def _choices(attacks: str | AttackChoice | Sequence[str | AttackChoice]) -> list
     return choices
 
 
-def _refuse_shared(members: Samples, non_members: Samples) -> None:
-    """Raise `DataError` where a sample is on both sides, as folders with one image in both are refused."""
-    digests = sample_digests(members), sample_digests(non_members)
+def _refuse_shared(name: str, samples: Samples, other_name: str, others: Samples) -> None:
+    """Raise `DataError` where a sample is in both, as folders with one image in both are refused."""
+    digests = sample_digests(samples), sample_digests(others)
     _, first, second = np.intersect1d(*digests, return_indices=True)
     if len(first):
         raise DataError(
-            f"members[{first[0]}] and non_members[{second[0]}] are the same sample: it cannot be in both; take it out "
+            f"{name}[{first[0]}] and {other_name}[{second[0]}] are the same sample: it cannot be in both; take it out "
             "of one side."
         )
 

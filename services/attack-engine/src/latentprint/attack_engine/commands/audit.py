@@ -46,6 +46,17 @@ def audit(
     non_members: Annotated[
         Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
     ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of images whose membership is asked for: how many of them were trained on, and which.",
+            rich_help_panel=_SAMPLES,
+        ),
+    ] = None,
+    fdr: Annotated[
+        float,
+        typer.Option(help="Share of false calls that members lists allow, on average.", rich_help_panel=_SAMPLES),
+    ] = 0.05,
     auxiliary: Annotated[
         Path | None,
         typer.Option(
@@ -166,6 +177,7 @@ def audit(
 
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
+    require(0 < fdr < 1, "--fdr", fdr, "above 0 and below 1")
     require_seed("--seed", seed)
     require_folder_name("--name", name, RESERVED)
     asking = AskingOptions(workers, budget, keep_answers)
@@ -189,20 +201,21 @@ def audit(
     )
     attacks = [choice.build(seed) for choice in choices]
     require_one_question(attacks, question)
+    if split is not None and candidates is not None:
+        raise UsageError("--candidates goes with --members and --non-members; a split's file names its own candidates.")
     if split is not None and members is None and non_members is None:
         dataset, drawn = samples_of_split(split)
     elif split is None and members is not None and non_members is not None:
         dataset, drawn = samples_of_folders(
-            members, non_members, spec, side=side, known_fraction=known_fraction, seed=seed
+            members, non_members, spec, side=side, known_fraction=known_fraction, seed=seed, candidates=candidates
         )
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
     if split_by:
         drawn = drawn.stated(split_by)
     shadow = ShadowOptions(shadow_recipe, shadow_epochs, dict(_shadow_options(shadow_option or [])))
-    live = LiveAudit(
-        name, spec, tuple(attacks), dataset, drawn, untrained, seed, asking, sweeps, fresh, reference, auxiliary, shadow
-    )
+    controls = untrained, seed, asking, sweeps, fresh, reference
+    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, *controls, auxiliary, shadow, fdr)
     run_audit(live, root, Console(stderr=True))
 
 

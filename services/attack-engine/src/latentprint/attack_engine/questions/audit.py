@@ -7,6 +7,7 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.evidence.controls import CONTROLS
 from latentprint.attack_engine.questions.header import AttackDescription, VictimDescription
+from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import Split
 
@@ -23,6 +24,7 @@ class Audit:
         seed: of every fit and resample.
         shadow: name of the model that the attack was fitted on in the shadow setting, "" in the partial setting.
         described: what every null control is, by name.
+        fdr: of members lists, the share of false calls allowed on average.
     """
 
     victim: VictimDescription
@@ -33,6 +35,7 @@ class Audit:
     seed: int
     shadow: str = ""
     described: Mapping[str, str] = field(default_factory=lambda: CONTROLS)
+    fdr: float = FDR
 
     @property
     def question(self) -> str:

@@ -12,6 +12,7 @@ from latentprint.attack_engine.models.training import VictimChoice
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
 from latentprint.attack_engine.runs.search import SearchChoice, scsr
+from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DATASETS, DatasetSpec
@@ -19,6 +20,18 @@ from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.partitions import PartSizes
 from latentprint.core.user_partitions import UserImages
 from latentprint.trainer import make_plan
+
+
+@dataclass(frozen=True)
+class CandidatesChoice:
+    """A collection of `count` samples whose membership every audit is asked for; the victim is trained on `used`."""
+
+    count: int
+    used: int
+
+    def __post_init__(self) -> None:
+        require(self.count >= 1, "count of candidates", self.count, "at least 1")
+        require(0 <= self.used <= self.count, "used of candidates", self.used, f"from 0 to {self.count}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class SplitChoice:
         validation: the owner's own held-out samples, for a defence that learns from them.
         auxiliary: data set that the adversary's samples come from; "" takes them from `dataset`.
         users: images of each user, where users are the members: all numbers here then count users, not samples.
+        candidates: a collection of which the victim may be trained on a part; neither known nor evaluated.
         seed: of the draw.
     """
 
@@ -47,6 +61,7 @@ class SplitChoice:
     validation: int = 0
     auxiliary: str = ""
     users: UserImages | None = None
+    candidates: CandidatesChoice | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -56,12 +71,13 @@ class SplitChoice:
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         require(self.distillation == "rest" or self.distillation >= 0, "distillation", self.distillation, "0 or more")
         require(0 <= self.known_fraction < 1, "known_fraction", self.known_fraction, "at least 0 and below 1")
+        require(not (self.users and self.candidates), "candidates", "beside users", "left out: they are single samples")
         require_seed("seed", self.seed)
 
     @property
     def is_plain(self) -> bool:
         """Whether there are no more parts than members and non-members, drawn sample by sample."""
-        return not (self.shadow_members or self.distillation or self.validation or self.users)
+        return not (self.shadow_members or self.distillation or self.validation or self.users or self.candidates)
 
     @property
     def sizes(self) -> PartSizes:
@@ -73,6 +89,7 @@ class SplitChoice:
             self.shadow_non_members,
             None if self.distillation == "rest" else self.distillation,
             self.validation,
+            *((self.candidates.used, self.candidates.count - self.candidates.used) if self.candidates else (0, 0)),
         )
 
 
@@ -102,6 +119,7 @@ class Experiment:
             code does; a control experiment.
         placebo: "auto" also trains each victim's recipe on other samples of its data set, where enough are left, as a
             control that saw neither members nor non-members; "none" leaves it out.
+        fdr: of members lists, the share of false calls allowed on average.
         published: a paper's numbers, to stand beside the measured ones.
         scale: which of the file's scales this is.
     """
@@ -125,6 +143,7 @@ class Experiment:
     pairs: bool = False
     as_published_transforms: tuple[str, ...] = ()
     placebo: Literal["auto", "none"] = "auto"
+    fdr: float = FDR
     published: tuple[Published, ...] = ()
     scale: str = ""
 
@@ -133,6 +152,7 @@ class Experiment:
         require_seed("seed", self.seed)
         for name in ("workers", "trainings", "training_workers"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(0 < self.fdr < 1, "fdr", self.fdr, "above 0 and below 1")
         require(self.budget is None or self.budget >= 0, "budget", self.budget, "0 or more images")
 
     @property

@@ -22,6 +22,7 @@ from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.stored_signals import StoredSignals
 from latentprint.attack_engine.runs.threat_model import AuditedModel, Model, ThreatModel
 from latentprint.core.code_digest import code_digest
+from latentprint.core.datasets import Ids
 from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.errors import DataError
 from latentprint.core.oip import names
@@ -83,6 +84,11 @@ class _EvidenceOf:
             )
         return self._answers(SampleSet(auxiliary.dataset, auxiliary.split.distillation), distillation=True)
 
+    @property
+    def _asked(self) -> Ids:
+        """What the model was asked about; of an encoder beside the victim, no candidates."""
+        return self.model.split.sample_id if self.which in _BESIDE else self.model.split.asked
+
     def signal_folders(self) -> dict[str, Path]:
         """Where the signals lie, by name."""
         stored, side = self.plan.signals[self.model.key], _SIDES[self.which]
@@ -97,8 +103,9 @@ class _EvidenceOf:
         if options is None:
             return None
         query_set = self.query_set.some(options.size)
-        audited = self._answers(SampleSet(self.model.dataset, self.model.split.sample_id), distillation=False)
-        digest = self._digest(DistillationJob, asdict(options), asdict(self._student()), query_set)
+        audited = self._answers(SampleSet(self.model.dataset, self._asked), distillation=False)
+        candidates = [digest_arrays(ids=self.model.split.candidates)] if len(self.model.split.candidates) else []
+        digest = self._digest(DistillationJob, asdict(options), asdict(self._student()), query_set, *candidates)
         title = f"distil {self.model.name}{_BESIDE.get(self.which, '')}"
         folder = self.plan.store.folder(DISTIL, digest)
         job = DistillationJob(title, options, self._student(), query_set, audited, self.model.seed, folder, digest)
@@ -133,7 +140,7 @@ class _EvidenceOf:
 
     def _distilled(self, wanted: References) -> ReferenceFiles:
         options, query_set, seed = wanted.distillation, self.query_set, self.model.seed
-        queried = (SampleSet(self.model.dataset, self.model.split.sample_id),)
+        queried = (SampleSet(self.model.dataset, self._asked),)
         student = self._student()
         digest = self._digest(
             DistilledReferenceJob, asdict(options), asdict(student), query_set, _described(queried[0])

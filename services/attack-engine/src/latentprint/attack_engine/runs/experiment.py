@@ -18,6 +18,7 @@ from latentprint.attack_engine.runs.plan import plan_victims, require_enough_ref
 from latentprint.attack_engine.runs.searches import run_searches
 from latentprint.attack_engine.runs.serving import require_server
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
+from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.bundles import read_card
 from latentprint.core.checks import require_folder
 from latentprint.core.config import load_yaml
@@ -49,7 +50,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
         conductor = Conductor(layout, options, run, console)
         searches = run_searches(experiment, victims, layout, conductor, console)
         cells = conductor.carry_out(list(plan_cells(experiment, searches.models)))
-        finished = list(finished_cells(cells, layout))
+        finished = list(finished_cells(cells, layout, fdr=experiment.fdr))
         report = write_report(
             name,
             finished,
@@ -63,11 +64,11 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
 
 
 def finished_cells(
-    cells: Sequence[CellPlan], layout: Layout, described: Mapping[str, str] = CONTROLS
+    cells: Sequence[CellPlan], layout: Layout, described: Mapping[str, str] = CONTROLS, *, fdr: float = FDR
 ) -> Iterator[FinishedAudit]:
     """The cells with their scores; those of one victim share its description, whichever server answered them.
 
-    `described` says what each null control is.
+    `described` says what each null control is, and `fdr` what members lists are held to.
     """
     victims: dict[str, VictimDescription] = {}
     for cell in cells:
@@ -80,7 +81,7 @@ def finished_cells(
         victim = victims[model.name]
         attack = cell.attack.on(stored.outputs, victim.url)
         samples = model.dataset, model.split
-        audited = Audit(victim, attack, stored, *samples, cell.seed, cell.fitted_on, described)
+        audited = Audit(victim, attack, stored, *samples, cell.seed, cell.fitted_on, described, fdr)
         yield FinishedAudit(cell.key, audited)
 
 

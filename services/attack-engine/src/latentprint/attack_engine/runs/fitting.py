@@ -108,5 +108,6 @@ class CellTask:
             self.seed,
             sweeps=self.sweeps,
             treated={side: files.read(split.sample_id) for side, files in self.treated.items()},
+            candidates=self.evidence[VICTIM].read(split.candidates) if len(split.candidates) else None,
         )
         write_cell(StoredScores(scores, self.queries, self.card), self.folder)

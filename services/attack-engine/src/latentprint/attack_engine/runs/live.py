@@ -18,6 +18,7 @@ from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepCho
 from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions import QUESTIONS
+from latentprint.attack_engine.questions.membership.results import MembershipResult
 from latentprint.attack_engine.runs.auxiliary import (
     ShadowOptions,
     auxiliary_of_folder,
@@ -46,7 +47,8 @@ from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
-from latentprint.core.checks import require_folder, require_folder_name, require_seed
+from latentprint.attack_engine.statistics.discoveries import FDR
+from latentprint.core.checks import require, require_folder, require_folder_name, require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
@@ -75,6 +77,7 @@ class LiveAudit:
         fresh: forget what is kept of this endpoint first, and start anew.
         auxiliary: the adversary's own samples, a folder of images or a split's file; None for none.
         shadow: how its shadow model is trained.
+        fdr: of members lists, the share of false calls allowed on average.
     """
 
     name: str
@@ -90,10 +93,12 @@ class LiveAudit:
     reference: str | ControlEncoder = ""
     auxiliary: Path | None = None
     shadow: ShadowOptions = field(default_factory=ShadowOptions)
+    fdr: float = FDR
 
     def __post_init__(self) -> None:
         require_folder_name("name", self.name, RESERVED)
         require_seed("seed", self.seed)
+        require(0 < self.fdr < 1, "fdr", self.fdr, "above 0 and below 1")
 
 
 def run_audit(
@@ -118,6 +123,8 @@ def run_audit(
     with audit.endpoint.open() as opened:
         card = opened.card
     question, dataset = QUESTIONS.get(require_one_question(audit.attacks)), audit.dataset.open()
+    if len(audit.split.candidates) and question.result is not MembershipResult:
+        raise UsageError(f"Candidates belong to the question of membership; {question.title.lower()} has none.")
     question.require(audit.attacks, dataset, audit.split)
     for attack in audit.attacks:
         check_sizes(card, attack.on(card.outputs, card.url).signals, dataset.sample_shape)
@@ -145,7 +152,7 @@ def run_audit(
         options = ConductorOptions(audit.asking, seed=audit.seed, workers=workers or RayWorkers())
         cells = Conductor(layout, options, run, console, endpoints).carry_out(list(_cells(audit, victim)))
         described = described_controls(control_name(audit.untrained), control_name(audit.reference))
-        finished = list(finished_cells(cells, layout, described))
+        finished = list(finished_cells(cells, layout, described, fdr=audit.fdr))
         report = write_report(
             f"Audit of {name}",
             finished,
@@ -259,6 +266,8 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "dataset": _shown(asdict(audit.dataset)),
         "split": audit.split.digest,
         "split_by": audit.split.split_by or "not stated",
+        "candidates": len(audit.split.candidates),
+        "fdr": audit.fdr,
         "untrained": control_name(audit.untrained),
         "reference": control_name(audit.reference) or "none",
         "auxiliary": "none" if audit.auxiliary is None else printable(audit.auxiliary, SENTENCE_LENGTH),

@@ -10,7 +10,7 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.findings.results import LeftOut, SampleFolder, SharedImage
 from latentprint.attack_engine.questions.membership.exposure import file_of
 from latentprint.core.datasets import Dataset, DatasetSpec
-from latentprint.core.datasets.folders import folders_spec, paired_folders
+from latentprint.core.datasets.folders import ROOT, folders_spec, paired_folders
 from latentprint.core.datasets.found_files import PassedOver
 from latentprint.core.datasets.image_files import passed_over_words
 from latentprint.core.datasets.near_duplicates import NearDuplicate, near_duplicates
@@ -37,18 +37,46 @@ def samples_of_split(path: Path) -> tuple[DatasetSpec, Split]:
 
 
 def samples_of_folders(
-    members: Path, non_members: Path, endpoint: EndpointSpec | None, *, side: int, known_fraction: float, seed: int
+    members: Path,
+    non_members: Path,
+    endpoint: EndpointSpec | None,
+    *,
+    side: int,
+    known_fraction: float,
+    seed: int,
+    candidates: Path | None = None,
 ) -> tuple[DatasetSpec, Split]:
     """The images of two folders, resized to `side` pixels (0: what `endpoint` publishes), and their split.
 
+    Those of a third, `candidates`, are on neither side: their membership is asked for.
+
     Raises:
-        UsageError: no side is known; DataError: a file that is no image, an image in both folders.
+        UsageError: no side is known; DataError: a file that is no image, an image in two folders.
     """
     if not side:
         side = _published_side(endpoint)
+    if candidates is not None:
+        return _with_candidates((members, non_members, candidates), side, known_fraction=known_fraction, seed=seed)
     spec = folders_spec(members, non_members, side)
     dataset, member = paired_folders(members, non_members, side)
     return spec, split_by_membership(dataset, member, known_fraction=known_fraction, seed=seed, source=spec)
+
+
+def _with_candidates(
+    folders: tuple[Path, Path, Path], side: int, *, known_fraction: float, seed: int
+) -> tuple[DatasetSpec, Split]:
+    """Members, non-members and candidates as one data set, and its split."""
+    spec = DatasetSpec("folders", {"paths": tuple(str(folder.resolve()) for folder in folders), "side": side})
+    dataset = spec.open()
+    root = dataset.labels[ROOT]
+    split = split_by_membership(
+        dataset, root == 0, candidate=root == 2, known_fraction=known_fraction, seed=seed, source=spec
+    )
+    return spec, split
+
+
+def _name_of(dataset: Dataset, sample: int) -> str:
+    return file_of(dataset, sample) or f"#{sample}"
 
 
 def _published_side(endpoint: EndpointSpec | None) -> int:
@@ -79,6 +107,8 @@ def inspect_samples(
     shared = shared_images(opened, split)
     if shared:
         _say_shared(shared, console)
+    if len(split.candidates):
+        _say_known(opened, split, console)
     return shared
 
 
@@ -138,6 +168,20 @@ def _say_shared(shared: Sequence[SharedImage], console: Console) -> None:
     )
 
 
+def _say_known(dataset: Dataset, split: Split, console: Console) -> None:
+    """Say which candidates show an image, likely encoded anew, whose membership is known."""
+    known = near_duplicates(dataset, split.candidates, split.sample_id)
+    if known:
+        count = "1 candidate shows" if len(known) == 1 else f"{len(known)} candidates show"
+        pairs = [f"{_name_of(dataset, one.first)} and {_name_of(dataset, one.second)}" for one in known[:_SAID]]
+        more = f"; and {len(known) - _SAID} more" if len(known) > _SAID else ""
+        say(
+            console,
+            f"Warning: {count} an image whose membership is known, or a re-encoding of it: {'; '.join(pairs)}{more}. "
+            "These say little of the collection: take them out of the candidates.",
+        )
+
+
 def _left_out(entries: Sequence[PassedOver]) -> Iterator[LeftOut]:
     for reason in dict.fromkeys(entry.reason for entry in entries):
         names = [printable(entry.name) for entry in entries if entry.reason == reason]
@@ -145,7 +189,7 @@ def _left_out(entries: Sequence[PassedOver]) -> Iterator[LeftOut]:
 
 
 def _shared(dataset: Dataset, pair: NearDuplicate) -> SharedImage:
-    first, second = (file_of(dataset, sample) or f"#{sample}" for sample in (pair.first, pair.second))
+    first, second = (_name_of(dataset, sample) for sample in (pair.first, pair.second))
     return SharedImage(first, second, pair.same_pixels)
 
 

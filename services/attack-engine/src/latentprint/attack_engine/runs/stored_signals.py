@@ -224,6 +224,8 @@ def _evaluated(split: Split) -> tuple[int, int]:
 
 def _plan(wanted: _WantedSignals, models: AskedModels, options: AskingOptions) -> ExtractionPlan:
     dataset, ids = models.dataset, models.split.sample_id
+    if wanted.side == VICTIM and wanted.purpose == _AUDITED:
+        ids = models.split.asked
     if wanted.purpose == _TREATED and models.treated is not None:
         dataset = models.treated
     if wanted.purpose == _DISTILLATION and models.distillation is not None:

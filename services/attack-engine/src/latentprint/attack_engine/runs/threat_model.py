@@ -96,8 +96,8 @@ class ThreatModel:
 
     @property
     def audited_samples(self) -> SampleSet:
-        """The audited samples."""
-        return SampleSet(self.target.dataset, self.target.split.sample_id)
+        """The audited samples, and the candidates."""
+        return SampleSet(self.target.dataset, self.target.split.asked)
 
     @property
     def auxiliary_samples(self) -> SampleSet:
@@ -115,7 +115,7 @@ class ThreatModel:
     @property
     def members(self) -> int:
         """How many samples the victim was trained on, and so each reference."""
-        return len(self.target.split.ids(member=True))
+        return len(self.target.split.trained_ids)
 
     def validation(self, pool: SampleSet) -> Ids:
         """What a reference trained on a part of `pool` has beside it, int64; of the same data set."""

@@ -6,8 +6,10 @@ from numpy.typing import ArrayLike
 from latentprint.attack_engine.statistics.estimates import Discoveries
 from latentprint.attack_engine.statistics.multiple_testing import benjamini_hochberg
 
+FDR = 0.05  # of a members list where nothing else is asked for
 
-def discover(sample_ids: ArrayLike, member: ArrayLike, p_values: ArrayLike, *, fdr: float = 0.05) -> Discoveries:
+
+def discover(sample_ids: ArrayLike, member: ArrayLike, p_values: ArrayLike, *, fdr: float = FDR) -> Discoveries:
     """Samples called members at a false discovery rate of at most `fdr`, most certain first.
 
     Args:

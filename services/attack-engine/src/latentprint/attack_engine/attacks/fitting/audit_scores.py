@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.attacks.fitting.knowledge import EXCHANGE, FIT, SWEEP, TREATED, Knowledge
 from latentprint.attack_engine.attacks.fitting.label_control import label_scores
-from latentprint.attack_engine.attacks.fitting.scoring import Scored, exchanged, require_samples, scored_by
+from latentprint.attack_engine.attacks.fitting.scoring import (
+    Scored,
+    ScoredCandidates,
+    candidates_scored_by,
+    exchanged,
+    require_samples,
+    scored_by,
+)
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
 from latentprint.attack_engine.attacks.reading import same_within_rounding
 from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
@@ -37,6 +44,7 @@ class AuditScores:
         figures: what is drawn of the evaluated samples.
         sweeps: scores with less knowledge, or fewer queries.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
+        candidates: scores of the split's candidates; None where it has none.
         unreadable: why there is nothing to read, for every sample reads, or scores, the same; "" where there is.
     """
 
@@ -47,6 +55,7 @@ class AuditScores:
     sweeps: tuple[Swept, ...] = ()
     treated: Mapping[str, Scored] = field(default_factory=dict)
     unreadable: str = ""
+    candidates: ScoredCandidates | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,7 @@ def fit_and_score(
     *,
     sweeps: SweepChoice = NO_SWEEPS,
     treated: Mapping[str, Evidence] | None = None,
+    candidates: Evidence | None = None,
 ) -> AuditScores:
     """Fit an attack to what is known, and score the victim's evaluated samples and every control.
 
@@ -99,6 +109,7 @@ def fit_and_score(
         seed: of every fit.
         sweeps: what to repeat with less, where samples of the victim are known.
         treated: evidence of the same samples, treated as the published code does, by side.
+        candidates: of the victim, on the split's candidates, in their order; None where it has none.
 
     Raises:
         DataError: too few samples on a side.
@@ -127,6 +138,7 @@ def fit_and_score(
         tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.known == BOTH_SIDES else (),
         {side: score(attack.features(one), split, TREATED) for side, one in (treated or {}).items()},
         _unreadable(attack, victim, features, scored),
+        None if candidates is None else candidates_scored_by(scorer, attack.features(candidates), split.candidates),
     )
 
 

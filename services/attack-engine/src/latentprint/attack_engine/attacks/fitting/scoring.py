@@ -89,6 +89,26 @@ def score_partial(inference: OverDraws, features: Draws, split: Split, rng: np.r
     return scored_by(scorer, features, split)
 
 
+@dataclass(frozen=True)
+class ScoredCandidates:
+    """Scores of candidates, whose membership is asked for.
+
+    Attributes:
+        sample_id: int64 [n].
+        score: float64 [n], higher = member.
+        called: bool [n], the inference model's own decision.
+    """
+
+    sample_id: Ids
+    score: Scores
+    called: Membership
+
+
+def candidates_scored_by(scorer: DrawsScorer, features: Draws, sample_id: Ids) -> ScoredCandidates:
+    """Scores of candidates' features (float32 [n, R, F]), by the scorer of the evaluated samples."""
+    return ScoredCandidates(sample_id, scorer.score(features), scorer.decide(features))
+
+
 def scored_by(scorer: DrawsScorer, features: Draws, split: Split) -> Scored:
     """Scores of the evaluated rows of `features` (float32 [S, R, F], in the split's order)."""
     evaluated = split.role != KNOWN

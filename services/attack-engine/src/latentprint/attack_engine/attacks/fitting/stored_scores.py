@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
-from latentprint.attack_engine.attacks.fitting.scoring import Scored
+from latentprint.attack_engine.attacks.fitting.scoring import Scored, ScoredCandidates
 from latentprint.attack_engine.attacks.fitting.sweeps import Swept
 from latentprint.attack_engine.statistics.figures import FIGURES
 from latentprint.core.config import from_mapping
@@ -23,6 +23,7 @@ SCORES = "scores.parquet"
 P_VALUES = "p_values.npy"
 _FACTS = "cell.json"
 _AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
+_CANDIDATES = "candidates"
 _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
 
 
@@ -45,7 +46,9 @@ def write_cell(stored: StoredScores, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cell = stored.scores
     scored = dict(_all_scored(cell))
-    pq.write_table(pa.concat_tables([_table(key, one) for key, one in scored.items()]), folder / SCORES)
+    tables = [_table(key, one) for key, one in scored.items()]
+    tables += [] if cell.candidates is None else [_candidates_table(cell.candidates)]
+    pq.write_table(pa.concat_tables(tables), folder / SCORES)
     if cell.p_values is not None:
         np.save(folder / P_VALUES, cell.p_values)
     facts = {
@@ -80,6 +83,7 @@ def read_cell(folder: Path) -> StoredScores | None:
         tuple(Swept(name, x, one) for (kind, name, x), one in scored.items() if kind == _SWEEP),
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
         facts["unreadable"],
+        _candidates(table),
     )
     return StoredScores(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
@@ -105,6 +109,21 @@ def _table(key: _Key, scored: Scored) -> pa.Table:
     called = pa.nulls(rows, pa.bool_()) if scored.called is None else pa.array(scored.called)
     columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": called}
     return pa.table({"of": kind, "name": name, "x": x, **columns})
+
+
+def _candidates_table(scored: ScoredCandidates) -> pa.Table:
+    """Like `_table`, with nobody's membership."""
+    rows = len(scored.sample_id)
+    kind, name, x = (pa.repeat(part, rows) for part in (_CANDIDATES, "", 0.0))
+    columns = {"sample_id": scored.sample_id, "member": pa.nulls(rows, pa.bool_()), "score": scored.score}
+    return pa.table({"of": kind, "name": name, "x": x, **columns, "called": pa.array(scored.called)})
+
+
+def _candidates(table: pa.Table) -> ScoredCandidates | None:
+    rows = table.filter(pc.field("of") == _CANDIDATES)
+    return (
+        ScoredCandidates(*(rows[name].to_numpy() for name in ("sample_id", "score", "called"))) if len(rows) else None
+    )
 
 
 def _scored(table: pa.Table, key: _Key, threshold: float) -> Scored:

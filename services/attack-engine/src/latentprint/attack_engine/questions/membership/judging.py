@@ -11,6 +11,7 @@ from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEB
 from latentprint.attack_engine.models.job import TWIN, VICTIM
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import Effect
+from latentprint.attack_engine.questions.membership.candidates import judge_candidates
 from latentprint.attack_engine.questions.membership.controls import (
     AUC,
     CHANCE,
@@ -89,21 +90,22 @@ def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> Membershi
         result=MembershipResult(
             evaluation=evaluation,
             validity=validity,
-            discoveries=_discoveries(scores) if verdict.outcome.claims else None,
+            discoveries=_discoveries(scores, audit.fdr) if verdict.outcome.claims else None,
             most_exposed=most,
             least_exposed=least,
             known_members=known[0],
             known_non_members=known[1],
             sweeps=tuple(_sweeps(scores)),
             artefacts=tuple(_artefacts(scores)),
+            candidates=judge_candidates(audit, samples, verdict),
         ),
     )
 
 
-def _discoveries(scores: AuditScores) -> Discoveries | None:
+def _discoveries(scores: AuditScores, fdr: float) -> Discoveries | None:
     if scores.p_values is None:
         return None
-    return discover(scores.scored.sample_id, scores.scored.member, scores.p_values)
+    return discover(scores.scored.sample_id, scores.scored.member, scores.p_values, fdr=fdr)
 
 
 def _sweeps(scores: AuditScores) -> Iterator[Sweep]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from latentprint.attack_engine.questions.membership.results import Evaluation, MembershipResult, Validity
+from latentprint.attack_engine.questions.membership.results import Candidates, Evaluation, MembershipResult, Validity
 from latentprint.attack_engine.questions.question import Metric
 
 
@@ -12,10 +12,24 @@ def membership_metrics(result: MembershipResult) -> Iterator[Metric]:
     yield from _of_validity(result.validity)
     if result.discoveries is not None:
         yield Metric("members_found", len(result.discoveries.sample_ids))
+    if result.candidates is not None:
+        yield from _of_candidates(result.candidates)
     for sweep in result.sweeps:
         for point in sweep.points:
             step = round(point.x * 100) if point.x < 1 else round(point.x)
             yield Metric(f"auc_by_{sweep.name}", point.auc.value, step)
+
+
+def _of_candidates(candidates: Candidates) -> Iterator[Metric]:
+    usage = candidates.usage
+    yield Metric("candidates", usage.candidates)
+    for name, estimate in (("debiased", usage.debiased), ("likelihood", usage.likelihood)):
+        if estimate is not None:
+            yield Metric(f"usage_{name}", estimate.value)
+            yield Metric(f"usage_{name}_low", estimate.interval.low)
+            yield Metric(f"usage_{name}_high", estimate.interval.high)
+    if candidates.called is not None:
+        yield Metric("candidates_called", len(candidates.called))
 
 
 def _of_scores(evaluation: Evaluation) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from latentprint.attack_engine.statistics.estimates import (
     SplitTest,
     TailCount,
     TprAtFpr,
+    Usage,
 )
 
 
@@ -123,6 +124,39 @@ class Artefact:
 
 
 @dataclass(frozen=True)
+class CalledCandidate:
+    """A candidate called a member: its file ("" where it is none), calibrated probability and p-value."""
+
+    sample_id: int
+    file: str
+    probability: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What an audit says of samples whose membership nobody told it.
+
+    Probabilities and p-values are calibrated on the evaluated samples, which the attack was not fitted on.
+
+    Attributes:
+        usage: the share of them that was used.
+        fdr: at most this share of the called is wrong, on average.
+        called: called members at that rate (Benjamini-Hochberg), most certain first; None where the verdict claims no
+            leak, so that nobody is named.
+        drawn_alike: two-sample test between the candidates and the members and non-members together: where it rejects,
+            what was calibrated on those need not hold for these. None for a single candidate.
+        used: how many were used, where an experiment knows it.
+    """
+
+    usage: Usage
+    fdr: float
+    called: tuple[CalledCandidate, ...] | None
+    drawn_alike: SplitTest | None
+    used: int | None
+
+
+@dataclass(frozen=True)
 class MembershipResult:
     """What only an audit of membership finds.
 
@@ -137,6 +171,7 @@ class MembershipResult:
         known_members, known_non_members: the victim's samples that the attack was fitted on.
         sweeps: the same with less of what the attacker has.
         artefacts: what the samples' treatment does.
+        candidates: what is said of samples of unknown membership; None where there are none.
     """
 
     evaluation: Evaluation
@@ -148,6 +183,7 @@ class MembershipResult:
     known_non_members: int
     sweeps: tuple[Sweep, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
+    candidates: Candidates | None = None
 
 
 MembershipFinding = Finding[MembershipResult]

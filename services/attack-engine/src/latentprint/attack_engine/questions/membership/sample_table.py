@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from latentprint.attack_engine.questions.audit import Audit
+from latentprint.attack_engine.questions.membership.candidates import candidate_columns
 from latentprint.attack_engine.questions.membership.exposure import file_of, percentiles
 from latentprint.core.datasets import Dataset
 from latentprint.core.splits import KNOWN, Split
@@ -18,9 +19,10 @@ _BOM = "\ufeff"  # without it some spreadsheets read a name's letters as of anot
 def sample_table(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
     """One row a victim and sample, one group of columns an attack.
 
-    Columns: victim, data set, file ("" for samples that are no files), sample_id, group (member, non-member), use
-    (known, evaluated); and of each attack "NAME score", "NAME percentile" (a fraction) and "NAME p" (calibrated, for
-    "not a member"), empty for samples that it did not score.
+    Columns: victim, data set, file ("" for samples that are no files), sample_id, group (member, non-member, or of
+    candidates unknown unless an experiment knows it), use (known, evaluated, candidate); of each attack "NAME score",
+    "NAME percentile" (a fraction), "NAME p" (calibrated, for "not a member") and of candidates "NAME probability" (of a
+    member, calibrated, at even odds), empty for samples that it did not score.
 
     Args:
         audits: of the report.
@@ -61,23 +63,30 @@ def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.D
         columns = {"score": scored.score, "percentile": percentiles(scored.score)}
         if scores.p_values is not None:
             columns["p"] = scores.p_values
-        for column, values in columns.items():
-            of_sample = pd.Series(values, index=scored.sample_id)
-            table[f"{name} {column}"] = of_sample.reindex(table["sample_id"]).to_numpy()
+        rows = pd.DataFrame(columns, index=scored.sample_id)
+        if scores.candidates is not None:
+            candidates = scores.candidates
+            own = {"score": candidates.score, **candidate_columns(scores, candidates)}
+            rows = pd.concat([rows, pd.DataFrame(own, index=candidates.sample_id)])
+        rows = rows.reindex(table["sample_id"])
+        for column in rows.columns:
+            table[f"{name} {column}"] = rows[column].to_numpy()
     return table
 
 
 def _samples(split: Split, dataset: Dataset) -> pd.DataFrame:
-    order = np.argsort(split.sample_id)
-    ids = split.sample_id[order]
-    return pd.DataFrame(
-        {
-            "file": [file_of(dataset, int(sample)) for sample in ids],
-            "sample_id": ids,
-            "group": np.where(split.member[order], "member", "non-member"),
-            "use": np.where(split.role[order] == KNOWN, "known", "evaluated"),
-        }
-    )
+    group = np.where(split.member, "member", "non-member")
+    use = np.where(split.role == KNOWN, "known", "evaluated")
+    candidates, used = len(split.candidates), split.used
+    theirs = np.full(candidates, "unknown") if used is None else np.where(used, "member", "non-member")
+    columns = {
+        "sample_id": split.asked,
+        "group": np.concatenate([group, theirs]),
+        "use": np.concatenate([use, np.full(candidates, "candidate")]),
+    }
+    table = pd.DataFrame(columns).sort_values("sample_id", ignore_index=True)
+    table.insert(0, "file", [file_of(dataset, int(sample)) for sample in table["sample_id"]])
+    return table
 
 
 def _named(audits: Sequence[Audit]) -> Iterator[tuple[str, Audit]]:

@@ -16,12 +16,16 @@ _IMAGES = 2  # what a seed is used for tells its streams apart; 1 is the fits' o
 
 @dataclass(frozen=True)
 class ExaminedSamples:
-    """A split's blind baseline and split test, and the blind scores by sample."""
+    """A split's blind baseline and split test, and the blind scores by sample.
+
+    `candidates` is the same test between the candidates and all the others; None with fewer than two.
+    """
 
     dataset: Dataset
     blind: Blind
     test: SplitTest
     scores: Mapping[int, float]
+    candidates: SplitTest | None = None
 
 
 def examine_samples(spec: DatasetSpec, split: Split, seed: int) -> ExaminedSamples:
@@ -30,8 +34,13 @@ def examine_samples(spec: DatasetSpec, split: Split, seed: int) -> ExaminedSampl
     ids = [split.ids(member=member) for member in (True, False)]
     units = split.unit[split.member], split.unit[~split.member]
     members, non_members = (dataset.images(side) for side in ids)
-    blind_rng, test_rng = np.random.default_rng([seed, _IMAGES]).spawn(2)
+    blind_rng, test_rng, candidates_rng = np.random.default_rng([seed, _IMAGES]).spawn(3)
     blind = blind_baseline(members, non_members, rng=blind_rng, units=units)
     scores = np.concatenate([blind.member_scores, blind.non_member_scores])
     by_sample = dict(zip(np.concatenate(ids).tolist(), scores.tolist(), strict=True))
-    return ExaminedSamples(dataset, blind, split_test(members, non_members, rng=test_rng, units=units), by_sample)
+    test = split_test(members, non_members, rng=test_rng, units=units)
+    if len(split.candidates) < 2:
+        return ExaminedSamples(dataset, blind, test, by_sample)
+    both, asked = np.concatenate([members, non_members]), dataset.images(split.candidates)
+    alike = split_test(both, asked, rng=candidates_rng)
+    return ExaminedSamples(dataset, blind, test, by_sample, alike)

@@ -56,6 +56,10 @@ def _artefacts(page: Page) -> list[object]:
     return [(finding, artefact) for finding in _own(page) for artefact in finding.result.artefacts]
 
 
+def _with_candidates(page: Page) -> list[object]:
+    return [finding for finding in _own(page) if finding.result.candidates is not None]
+
+
 def _own(page: Page) -> tuple[MembershipFinding, ...]:
     return tuple(finding for finding in page.findings.audits if finding.question == MEMBERSHIP)
 
@@ -66,6 +70,7 @@ MEMBERSHIP_PART = Part(
     counts=counts,
     sections=(
         Section("published", "Published and measured", "membership/published.html.j2", _sources),
+        Section("candidates", "Candidates", "membership/candidates.html.j2", _with_candidates),
         Section("trade-offs", "Defences", "membership/trade_offs.html.j2", _trade_offs),
         Section("treatment", "As published", "membership/treatment.html.j2", _artefacts),
     ),
