@@ -8,6 +8,7 @@ import pytest
 
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.statistics.auc import estimate_auc
@@ -24,7 +25,7 @@ CHOICES = {
     **{
         entry.name: AttackChoice(entry.name, CHEAPER.get(entry.name, {}))
         for entry in ATTACKS
-        if not AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+        if entry.value.question != ATTRIBUTES and not AttackChoice(entry.name).build(0).reading.fitted_on_shadow
     },
     "cosine": AttackChoice("partcrop", CROPS | {"similarity": "cosine"}),
     "tiles": AttackChoice("partcrop", CROPS | {"feature_map": "tiles", "tile_grid": 3}),

@@ -15,6 +15,7 @@ from scipy.stats import binom, norm
 
 from latentprint.attack_engine.asking.endpoint import Answers, Counts, EndpointCard
 from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.mlp import MlpClassifier
@@ -118,7 +119,11 @@ CASES = {
 }
 
 
-REGISTERED = [entry.name for entry in ATTACKS if not AttackChoice(entry.name).build(0).reading.fitted_on_shadow]
+REGISTERED = [
+    entry.name
+    for entry in ATTACKS
+    if entry.value.question != ATTRIBUTES and not AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+]
 
 
 def chosen(case: str) -> tuple[Attack, str, float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from latentprint.core.datasets.base import Dataset, Ids
 from latentprint.core.errors import UsageError, unknown_name
 
-USER = "user"
+USER, CLASS = "user", "class"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,18 @@ def attribute(dataset: Dataset, name: str) -> Attribute:
     if name not in known:
         raise unknown_name("attribute", name, known)
     return Attribute(name, dataset.labels[name], known[name])
+
+
+def labelled(dataset: Dataset, name: str) -> Attribute:
+    """An attribute, or what the data set calls its samples' class, whose values then go by their numbers.
+
+    Raises:
+        UsageError: see `attribute`.
+    """
+    if name != CLASS or CLASS not in dataset.labels:
+        return attribute(dataset, name)
+    classes = dataset.labels[CLASS]
+    return Attribute(name, classes, tuple(str(number) for number in range(int(classes.max()) + 1)))
 
 
 def users(dataset: Dataset) -> Ids:

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentprint.attack_engine.attacks.definition import OWNERSHIP, AttackDefinition
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, OWNERSHIP, AttackDefinition
 from latentprint.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.attack"), name)
 
 
-_MEMBERSHIP = f"{__name__}.membership"
+_MEMBERSHIP, _ATTRIBUTES = f"{__name__}.membership", f"{__name__}.attributes"
 _OWNERSHIP = f"{__name__}.ownership"
 _PAPER_MLP = {"hidden": (512, 256, 128)}
 _SMALL_MLP = {"hidden": (256, 256)}
@@ -229,4 +229,11 @@ ATTACKS.add(
     summary="loss of restoring the embedding from that of the masked image, decoded as known private images are",
     source="after DOV4MM, 2025",
     needs={**_ONE_EMBEDDING, "queries": "5 a sample"},
+)
+ATTACKS.add(
+    "attribute-inference",
+    AttackDefinition(f"{_ATTRIBUTES}.attribute_inference:AttributeInference", "softmax-mlp", question=ATTRIBUTES),
+    summary="an attribute of the sample, inferred from the embedding",
+    source="ContrastiveLeaks, CCS 2021",
+    needs=_ONE_EMBEDDING,
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.inference.base import InferenceModel
 
 
-MEMBERSHIP, OWNERSHIP = "membership", "ownership"
+MEMBERSHIP, ATTRIBUTES, OWNERSHIP = "membership", "attributes", "ownership"
 
 
 @dataclass(frozen=True)

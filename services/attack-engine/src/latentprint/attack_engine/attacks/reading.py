@@ -63,6 +63,11 @@ class Reading(ABC):
         return False
 
     @property
+    def inferred(self) -> str:
+        """The label of the samples that is inferred; "" where it is their membership."""
+        return ""
+
+    @property
     def channels(self) -> int:
         """Entries a step, of a sequence; 0 where the order of the features means nothing."""
         return 0

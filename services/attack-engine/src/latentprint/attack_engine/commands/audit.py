@@ -31,6 +31,13 @@ def audit(
             help="Attacks, comma-separated; join signals with +, as in partcrop+encodermi. Default: the question's."
         ),
     ] = "",
+    attribute: Annotated[
+        str,
+        typer.Option(
+            help="Of --question attributes: what is inferred, an attribute of the split's data set, or class: the "
+            "folders that the images are sorted into."
+        ),
+    ] = "",
     attack_option: Annotated[
         list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
     ] = None,
@@ -184,6 +191,7 @@ def audit(
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
     options = _attack_options(attack_option or [])
     parts = _attack_names(attack, question)
+    _infer(attribute, question, parts, options)
     choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
     if options:
         named = ",".join(parts)
@@ -235,6 +243,18 @@ def _attack_names(attack: str, question: str) -> list[str]:
     require(bool(parts), "--attack", repr(attack), "at least one attack")
     require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
     return parts
+
+
+def _infer(attribute: str, question: str, attacks: list[str], options: dict[str, dict[str, Any]]) -> None:
+    """Give the attacks on attributes the one that they are to infer."""
+    from latentprint.attack_engine.attacks import ATTACKS
+    from latentprint.attack_engine.attacks.definition import ATTRIBUTES
+
+    if attribute and question != ATTRIBUTES:
+        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
+    for name in attacks if attribute else ():
+        if ATTACKS.get(name).question == ATTRIBUTES:
+            options.setdefault(name, {}).setdefault("attribute", attribute)
 
 
 def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:

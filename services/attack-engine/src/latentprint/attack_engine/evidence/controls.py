@@ -2,9 +2,12 @@
 
 UNTRAINED, PLACEBO, EXCHANGED, LABELS = "untrained encoder", "placebo encoder", "exchanged non-members", "labels alone"
 BLIND = "blind baseline"
+MAJORITY, PIXELS = "majority value", "raw pixels"
 CONTROLS = {
     UNTRAINED: "the same attack on the same samples against an untrained encoder of the same architecture",
     PLACEBO: "the same attack on the same samples against a trained encoder that saw neither members nor non-members",
     EXCHANGED: "the same attack on this endpoint, with half of the non-members in the members' place",
+    MAJORITY: "the value that most of the known samples have, guessed of every sample",
+    PIXELS: "the same inference from the image itself, without asking the endpoint",
     LABELS: "the same samples told apart by their class labels alone, without asking the endpoint",
 }

@@ -64,3 +64,9 @@ INFERENCE.add_lazily(
     summary="the features' mean, in units of known members' spread",
     source="after DOV4CL, ICLR 2025",
 )
+INFERENCE.add_lazily(
+    "softmax-mlp",
+    f"{__name__}.softmax_mlp:SoftmaxMlp",
+    summary="an MLP for any number of classes",
+    source="ContrastiveLeaks, CCS 2021",
+)

@@ -1,6 +1,7 @@
 """What is asked about an encoder, and how the answer is judged. A further one: its folder, its test, an entry here."""
 
-from latentprint.attack_engine.attacks.definition import MEMBERSHIP
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP
+from latentprint.attack_engine.questions.attributes.question import AttributesQuestion
 from latentprint.attack_engine.questions.membership.question import MembershipQuestion
 from latentprint.attack_engine.questions.question import QUESTIONS
 
@@ -11,4 +12,10 @@ QUESTIONS.add(
     MembershipQuestion(),
     summary="whether a sample was in the encoder's training set",
     source="Shokri et al. 2017",
+)
+QUESTIONS.add(
+    ATTRIBUTES,
+    AttributesQuestion(),
+    summary="what the embedding gives away of a sample beside what the encoder is for",
+    source="Song and Raghunathan, CCS 2020; ContrastiveLeaks, CCS 2021",
 )

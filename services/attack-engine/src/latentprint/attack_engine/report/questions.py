@@ -1,13 +1,26 @@
 """Which part of the report shows which question. A further one: its folder of templates, one entry here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from latentprint.attack_engine.attacks.definition import MEMBERSHIP
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP
+from latentprint.attack_engine.questions.attributes.results import AttributesFinding
+from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures
 from latentprint.attack_engine.report.membership.part import MEMBERSHIP_PART
 from latentprint.attack_engine.report.parts import PLAIN, Part
 
-PARTS: Mapping[str, Part] = MappingProxyType({MEMBERSHIP: MEMBERSHIP_PART})
+
+def _figures(finding: AttributesFinding) -> Iterator[DrawnChart]:
+    return drawn_figures(finding.figures)
+
+
+def _counts(finding: AttributesFinding) -> Mapping[str, int]:
+    return {"Known samples": finding.result.known, "Evaluated samples": finding.result.evaluated}
+
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {MEMBERSHIP: MEMBERSHIP_PART, ATTRIBUTES: Part(ATTRIBUTES, _figures, _counts)}
+)
 
 
 def part_of(question: str) -> Part:

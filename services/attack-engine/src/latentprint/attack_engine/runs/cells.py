@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
@@ -164,7 +165,7 @@ def plan_cells(experiment: Experiment, models: Sequence[AuditedModel]) -> Iterat
             yield CellPlan(model, _against(attack, model.training), experiment.seed, experiment.sweeps, treated)
     for model in models if experiment.shadow else ():
         for shadow in _shadows_of(model, models):
-            for attack in (one for one in attacks if not one.reading.fitted_on_shadow):
+            for attack in (one for one in attacks if one.question == MEMBERSHIP and not one.reading.fitted_on_shadow):
                 own, on_shadow = _against(attack, model.training), _against(attack, shadow)
                 yield CellPlan(model, own, experiment.seed, shadow=shadow, shadow_attack=on_shadow)
 

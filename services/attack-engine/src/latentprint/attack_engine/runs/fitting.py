@@ -7,17 +7,20 @@ from typing import Any
 
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import Attack
-from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
+from latentprint.attack_engine.attacks.fitting.attribute_scores import infer_attribute
+from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores, ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import ShadowModel, knowledge_of
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, is_written, write_cell
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.models.distillation_job import DistillationJob
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
 from latentprint.attack_engine.models.reference_job import DistilledReferenceJob, TrainedReferenceJob
+from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.scheduling.task import FITTING, TaskProgress
 from latentprint.core.code_digest import code_digest
-from latentprint.core.splits import read_split
+from latentprint.core.splits import Split, read_split
 
 # What a stored cell holds is computed by these and by the attack's own classes: what was asked and prepared is read,
 # fits and figures' data are made of it, and the file has a form. Judging comes later, anew in every report.
@@ -32,7 +35,8 @@ def cell_code(attack: Attack) -> str:
         prepared.append(DistillationJob)
     if reading.references is not None:
         prepared.append(DistilledReferenceJob if reading.references.kind == "distilled" else TrainedReferenceJob)
-    return code_digest(*_FITTING, *attack.parts, *prepared)
+    inference = [infer_attribute] if reading.inferred else []
+    return code_digest(*_FITTING, *attack.parts, *prepared, *inference)
 
 
 @dataclass(frozen=True)
@@ -99,15 +103,21 @@ class CellTask:
         """See `Task.make`: read the evidence, fit, score, write the cell."""
         split = read_split(self.split_path)
         evidence = {side: files.read(split.sample_id) for side, files in self.evidence.items()}
-        scores = fit_and_score(
+        beside = ControlEvidence(evidence.get(TWIN), evidence.get(PLACEBO))
+        write_cell(StoredScores(self._scores(split, evidence, beside), self.queries, self.card), self.folder)
+
+    def _scores(self, split: Split, evidence: Mapping[str, Evidence], beside: ControlEvidence) -> AuditScores:
+        if self.attack.reading.inferred:
+            dataset = opened(self.evidence[VICTIM].dataset)
+            return infer_attribute(self.attack, split, dataset, evidence[VICTIM], beside, self.seed)
+        return fit_and_score(
             self.attack,
             split,
             evidence[VICTIM],
-            ControlEvidence(evidence.get(TWIN), evidence.get(PLACEBO)),
+            beside,
             knowledge_of(self.attack, None if self.shadow is None else self.shadow.read()),
             self.seed,
             sweeps=self.sweeps,
             treated={side: files.read(split.sample_id) for side, files in self.treated.items()},
             candidates=self.evidence[VICTIM].read(split.candidates) if len(split.candidates) else None,
         )
-        write_cell(StoredScores(scores, self.queries, self.card), self.folder)

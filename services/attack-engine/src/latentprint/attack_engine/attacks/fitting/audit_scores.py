@@ -28,7 +28,7 @@ from latentprint.attack_engine.statistics.figures import Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
 from latentprint.core.splits import KNOWN, Split
 
-_CONSTANT = "the attack reads the same from every sample, so that it cannot tell any from another."
+CONSTANT = "the attack reads the same from every sample, so that it cannot tell any from another."
 _ATTENTION = ("Attention over the steps", "step, as the attack reads them", "mean weight")
 
 
@@ -154,7 +154,7 @@ def is_constant(features: Draws, scored: Scored) -> bool:
 
 def _unreadable(attack: Attack, victim: Evidence, features: Draws, scored: Scored) -> str:
     """See `AuditScores.unreadable`."""
-    return attack.reading.unreadable(victim) or (_CONSTANT if is_constant(features, scored) else "")
+    return attack.reading.unreadable(victim) or (CONSTANT if is_constant(features, scored) else "")
 
 
 def _figures(attack: Attack, split: Split, victim: Evidence, scorer: DrawsScorer, features: Draws) -> Iterator[Figure]:
