@@ -57,6 +57,12 @@ def test_members_and_non_members_are_asked_side_by_side() -> None:
         assert 8 < request.sum() < 32
 
 
+def test_models_are_asked_in_turn_so_that_workers_do_not_wait_for_one(tiny_bundle: Path, tmp_path: Path) -> None:
+    plans = [_plan(tiny_bundle, tmp_path / str(count), sample_ids=np.arange(count)) for count in (20, 10, 24)]
+    places = [(task.plan, task.shard) for task in tasks_of(plans)]
+    assert places == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2), (2, 2)]
+
+
 @pytest.mark.parametrize(
     ("queries", "answer_bytes", "samples"),
     [(1, 400, 1024), (1, 600_000, 111), (1, 10**9, 64), (10, 2048, 102), (129, 2048, 64)],

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -109,13 +110,16 @@ def _extract(data: Dataset, plan: SignalPlan, shard: Shard, endpoint: MeteredEnd
 
 
 def tasks_of(plans: Sequence[ExtractionPlan]) -> list[ShardPlace]:
-    """Every shard that is left to do, plan by plan and signal by signal."""
-    return [
-        ShardPlace(p, s, i)
+    """Every shard that is left to do: signal by signal within a plan, and the plans in turn.
+
+    A server computes one batch of a model at a time: workers that ask the same one wait for one another, and those
+    that ask a victim and its controls side by side keep a core each busy.
+    """
+    each = [
+        [ShardPlace(p, s, i) for s, signal in enumerate(plan.signals) for i in range(len(signal.shards))]
         for p, plan in enumerate(plans)
-        for s, signal in enumerate(plan.signals)
-        for i in range(len(signal.shards))
     ]
+    return [task for turn in zip_longest(*each) for task in turn if task is not None]
 
 
 def shared_between(plan: ExtractionPlan, workers: int) -> ExtractionPlan:
