@@ -107,7 +107,8 @@ class Loop:
         for group in self.update.optimiser.param_groups:
             group["lr"] = rate
         self._generator.manual_seed(stream_seed(settings.seed, "step", step))
-        images, labels = self.members.images[batch], self.members.labels[batch]
+        images = self.members.images.index_select(0, batch)  # whole rows at a time, which indexing does not copy
+        labels = self.members.labels.index_select(0, batch)
         loss = self.update(images, labels, self._generator, progress)
         self.method.after_step(progress)
         self._loss_sum += loss * len(batch)

@@ -56,8 +56,10 @@ def patches_of(images: Tensor, patch_size: int) -> Tensor:
 
 def ordered_patches(images: Tensor, patch_size: int, order: Tensor) -> Tensor:
     """Normalised patches [B, N, patch_size ** 2, 3] of [B, H, W, 3], each image's in its own `order` [B, N]."""
-    rows = torch.arange(len(order), device=order.device).unsqueeze(1)
-    return normalised(patches_of(images, patch_size)[rows, order])
+    patches = patches_of(images, patch_size)
+    first = torch.arange(len(order), device=order.device).unsqueeze(1) * patches.shape[1]  # of each image
+    chosen = patches.flatten(0, 1).index_select(0, (first + order).flatten())  # copies whole patches
+    return normalised(chosen.view_as(patches))
 
 
 def patch_tokens(vit: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
