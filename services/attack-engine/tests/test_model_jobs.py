@@ -7,6 +7,7 @@ import pytest
 
 from latentprint.attack_engine.models.job import MODEL_JOBS, PLACEBO, TRAIN, TWIN, ModelStore
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob, VictimChoice
+from latentprint.core.bundles import read_card
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.splits import draw_split
@@ -59,6 +60,15 @@ def test_a_twin_is_made_without_training_and_lies_beside_what_is_trained(tmp_pat
     assert not job.finished
     assert (job.kind, twin.kind) == (TRAIN, TWIN)
     assert twin.folder == job.folder.with_name(f"{job.folder.name}-untrained")
+
+
+def test_an_audited_model_is_measured_once_when_it_is_finished(tmp_path: Path) -> None:
+    job = training(tmp_path)
+    job = replace(job, choice=replace(job.choice, epochs=5))
+    job.make()
+    measured = read_card(job.folder).training
+    assert measured["history"] == []
+    assert 0 <= measured["knn_accuracy"] <= 1
 
 
 def test_what_is_trained_alike_differs_in_samples_and_role_alone(tmp_path: Path) -> None:

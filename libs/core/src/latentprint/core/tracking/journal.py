@@ -16,7 +16,7 @@ from latentprint.core.errors import DataError
 from latentprint.core.files import locked, write_atomically, writing
 
 _ADDRESS, _LINES, _SENT, _FILES = "run.json", "entries.jsonl", "sent", "files"
-_PACE_SECONDS = 2.0
+_PACE_SECONDS = 10.0  # each time costs a database several commits, on the core that trains
 OPEN, PARAMS, METRICS, TAGS, FILE, DATASET, END = "open", "params", "metrics", "tags", "file", "dataset", "end"
 FINISHED = "FINISHED"
 KEY_TAG = "latentprint.key"

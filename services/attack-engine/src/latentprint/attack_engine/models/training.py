@@ -214,6 +214,7 @@ class TrainingJob:
             seed=self.seed,
             defences=self.choice.defences,
             threads=1,
+            evaluate_every=self.choice.epochs,  # reports read the finished model's accuracies alone
             workers=self.workers,
             resume=True,
             tracker=self.run,
