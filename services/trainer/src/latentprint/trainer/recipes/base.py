@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
-import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
