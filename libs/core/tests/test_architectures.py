@@ -135,3 +135,26 @@ def test_a_perceptron_answers_vector_by_vector_and_is_saved_whole(tmp_path: Path
     save_for_hf(model, str(tmp_path / "victim"), model_args=options, safe_serialization=True)
     again = timm.create_model(f"local-dir:{tmp_path / 'victim'}", pretrained=True).eval()
     torch.testing.assert_close(again(vectors), model(vectors), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("lunet", (8 * 4, 32)), ("lunet_narrow", (32 * 16, 16))])
+def test_a_lunet_embeds_images_of_any_shape_one_by_one(name, shape, tmp_path: Path):
+    torch.manual_seed(1)
+    model = timm.create_model(name, width=8).train()
+    model(torch.randn(8, 3, 64, 32))
+    card = BundleCard("untrained", (EMBEDDING, FEATURE_MAP), (128, 64), (0.5,) * 3, (0.25,) * 3)
+    save_bundle(model.eval(), tmp_path / "victim", card, {"width": 8})
+    encoder, read = open_bundle(tmp_path / "victim")
+    assert read.sample_shape == (128, 64, 3)
+    assert encoder.shapes(read.sample_shape) == {EMBEDDING: (128,), FEATURE_MAP: shape}
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
+    together = encoder.answer(pictures, (EMBEDDING,))[EMBEDDING]
+    alone = np.concatenate([encoder.answer(pictures[i : i + 1], (EMBEDDING,))[EMBEDDING] for i in range(3)])
+    np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-5)
+
+
+def test_a_lunet_has_its_documented_blocks():
+    model = timm.create_model("lunet", num_classes=3)
+    blocks = [block.conv3.out_channels for block in model.stages if hasattr(block, "conv3")]
+    assert blocks == [128, *[256] * 5, *[512] * 5]
+    assert model(torch.zeros(2, 3, 32, 16)).shape == (2, 3)

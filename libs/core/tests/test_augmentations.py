@@ -229,7 +229,7 @@ def test_parts_that_are_off_leave_the_other_draws_alone() -> None:
 def test_no_transform_can_know_who_is_a_member(function) -> None:
     """Members and non-members pass the same transform: there is nothing to tell them apart by."""
     known = {"images", "sample_ids", "image_size", "crops", "scale", "ratio", "flip_probability", "seed"}
-    known |= {"parameters", "side", "augmentation", "views", "generator", "rows"}
+    known |= {"parameters", "side", "size", "augmentation", "views", "generator", "rows"}
     assert set(inspect.signature(function).parameters) <= known
 
 
@@ -272,3 +272,21 @@ def test_the_rows_wanted_change_nothing_of_what_is_drawn() -> None:
     whole = augment(images, MOCO, Generator().manual_seed(3), 32)
     for rows in (slice(0, 4), slice(4, 10), slice(5, 5)):
         assert torch.equal(augment(images, MOCO, Generator().manual_seed(3), 32, rows), whole[rows])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_views_of_images_that_are_not_square_keep_their_shape(name: str) -> None:
+    images = torch.randint(0, 256, (6, 24, 12, 3), dtype=torch.uint8, generator=Generator().manual_seed(1))
+    assert views_for_samples(images, np.arange(6), PRESETS[name], views=2, seed=0).shape == (6, 2, 24, 12, 3)
+    assert augment(images, PRESETS[name], Generator().manual_seed(0), (24, 12)).shape == (6, 24, 12, 3)
+
+
+def test_a_crop_of_an_image_that_is_not_square_is_not_distorted() -> None:
+    """Its ratio is that of the image, whatever the image's: stripes along either axis stay as wide as before."""
+    tall = torch.arange(240, dtype=torch.uint8).view(1, 240, 1, 1).expand(1, 240, 120, 3)
+    wide = torch.arange(120, dtype=torch.uint8).view(1, 1, 120, 1).expand(1, 240, 120, 3)
+    augmentation = replace(MAE, crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), flip_probability=0.0)
+    for image, axis in ((tall, 1), (wide, 2)):
+        view = augment(image, augmentation, Generator().manual_seed(0), (240, 120)).float()
+        steps = view.amax(dim=(1, 2, 3)) - view.amin(dim=(1, 2, 3))
+        assert float(steps) == pytest.approx(image.shape[axis] / 2, abs=3)

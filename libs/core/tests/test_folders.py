@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from latentprint.core.datasets import DatasetSpec, folders_spec, image_files, paired_folders
-from latentprint.core.errors import DataError
+from latentprint.core.errors import DataError, UsageError
+from latentprint.core.samples import parse_size, written
 
 
 def picture(seed: int, size: tuple[int, int] = (20, 12)) -> Image.Image:
@@ -165,3 +166,26 @@ def test_files_are_decoded_again_only_where_one_has_changed(tmp_path: Path, monk
     images = open_folder(tmp_path).images(np.array([0, 1]))
     images[:] = 0  # what is handed out is a copy
     assert open_folder(tmp_path).images(np.array([0, 1])).any()
+
+
+def test_images_are_brought_to_a_height_and_a_width(tmp_path: Path) -> None:
+    fill(tmp_path, ["a.png"])
+    dataset = DatasetSpec("folder", {"path": str(tmp_path), "side": [16, 8]}).open()
+    assert dataset.sample_shape == (16, 8, 3)
+    whole = Image.open(tmp_path / "a.png").convert("RGB")  # 20 x 12, of which the middle 6 x 12 is scaled
+    expected = whole.resize((8, 16), Image.Resampling.BICUBIC, box=(7, 0, 13, 12))
+    np.testing.assert_array_equal(dataset.images(np.array([0]))[0], np.asarray(expected))
+    with pytest.raises(UsageError, match=r"side must lie in 8 \.\. 1024"):
+        DatasetSpec("folder", {"path": str(tmp_path), "side": [16, 4]}).open()
+
+
+@pytest.mark.parametrize(("text", "size"), [("32", 32), ("128x64", (128, 64)), ("64x64", 64)])
+def test_a_size_is_a_side_or_a_height_and_a_width(text: str, size: int | tuple[int, int]) -> None:
+    assert parse_size(text, "--side") == size
+    assert parse_size(written(size), "--side") == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "0x8", "12x", "1x2x3", "-4", "3.5", "large"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--side must be a side in pixels"):
+        parse_size(text, "--side")

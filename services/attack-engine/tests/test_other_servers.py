@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking import Counts, EndpointSpec, LedgerSpec
-from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.plan import check_sizes, plan_extraction
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.core.datasets import DatasetSpec
@@ -230,8 +230,18 @@ def test_an_output_under_another_name_is_told_with_the_option_that_names_it(tmp_
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [((-1, 3, 32, 48), "not square"), ((-1, 4, 32, 32), "sends RGB images"), ((), "sends RGB images")],
+    [((-1, 4, 32, 32), "sends RGB images"), ((), "sends RGB images")],
 )
-def test_shapes_that_are_no_square_rgb_images_are_refused(shape: tuple[int, ...], words: str) -> None:
+def test_shapes_that_are_no_rgb_images_are_refused(shape: tuple[int, ...], words: str) -> None:
     with _served(_Other(_typed, shape)) as spec, pytest.raises(EndpointError, match=words):
         spec.open()
+
+
+def test_images_that_are_not_square_are_sent_as_they_are_and_others_refused_with_the_size_that_is_taken() -> None:
+    images, other = _images(3)[:, :, :24], _Other(_typed, (-1, 3, 32, 24))
+    with _served(other) as spec, spec.open() as endpoint:
+        assert (endpoint.card.image_side, endpoint.card.min_side, endpoint.card.max_side) == ((32, 24),) * 3
+        np.testing.assert_allclose(endpoint.query(images, ("embedding",))["embedding"], _expected(images), rtol=1e-3)
+        with pytest.raises(EndpointError, match=r"takes images of 32x24 pixels alone, not 16x16: .*side=\[32,24\]"):
+            check_sizes(endpoint.card, AttackChoice("partcrop").build(0).signals, (32, 24, 3))
+    assert other.sizes == [(3, 3, 32, 24)]

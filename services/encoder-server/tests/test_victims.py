@@ -94,10 +94,20 @@ def test_the_side_of_a_timm_model_is_a_number_or_a_pair_or_the_inputs_own(size):
     assert victim.sample_shape == (32, 32, 3)
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_timm_model_of_images_that_are_not_square_publishes_height_and_width(fixed):
+    options = {**SMALL_VIT, "img_size": [32, 64], "dynamic_img_size": not fixed}
+    victim = from_timm("vit_tiny_patch16_224", None, [], weights="random", seed=0, options=options)
+    properties = published(victim)
+    assert victim.sample_shape == (32, 64, 3)
+    assert properties["image_size"] == "32x64"
+    sides = ("32x64", "32x64") if fixed else ("1", str(SETTINGS.limits.max_side))
+    assert (properties["min_side"], properties["max_side"]) == sides
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"img_size": [32, 64]}, "made for images of 32 x 64 pixels, and latentprint asks square ones"),
         ({"img_size": "large"}, "img_size"),
         ({"img_size": [32, 32, 3]}, "img_size"),
         ({"heads": 3}, "timm does not make 'vit_tiny_patch16_224'"),

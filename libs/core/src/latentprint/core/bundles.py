@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from latentprint.core.config import from_mapping
 from latentprint.core.digests import digest_file
 from latentprint.core.errors import DataError
-from latentprint.core.samples import is_vector
+from latentprint.core.samples import Size, height_width, is_vector
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,8 @@ class BundleCard:
         recipe: registered recipe name, "untrained", or "imported" for weights that were trained elsewhere.
         options: the recipe's options, as given.
         outputs: public outputs, of "embedding", "feature_map", "posterior".
-        image_size: side of the training images, pixels; None for a model of vectors.
+        image_size: of the training images, pixels: the side of square ones, or (height, width); None for a model of
+            vectors.
         mean, std: per-channel normalisation of images scaled to [0, 1]; of vectors, one value or one a feature.
         dataset: {"name": ..., "options": ...} of the training data set.
         dataset_digest, split_digest: what it was trained on.
@@ -42,7 +43,7 @@ class BundleCard:
 
     recipe: str
     outputs: tuple[str, ...]
-    image_size: int | None
+    image_size: Size | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -56,12 +57,12 @@ class BundleCard:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """(side, side, 3) of the training images, or (features,) of the vectors."""
+        """(height, width, 3) of the training images, or (features,) of the vectors."""
         if self.features is not None:
             return (self.features,)
         if self.image_size is None:
-            raise DataError("The card of a victim says neither the side of its images nor the length of its vectors.")
-        return self.image_size, self.image_size, 3
+            raise DataError("The card of a victim says neither the size of its images nor the length of its vectors.")
+        return (*height_width(self.image_size), 3)
 
 
 def save_bundle(model: "nn.Module", folder: Path, card: BundleCard, model_args: Mapping[str, Any]) -> BundleCard:

@@ -28,7 +28,7 @@ from latentprint.core.checks import require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.datasets.in_memory import as_samples, in_memory
 from latentprint.core.errors import DataError, Interrupted, UsageError
-from latentprint.core.samples import Samples
+from latentprint.core.samples import Samples, Size
 from latentprint.core.splits import Split, split_by_membership
 
 Model = str | EndpointSpec | Callable[[Any], Any]
@@ -49,7 +49,7 @@ def audit(
     budget: int | None = None,
     mean: Channels = (0.0, 0.0, 0.0),
     std: Channels = (1.0, 1.0, 1.0),
-    side: int = 0,
+    side: Size = 0,
     candidates: Any = None,
     fdr: float = FDR,
     root: str | Path | None = None,
@@ -79,7 +79,8 @@ def audit(
         budget: samples that the model may be asked at most; None for no limit.
         mean: of the inputs of modules, a number a channel, as they are in [0, 1].
         std: likewise.
-        side: height and width that the images of folders are brought to, pixels; 0 takes what an endpoint publishes.
+        side: what the images of folders are brought to, pixels: the side of a square, or (height, width); 0 takes
+            what an endpoint publishes.
         candidates: samples whose membership is asked for, like `members`: how many of them were trained on, and which.
         fdr: of members lists, the share of false calls allowed on average.
         root: folder where everything is kept; None keeps nothing. With one, the audit of an endpoint resumes.
@@ -180,7 +181,7 @@ def drawn_anew(module: Any, seed: int = TWIN_SEED) -> Any:
 
 
 def _samples(
-    model: Model, members: Any, non_members: Any, candidates: Any, side: int, known_fraction: float, seed: int
+    model: Model, members: Any, non_members: Any, candidates: Any, side: Size, known_fraction: float, seed: int
 ) -> tuple[DatasetSpec, Split]:
     """The samples of both sides, and the candidates, as one data set, and its split."""
     given = {"members": members, "non_members": non_members}

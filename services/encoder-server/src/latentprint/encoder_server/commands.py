@@ -49,7 +49,10 @@ def serve(
         typer.Option(metavar="KEY=VALUE", help="Keyword argument of a timm model, such as img_size=32."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the images that a timm model is made for. Default: the architecture's.")
+        str | None,
+        typer.Option(
+            metavar="SIDE|HxW", help="Size of the images that a timm model is made for. Default: the architecture's."
+        ),
     ] = None,
     mean: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Of a timm model's images, scaled to [0, 1]. Default: its own.")
@@ -123,6 +126,7 @@ def serve(
     ] = _DEFAULT.limits.replay_bytes,
 ) -> None:
     """Serve an encoder as a black box over gRPC (Open Inference Protocol v2)."""
+    from latentprint.core.samples import parse_size
     from latentprint.encoder_server.lifecycle import serve_until_told
     from latentprint.encoder_server.victims import check_model_name
 
@@ -144,7 +148,7 @@ def serve(
         ),
     )
     inputs = Inputs(
-        image_size,
+        None if image_size is None else parse_size(image_size, "--image-size"),
         None if mean is None else parse_mean(mean, "--mean"),
         None if std is None else parse_std(std, "--std"),
     )

@@ -8,7 +8,7 @@ from latentprint.core.channels import format_channels
 from latentprint.core.oip import inference_pb2 as pb
 from latentprint.core.oip import names
 from latentprint.core.outputs import FEATURE_MAP
-from latentprint.core.samples import is_vector, sample_bytes
+from latentprint.core.samples import is_vector, sample_bytes, size_of, written
 from latentprint.core.serving_digest import serving_digest
 from latentprint.encoder_server.settings import Limits, Settings
 from latentprint.encoder_server.victims import Victim
@@ -66,15 +66,16 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
 
 def _sizes(victim: Victim, limits: Limits) -> dict[str, str]:
     """The length of the vectors, or the sides and the normalisation of the images, that the victim takes."""
-    size = victim.sample_shape[0]
-    if is_vector(victim.sample_shape):
-        return {names.FEATURES: str(size)}
-    smallest, largest = (size, size) if victim.fixed_size else (1, limits.max_side)
+    shape = victim.sample_shape
+    if is_vector(shape):
+        return {names.FEATURES: str(shape[0])}
+    size = written(size_of(*shape[:2]))
+    smallest, largest = (size, size) if victim.fixed_size else ("1", str(limits.max_side))
     mean, std = victim.encoder.channels
     return {
-        names.IMAGE_SIZE: str(size),
-        names.MIN_SIDE: str(smallest),
-        names.MAX_SIDE: str(largest),
+        names.IMAGE_SIZE: size,
+        names.MIN_SIDE: smallest,
+        names.MAX_SIDE: largest,
         names.MEAN: format_channels(mean),
         names.STD: format_channels(std),
     }

@@ -10,6 +10,7 @@ from typing import Any
 from latentprint.core.channels import Channels
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.oip import SERVICE
+from latentprint.core.samples import Size, height_width
 
 _SERVICE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 HUB = "hub"  # where a timm model's weights come from, unless they are drawn at random
@@ -158,21 +159,17 @@ class Inputs:
     """The images that a timm model is made for, where they are not the architecture's own.
 
     Attributes:
-        side: pixels.
+        size: pixels: the side of square ones, or (height, width).
         mean, std: of red, green and blue, of images scaled to [0, 1].
     """
 
-    side: int | None = None
+    size: Size | None = None
     mean: Channels | None = None
     std: Channels | None = None
-
-    def __post_init__(self) -> None:
-        if self.side is not None and self.side < 1:
-            raise UsageError(f"--image-size must be at least 1 pixel, not {self.side}.")
 
     @property
     def overlay(self) -> dict[str, Any]:
         """These as timm's pretrained_cfg has them."""
-        size = None if self.side is None else (3, self.side, self.side)
+        size = None if self.size is None else (3, *height_width(self.size))
         found = {"input_size": size, "mean": self.mean, "std": self.std}
         return {key: value for key, value in found.items() if value is not None}

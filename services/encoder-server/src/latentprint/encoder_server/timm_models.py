@@ -14,6 +14,7 @@ from latentprint.core.digests import digest_arrays, digest_file
 from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import DataError, EndpointError, UsageError, unknown_name
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
+from latentprint.core.samples import Size, size_of
 from latentprint.encoder_server.settings import HUB, Inputs
 from latentprint.encoder_server.victims import Victim, has_fixed_size, restricted
 
@@ -47,8 +48,8 @@ def from_timm(
         inputs: the images that it is made for.
 
     Raises:
-        UsageError: an unknown architecture, option or source of weights; images that are not square, or of a size that
-            the architecture does not take.
+        UsageError: an unknown architecture, option or source of weights; images of a size that the architecture does
+            not take.
         DataError: the hub has no safetensors for it.
         EndpointError: the hub cannot be reached and the weights are not cached.
     """
@@ -63,24 +64,19 @@ def from_timm(
     of_images = vector_features(model) is None
     public = (EMBEDDING, *([FEATURE_MAP] if of_images else []), *([POSTERIOR] if model.num_classes else []))
     encoder = restricted(Encoder(model, public), outputs)
-    side = _side(architecture, model, options) if of_images else None
-    victim = Victim(name or architecture, encoder, architecture, side, has_fixed_size(model), digest, options)
+    size = _size(architecture, model, options) if of_images else None
+    victim = Victim(name or architecture, encoder, architecture, size, has_fixed_size(model), digest, options)
     _check_answers(victim)
     return victim
 
 
-def _side(architecture: str, model: Any, options: Mapping[str, Any]) -> int:
-    """Side of the images that the model was made for; timm writes a size as one number, or as height and width."""
+def _size(architecture: str, model: Any, options: Mapping[str, Any]) -> Size:
+    """Size of the images that the model was made for; timm writes it as one number, or as height and width."""
     size = options.get("img_size") or model.pretrained_cfg["input_size"][-2:]
     sides = [*size] if isinstance(size, list | tuple) else [size]
     if not all(isinstance(side, int) and side > 0 for side in sides) or len(sides) not in {1, 2}:
         raise UsageError(f"img_size of {architecture!r} must be a number of pixels, or height and width, not {size!r}.")
-    if len(set(sides)) > 1:
-        raise UsageError(
-            f"{architecture!r} is made for images of {sides[0]} x {sides[1]} pixels, and latentprint asks square ones: "
-            "give img_size as one number."
-        )
-    return int(sides[0])
+    return size_of(int(sides[0]), int(sides[-1]))
 
 
 def _check_answers(victim: Victim) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from latentprint.core.bundles import open_bundle, read_config
 from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.samples import Size, height_width
 from latentprint.core.text import printable
 
 _NOT_IN_NAMES = re.compile(r"[/\s]+")
@@ -22,7 +23,8 @@ class Victim:
         name: the model name that clients ask for.
         encoder: answers the public outputs.
         architecture: timm's name of it.
-        image_size: side of the images it was made for, pixels; None where it takes vectors.
+        image_size: of the images it was made for, pixels: the side of square ones, or (height, width); None where it
+            takes vectors.
         fixed_size: it takes samples of no other size.
         weights_digest: SHA-256 (hex) of its weights.
         model_args: keyword arguments that the architecture was made with.
@@ -31,19 +33,19 @@ class Victim:
     name: str
     encoder: Encoder
     architecture: str
-    image_size: int | None
+    image_size: Size | None
     fixed_size: bool
     weights_digest: str
     model_args: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Of the samples that it was made for: (side, side, 3) of images, (features,) of vectors."""
+        """Of the samples that it was made for: (height, width, 3) of images, (features,) of vectors."""
         if self.encoder.features is not None:
             return (self.encoder.features,)
         if self.image_size is None:
             raise UsageError(f"The model {self.name!r} takes images, of which no size is known.")
-        return self.image_size, self.image_size, 3
+        return (*height_width(self.image_size), 3)
 
 
 def from_bundle(folder: Path, name: str | None, outputs: Sequence[str]) -> Victim:

@@ -23,7 +23,8 @@ def bundle_command(
         Path, typer.Option(help="safetensors, or a state dict or checkpoint of tensors that torch.save wrote.")
     ],
     size: Annotated[
-        int | None, typer.Option(help="Side of the images it was trained on, pixels.", rich_help_panel=_IMAGES)
+        str | None,
+        typer.Option(metavar="SIDE|HxW", help="Of the images it was trained on, pixels.", rich_help_panel=_IMAGES),
     ] = None,
     mean: Annotated[
         str | None,
@@ -49,6 +50,7 @@ def bundle_command(
     """Make a victim bundle of an encoder that was trained elsewhere, to be served and audited."""
     from latentprint.core.channels import parse_mean, parse_std
     from latentprint.core.files import named_folder
+    from latentprint.core.samples import parse_size
     from latentprint.trainer.foreign import Architecture, Chosen, import_encoder
     from latentprint.trainer.request import parse_pairs
 
@@ -56,7 +58,7 @@ def bundle_command(
         arch,
         classes,
         parse_pairs(model_arg or [], "--model-arg"),
-        size,
+        None if size is None else parse_size(size, "--size"),
         None if mean is None else parse_mean(mean, "--mean"),
         None if std is None else parse_std(std, "--std"),
     )

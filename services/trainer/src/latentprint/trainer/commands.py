@@ -55,7 +55,8 @@ def train_command(
         Path | None, typer.Option(help="Folder of images that are not trained on.", rich_help_panel=_DATA)
     ] = None,
     side: Annotated[
-        int | None, typer.Option(help="Side to resize --images to. Default: after theirs.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(metavar="SIDE|HxW", help="To bring --images to. Default: after theirs.", rich_help_panel=_DATA),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="Split to train on.", rich_help_panel=_DATA)] = None,
     members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
@@ -86,6 +87,7 @@ def train_command(
     Beside the bundle OUT lies the split that was drawn, OUT.split.parquet, for an audit.
     """
     from latentprint.core.files import named_folder
+    from latentprint.core.samples import parse_size
     from latentprint.trainer.request import parse_defence, parse_pairs, read_request
 
     given: dict[str, Any] = {
@@ -98,7 +100,7 @@ def train_command(
         "data_options": parse_pairs(data_option or [], "--data-option"),
         "images": images,
         "held_out": held_out,
-        "side": side,
+        "side": None if side is None else parse_size(side, "--side"),
         "split": split,
         "members": members,
         "non_members": non_members,

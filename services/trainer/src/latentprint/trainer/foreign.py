@@ -19,7 +19,7 @@ from latentprint.core.encoders import Encoder, vector_features
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import writing
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
-from latentprint.core.samples import blank_samples
+from latentprint.core.samples import Size, blank_samples, height_width
 from latentprint.core.text import printable
 from latentprint.core.versions import versions
 from latentprint.trainer.weights_files import State, choose_state, read_states
@@ -37,14 +37,14 @@ class Architecture:
         name: timm's, or one of latentprint's own.
         classes: of the classifier that is kept; 0 drops it.
         options: further keyword arguments of the architecture.
-        side: of the images that it was trained on, pixels.
+        side: of the images that it was trained on, pixels, or their (height, width).
         mean, std: of red, green and blue, that its images in [0, 1] were normalised with.
     """
 
     name: str
     classes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
-    side: int | None = None
+    side: Size | None = None
     mean: Channels | None = None
     std: Channels | None = None
 
@@ -56,9 +56,9 @@ class Architecture:
         """
         architectures.register()
         architectures.check_known(self.name)
-        if self.classes < 0 or (self.side is not None and self.side < 1):
+        if self.classes < 0 or (self.side is not None and min(height_width(self.side)) < 1):
             raise UsageError(f"--size must be at least 1 and --classes at least 0, not {self.side} and {self.classes}.")
-        size = None if self.side is None else (3, self.side, self.side)
+        size = None if self.side is None else (3, *height_width(self.side))
         overlay = {"input_size": size, "mean": self.mean, "std": self.std}
         given = {key: value for key, value in overlay.items() if value is not None}
         try:

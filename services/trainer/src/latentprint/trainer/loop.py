@@ -10,7 +10,13 @@ from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
 from latentprint.trainer.checkpoint import Position
-from latentprint.trainer.members import TrainingSamples, epoch_batches, poisson_batches, steps_per_epoch
+from latentprint.trainer.members import (
+    TrainingSamples,
+    epoch_batches,
+    identity_batches,
+    poisson_batches,
+    steps_per_epoch,
+)
 from latentprint.trainer.recipes.base import Method
 from latentprint.trainer.schedule import Schedule
 from latentprint.trainer.streams import stream_seed
@@ -30,6 +36,8 @@ class LoopSettings:
         seed: of every draw.
         poisson: whether each step takes each member by itself with the same probability, rather than every member
             once an epoch.
+        images_of_each: images of each label in a step, for a method that compares them; 0 where a step takes members
+            whatever their label.
     """
 
     epochs: int
@@ -39,6 +47,7 @@ class LoopSettings:
     schedule: Schedule
     seed: int
     poisson: bool = False
+    images_of_each: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,13 @@ class Loop:
         """Train until the last epoch, calling `on_step` after each step and `on_epoch` after each epoch.
 
         Raises:
-            UsageError: the loss is not finite, or the weights are not after the last step.
+            UsageError: the loss is not finite, or the weights are not after the last step, or what was trained is no
+                victim.
         """
         self.method.train()
         while not self._finished:
             epoch, done = divmod(self.position.step, self.steps_per_epoch)
-            draw = poisson_batches if self.settings.poisson else epoch_batches
-            batches = draw(len(self.members), self.settings.batch_size, self.settings.seed, epoch)
+            batches = self._batches(epoch)
             for batch in batches[done:]:
                 started = time.perf_counter()
                 rate = self._step(batch.to(self.members.images.device))
@@ -96,8 +105,17 @@ class Loop:
             self._loss_sum.zero_()
             if self._finished:
                 self._check_weights()
+                self.method.check_trained(loss)
             on_epoch(EpochResult(epoch + 1, loss, rate))
             on_step()
+
+    def _batches(self, epoch: int) -> list[Tensor]:
+        settings = self.settings
+        if settings.images_of_each:
+            labels = self.members.labels.cpu()
+            return identity_batches(labels, settings.batch_size, settings.images_of_each, settings.seed, epoch)
+        draw = poisson_batches if settings.poisson else epoch_batches
+        return draw(len(self.members), settings.batch_size, settings.seed, epoch)
 
     def _step(self, batch: Tensor) -> float:
         step = self.position.step

@@ -34,20 +34,38 @@ def classes(dataset: Dataset) -> NDArray[np.int64]:
     return dataset.labels["class"] if "class" in dataset.labels else np.zeros(len(dataset), dtype=np.int64)
 
 
-def load_members(dataset: Dataset, split: Split, device: torch.device) -> TrainingSamples:
+def identities(dataset: Dataset, split: Split) -> NDArray[np.int64]:
+    """Who each training sample of `split` shows, int64 [S], from 0 up: its unit, or its class where there are no units.
+
+    Raises:
+        UsageError: all of them are one.
+    """
+    of_sample = classes(dataset)[split.trained_ids] if split.units is None else split.units.unit[split.trained]
+    named, numbered = np.unique(of_sample, return_inverse=True)
+    if len(named) < 2:
+        raise UsageError(
+            "This training learns to tell people apart, and the training samples are of one alone: draw a split by "
+            "users (--trained-images), or sort your own images into a folder for each."
+        )
+    return numbered.astype(np.int64)
+
+
+def load_members(dataset: Dataset, split: Split, device: torch.device, *, by_identity: bool = False) -> TrainingSamples:
     """Put the training samples of `split` on `device`; no other sample is read.
+
+    Their labels are classes, or who they show where `by_identity`.
 
     Raises:
         DataError: the split is of another data set.
-        UsageError: fewer than two such samples.
+        UsageError: fewer than two such samples, or a single identity.
     """
     split.check(dataset)
     ids = split.trained_ids
     if len(ids) < 2:
         raise UsageError(f"Training needs at least two samples; the split marks {len(ids)} as trained on.")
     images = torch.from_numpy(dataset.images(ids)).to(device)
-    labels = torch.from_numpy(classes(dataset)[ids]).to(device)
-    return TrainingSamples(images, labels)
+    labels = identities(dataset, split) if by_identity else classes(dataset)[ids]
+    return TrainingSamples(images, torch.from_numpy(labels).to(device))
 
 
 def load_validation(dataset: Dataset, split: Split, device: torch.device) -> TrainingSamples:
@@ -77,6 +95,32 @@ def epoch_batches(members: int, batch_size: int, seed: int, epoch: int) -> list[
     """Every member once, in an order of this epoch's own, in batches whose sizes differ by at most one."""
     order = torch.from_numpy(numpy_stream(seed, "order", epoch).permutation(members))
     return list(order.tensor_split(steps_per_epoch(members, batch_size)))
+
+
+def identity_batches(labels: Tensor, batch_size: int, images_of_each: int, seed: int, epoch: int) -> list[Tensor]:
+    """As many batches as `epoch_batches` has, each of `images_of_each` members of each of some labels (P x K sampling).
+
+    Labels are drawn without repetition, and so are the members of one as long as it has as many.
+
+    Args:
+        labels: int64 [S], of the members.
+        batch_size: members in a batch, at most: fewer where there are not as many labels.
+        images_of_each: members of one label in a batch.
+        seed: of the draws.
+        epoch: whose batches.
+
+    Source: Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017, Sec. 2.
+    """
+    rng = numpy_stream(seed, "identities", epoch)
+    of_label = [np.flatnonzero(labels.numpy() == label) for label in np.unique(labels.numpy())]
+    wanted = min(batch_size // images_of_each, len(of_label))
+
+    def batch() -> Tensor:
+        chosen = rng.choice(len(of_label), wanted, replace=False)
+        rows = [rng.choice(of_label[i], images_of_each, replace=len(of_label[i]) < images_of_each) for i in chosen]
+        return torch.from_numpy(np.concatenate(rows))
+
+    return [batch() for _ in range(steps_per_epoch(len(labels), batch_size))]
 
 
 def poisson_batches(members: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:

@@ -12,6 +12,7 @@ from latentprint.core.datasets.folders import folders_spec, paired_folders
 from latentprint.core.datasets.image_files import list_images, passed_over_words
 from latentprint.core.datasets.image_sides import shorter_sides
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.samples import Size, height_width
 from latentprint.core.splits import EVALUATION, KNOWN, VALIDATION, Split, split_by_membership
 from latentprint.core.text import printable
 
@@ -27,13 +28,13 @@ class OwnImages:
         images: all of them are members.
         held_out: images that nothing is trained on, as long as the recipe does not learn from held-out samples; then
             half of them are for that, and the other half are the non-members.
-        side: what every image is brought to, pixels; None infers it.
+        side: what every image is brought to, pixels: the side of a square, or (height, width); None infers it.
         seed: of the draws.
     """
 
     images: Path
     held_out: Path | None = None
-    side: int | None = None
+    side: Size | None = None
     seed: int = 0
 
     def data(self, recipe: str, *, needs_validation: bool, tell: Callable[[str], None]) -> tuple[DatasetSpec, Split]:
@@ -59,15 +60,16 @@ class OwnImages:
         split = split_by_membership(dataset, member, seed=self.seed, source=spec)
         return spec, _with_validation(split, self.seed) if needs_validation else split
 
-    def _side(self, tell: Callable[[str], None]) -> int:
+    def _side(self, tell: Callable[[str], None]) -> Size:
         sides = np.concatenate([_sides(root, tell) for root in (self.images, self.held_out) if root is not None])
         side = inferred_side(sides) if self.side is None else self.side
         if self.side is None:
             tell(f"Images are brought to {side} x {side} pixels, after their own sizes; --side says otherwise.")
-        small = int((sides < side).sum())
+        shorter = min(height_width(side))
+        small = int((sides < shorter).sum())
         if small:
             tell(
-                f"Warning: {small} of {len(sides)} images are smaller than {side} pixels (the smallest has "
+                f"Warning: {small} of {len(sides)} images are smaller than {shorter} pixels (the smallest has "
                 f"{sides.min()}) and are scaled up, which adds no detail; --side takes a smaller side."
             )
         return side

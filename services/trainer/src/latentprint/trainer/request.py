@@ -9,6 +9,7 @@ from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.files import writing
+from latentprint.core.samples import Size
 from latentprint.core.splits import Split, draw_split, read_split, write_split
 from latentprint.core.values import parse_value
 from latentprint.trainer.device import Precision
@@ -29,7 +30,7 @@ class Request:
         members, non_members, split_seed: of the split to draw.
         images: folder of the user's own images; all are members unless a split is drawn.
         held_out: folder of images that nobody is trained on.
-        side: what the images of these folders are brought to, pixels; absent, it follows from them.
+        side: what the images of these folders are brought to, pixels, or (height, width); absent, it follows from them.
         seed: of the training.
         defences: applied in order.
         device, precision, threads, workers, checkpoint_every, evaluate_every: as for `train`.
@@ -46,7 +47,7 @@ class Request:
     split_seed: int = 0
     images: Path | None = None
     held_out: Path | None = None
-    side: int | None = None
+    side: Size | None = None
     seed: int = 0
     defences: Sequence[DefenceSpec] = ()
     device: str = "auto"

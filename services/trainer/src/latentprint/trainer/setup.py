@@ -11,7 +11,7 @@ from latentprint.core.bundles import BundleCard
 from latentprint.core.datasets.base import Dataset, DatasetSpec
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
-from latentprint.core.samples import is_vector
+from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
 from latentprint.core.versions import versions
 from latentprint.trainer.defences.base import Plan
@@ -22,7 +22,7 @@ from latentprint.trainer.members import classes as classes_of
 from latentprint.trainer.members import steps_per_epoch
 from latentprint.trainer.plan import DefenceSpec, describe, training_code
 from latentprint.trainer.privacy import Budget
-from latentprint.trainer.recipes.base import Method, Recipe, VectorRecipe, normalisation
+from latentprint.trainer.recipes.base import IdentityRecipe, Method, Recipe, VectorRecipe, normalisation
 from latentprint.trainer.schedule import Scheduled, WarmupCosine
 from latentprint.trainer.streams import seeded_initialisation
 from latentprint.trainer.updates import JointUpdate, Update
@@ -102,15 +102,15 @@ class Setup:
         """The method with its initial weights, on the device.
 
         Raises:
-            UsageError: images that are not square, or samples that do not fit the recipe or its options.
+            UsageError: samples that do not fit the recipe or its options.
         """
-        options, side = self._fitted()
+        options, size = self._fitted()
         classes = int(classes_of(self.dataset).max()) + 1
         with seeded_initialisation(self.seed):
-            return options.build(side, classes).to(self.device)
+            return options.build(size, classes).to(self.device)
 
-    def _fitted(self) -> tuple[Recipe, int]:
-        """The options as the data set's samples need them, and the side of its images (0: vectors)."""
+    def _fitted(self) -> tuple[Recipe, Size]:
+        """The options as the data set's samples need them, and the size of its images (0: vectors)."""
         shape = self.dataset.sample_shape
         if is_vector(shape):
             if not isinstance(self.plan.options, VectorRecipe):
@@ -119,10 +119,7 @@ class Setup:
                     "the recipe 'supervised'."
                 )
             return self.plan.options.for_vectors(shape[0]), 0
-        height, width = shape[:2]
-        if height != width:
-            raise UsageError(f"Training needs square images; {self.dataset.name!r} has {height} x {width}.")
-        return self.plan.options, height
+        return self.plan.options, size_of(*shape[:2])
 
     def check_workers(self, workers: int) -> None:
         """Raise `UsageError` for fewer workers than one, or for more than there are images in a step's batch."""
@@ -161,16 +158,17 @@ class Setup:
             schedule=options.rates if isinstance(options, Scheduled) else WarmupCosine(options.warmup),
             seed=self.seed,
             poisson=self.budget is not None,
+            images_of_each=options.images_of_each if isinstance(options, IdentityRecipe) else 0,
         )
 
     def card(self, recipe: str, outputs: tuple[str, ...], training: Mapping[str, Any]) -> BundleCard:
         """The card of a bundle from this setup, named after `recipe`."""
-        size, vectors = self.dataset.sample_shape[0], is_vector(self.dataset.sample_shape)
-        mean, std = normalisation(self.dataset.sample_shape)
+        shape = self.dataset.sample_shape
+        mean, std = normalisation(shape)
         return BundleCard(
             recipe=recipe,
             outputs=outputs,
-            image_size=None if vectors else size,
+            image_size=None if is_vector(shape) else size_of(*shape[:2]),
             mean=mean,
             std=std,
             options=self.options,
@@ -179,5 +177,5 @@ class Setup:
             split_digest=self.split.digest,
             training=dict(training),
             versions=versions(*_LIBRARIES),
-            features=size if vectors else None,
+            features=shape[0] if is_vector(shape) else None,
         )

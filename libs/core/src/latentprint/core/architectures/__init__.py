@@ -8,6 +8,7 @@ import timm
 from timm.models import register_model
 from torch import nn
 
+from latentprint.core.architectures.lunet import LuNet, lunet, lunet_narrow
 from latentprint.core.architectures.mlp import Mlp, mlp
 from latentprint.core.architectures.mobilenet import CifarMobileNet, mobilenetv2_cifar
 from latentprint.core.architectures.resnet import CifarResNet, resnet18_cifar, resnet18_cifar_narrow, resnet56_cifar
@@ -21,6 +22,7 @@ __all__ = [
     "CifarMobileNet",
     "CifarResNet",
     "CifarVgg",
+    "LuNet",
     "Mlp",
     "WideResNet",
     "check_known",
@@ -34,6 +36,8 @@ _ENTRIES: tuple[Callable[..., nn.Module], ...] = (
     vgg16_cifar,
     wrn32_4_cifar,
     mobilenetv2_cifar,
+    lunet,
+    lunet_narrow,
     mlp,
 )
 _WIDTH = ("width",)

@@ -97,14 +97,12 @@ def as_published(options: Mapping[str, Any]) -> Dataset:
     """Open `as-published`.
 
     Raises:
-        UsageError: a wrong option, an id that is no sample, vectors, or images that are not square.
+        UsageError: a wrong option, an id that is no sample, or vectors.
     """
     given = from_mapping(AsPublishedOptions, options, f"data set {NAME!r}")
     of, treated = given.of.open(), np.array(given.treated, dtype=np.int64)
     if len(treated) and not 0 <= treated.min() <= treated.max() < len(of):
         raise UsageError(f"The data set {NAME!r}: treated must hold sample ids from 0 to {len(of) - 1}.")
-    if of.image_size[0] != of.image_size[1]:
-        raise UsageError(f"The data set {NAME!r} needs square images; {of.name!r} has {of.image_size}.")
     made = {"treatment": NAME, "of": of.digest, "treated": list(given.treated), "seed": given.seed}
     digest = digest_json({**made, "code": code_digest(as_published)})  # the images are drawn when asked for
     return AsPublished(of, treated, given.seed, digest)

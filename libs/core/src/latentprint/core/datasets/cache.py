@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets.base import Dataset
-from latentprint.core.datasets.checks import check_side
+from latentprint.core.datasets.checks import check_size
 from latentprint.core.datasets.decoding import DIGESTS, PIXELS, Listing, Shape, decode_to
 from latentprint.core.datasets.fingerprints import fingerprint
 from latentprint.core.datasets.found_files import PassedOver
@@ -28,6 +28,7 @@ from latentprint.core.datasets.mapped import CARD, NAMES, MappedDataset
 from latentprint.core.digests import digest_file, digest_json
 from latentprint.core.errors import DataError
 from latentprint.core.files import write_atomically, writing
+from latentprint.core.samples import Size
 from latentprint.core.text import say
 
 _LABELS = "labels.safetensors"
@@ -40,13 +41,13 @@ class DecodedOptions:
 
     Attributes:
         path: the archive, or the folder that holds the archives or what was extracted from them.
-        side: height and width that every image is brought to, pixels.
-        fit: "crop" scales the shorter side to `side` and cuts out the centre; "squash" scales each side to `side`.
+        side: what every image is brought to, pixels: the side of a square, or (height, width).
+        fit: "crop" scales an image until it just covers that and cuts out the centre; "squash" scales each side.
         cache: folder for the decoded images; none: LATENTPRINT_CACHE, else ~/.cache/latentprint.
     """
 
     path: Path
-    side: int = 224
+    side: Size = 224
     fit: Fit = "crop"
     cache: Path | None = None
 
@@ -74,7 +75,7 @@ def open_decoded(
     Raises:
         DataError: a source that is damaged or lacks something, by name; no space or no permission in the cache.
     """
-    shape = Shape(check_side(options.side, name), options.fit)
+    shape = Shape(check_size(options.side, name), options.fit)
     made_from = _made_from(name, options, sources, opener)
     folder = cache_folder(options.cache) / "datasets" / f"{name}-{digest_json(made_from)[:16]}"
     found = _read(name, folder)

@@ -2,6 +2,7 @@
 
 from latentprint.core.datasets.base import Ids
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size, height_width, size_of
 
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 1024
@@ -14,6 +15,12 @@ def check_side(side: int, name: str, option: str = "side") -> int:
             f"data set {name!r}: {option} must lie in {SMALLEST_SIDE} .. {LARGEST_SIDE} pixels, not {side}."
         )
     return side
+
+
+def check_size(size: Size, name: str) -> Size:
+    """`size` itself, a side where it is square. Raises `UsageError` unless its sides are sensible, in pixels."""
+    height, width = height_width(size)
+    return size_of(check_side(height, name), check_side(width, name))
 
 
 def check_at_least(value: int, least: int, option: str, name: str) -> int:

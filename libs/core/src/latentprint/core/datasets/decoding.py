@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,7 @@ from latentprint.core.datasets.image_files import Fit, decode_image, quietly
 from latentprint.core.datasets.members import Members
 from latentprint.core.errors import DataError
 from latentprint.core.files import writing
+from latentprint.core.samples import Size, height_width
 from latentprint.core.text import printable
 
 PIXELS, DIGESTS = "pixels.npy", "digests.npy"
@@ -50,28 +52,28 @@ class Listing:
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes: side x side pixels, cut out or squashed."""
+    """What every image becomes: its size in pixels, and whether it is cut out or squashed."""
 
-    side: int
+    size: Size
     fit: Fit
 
     @property
     def bytes_per_image(self) -> int:
         """Of one decoded image."""
-        return 3 * self.side**2
+        return 3 * prod(height_width(self.size))
 
 
 def decode_to(folder: Path, listing: Listing, shape: Shape, name: str) -> None:
     """Decode every image of `listing` into `folder`, going on after what an earlier call left there.
 
-    Writes pixels.npy, uint8 [N, side, side, 3], and digests.npy, uint8 [N, 32], the SHA-256 of each image's pixels.
+    Writes pixels.npy, uint8 [N, height, width, 3], and digests.npy, uint8 [N, 32], the SHA-256 of each image's pixels.
     Memory holds one chunk of images, whatever N is.
 
     Raises:
         DataError: an image that is missing, broken or no image, by name and archive; too little space on the disk.
     """
     count = len(listing.files)
-    sizes = (count, shape.side, shape.side, 3), (count, DIGEST_BYTES)
+    sizes = (count, *height_width(shape.size), 3), (count, DIGEST_BYTES)
     with (
         writing(folder),
         _appending(folder / PIXELS, sizes[0]) as pixels,
@@ -93,7 +95,7 @@ def _decoded(file: tuple[Members, str], shape: Shape) -> bytes:
         content = members.read(name)
     except KeyError:
         raise DataError(f"{members.place} lacks {name}: fetch or extract it again.") from None
-    image: Images = decode_image(io.BytesIO(content), members.where(name), shape.side, shape.fit)
+    image: Images = decode_image(io.BytesIO(content), members.where(name), shape.size, shape.fit)
     return image.tobytes()
 
 

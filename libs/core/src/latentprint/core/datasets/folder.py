@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.arrays import ArrayDataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Labels
-from latentprint.core.datasets.checks import check_side
+from latentprint.core.datasets.checks import check_size
 from latentprint.core.datasets.image_files import ImageFiles, decode_all, list_images
 from latentprint.core.datasets.sample_files import SampleFiles, sample_files
 from latentprint.core.digests import digest_json
+from latentprint.core.samples import Size
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class FolderOptions:
 
     Attributes:
         path: the folder; its subfolders are the classes where every image lies in one. Links are followed.
-        side: height and width that every image is brought to, pixels.
+        side: what every image is brought to, pixels: the side of a square, or (height, width).
     """
 
     path: Path
-    side: int = 224
+    side: Size = 224
 
 
 @DATASETS.register(
@@ -44,7 +45,7 @@ def folder(options: Mapping[str, Any]) -> Dataset:
         DataError: no such folder, an empty one, a file that is not an image or is broken, by name.
     """
     given = from_mapping(FolderOptions, options, "data set 'folder'")
-    side = check_side(given.side, "folder")
+    side = check_size(given.side, "folder")
     found = list_images(given.path)
     files = sample_files([found])
     decoded = decode_all(found.files, side)

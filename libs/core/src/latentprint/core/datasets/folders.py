@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
 from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec
-from latentprint.core.datasets.checks import check_side
+from latentprint.core.datasets.checks import check_size
 from latentprint.core.datasets.folder import classes_of, folder_dataset
 from latentprint.core.datasets.found_files import FoundFiles, Identity
 from latentprint.core.datasets.image_files import ImageFiles, decode_all, list_images
 from latentprint.core.datasets.sample_files import SampleFiles, sample_files
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.samples import Size
 from latentprint.core.text import printable
 
 ROOT = "root"
@@ -27,11 +28,11 @@ class FoldersOptions:
 
     Attributes:
         paths: the folders, in order; subfolders of one name are one class in all of them.
-        side: height and width that every image is brought to, pixels.
+        side: what every image is brought to, pixels: the side of a square, or (height, width).
     """
 
     paths: tuple[Path, ...]
-    side: int = 224
+    side: Size = 224
 
 
 @DATASETS.register(
@@ -49,7 +50,7 @@ def folders(options: Mapping[str, Any]) -> Dataset:
         DataError: as for `folder`, and the same image in two folders (both files are named).
     """
     given = from_mapping(FoldersOptions, options, "data set 'folders'")
-    side = check_side(given.side, "folders")
+    side = check_size(given.side, "folders")
     if not given.paths:
         raise UsageError("data set 'folders': paths must name at least one folder.")
     found = [list_images(root) for root in given.paths]
@@ -60,18 +61,18 @@ def folders(options: Mapping[str, Any]) -> Dataset:
     return folder_dataset("folders", decoded, _labels(files), files)
 
 
-def folders_spec(members: Path, non_members: Path, side: int) -> DatasetSpec:
+def folders_spec(members: Path, non_members: Path, side: Size) -> DatasetSpec:
     """The spec of the data set that `paired_folders` opens, for whoever opens it elsewhere."""
     return DatasetSpec("folders", {"paths": (str(members.resolve()), str(non_members.resolve())), "side": side})
 
 
-def paired_folders(members: Path, non_members: Path, side: int) -> tuple[Dataset, NDArray[np.bool_]]:
+def paired_folders(members: Path, non_members: Path, side: Size) -> tuple[Dataset, NDArray[np.bool_]]:
     """Members and non-members in two folders, as one data set, members first.
 
     Args:
         members: a folder of images.
         non_members: another.
-        side: height and width that every image is brought to, pixels.
+        side: what every image is brought to, pixels: the side of a square, or (height, width).
 
     Returns:
         The data set, and which of its samples are members, bool [N].

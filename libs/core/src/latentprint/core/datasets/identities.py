@@ -13,7 +13,7 @@ from latentprint.core.datasets.attributes import USER
 from latentprint.core.datasets.base import DATASETS, Dataset, Images
 from latentprint.core.datasets.checks import check_at_least, check_share, check_side
 from latentprint.core.datasets.painting import Backgrounds, paint, rgb
-from latentprint.core.datasets.people import POSE, SENSITIVE, draw_people, posed
+from latentprint.core.datasets.people import MOST_LOOKS, POSE, SENSITIVE, draw_people, posed
 from latentprint.core.errors import UsageError
 from latentprint.core.views.streams import uniforms
 
@@ -31,6 +31,8 @@ class IdentitiesOptions:
         images: of each person; image k of person u has the id `u * images + k` and is the same whatever the numbers.
         height, width: pixels.
         classes: kinds of clothing; each person wears one.
+        looks: appearances of each person, as with a coat and without: what they wear above the legs is another one.
+            Their images take turns. Who was trained on is recognised in all of them, others are not.
         variation: how far a person's images differ in pose, distance and light, as a multiple of the usual.
         visibility: of the sensitive attribute: from 0, where no pixel tells it, to 1.
         correlation: share of the people, 0 to 1, whose sensitive attribute follows from their class; of others it is
@@ -43,6 +45,7 @@ class IdentitiesOptions:
     height: int = 128
     width: int = 64
     classes: int = 4
+    looks: int = 2
     variation: float = 1.0
     visibility: float = 0.5
     correlation: float = 0.0
@@ -54,8 +57,8 @@ class IdentitiesOptions:
     summary="generated people, several images of each, 128x64; labels: class, user, sensitive (3)",
     source="generated here from a seed",
     needs={
-        "options": "users (300), images (8), height (128), width (64), classes (4), variation (1), visibility (0.5), "
-        "correlation (0), seed (0)",
+        "options": "users (300), images (8), height (128), width (64), classes (4), looks (2), variation (1), "
+        "visibility (0.5), correlation (0), seed (0)",
         "files": "none",
     },
 )
@@ -98,6 +101,8 @@ def _check(options: IdentitiesOptions) -> None:
         check_at_least(getattr(options, name), 1, name, "identities")
     if options.images > _MOST_IMAGES:
         raise UsageError(f"data set 'identities': images must be at most {_MOST_IMAGES}, not {options.images}.")
+    if not 1 <= options.looks <= MOST_LOOKS:
+        raise UsageError(f"data set 'identities': looks must lie in 1 .. {MOST_LOOKS}, not {options.looks}.")
     for name in ("visibility", "correlation"):
         check_share(getattr(options, name), name, "identities")
     for name in ("variation", "seed"):
@@ -120,5 +125,5 @@ def _images(labels: Mapping[str, NDArray[np.int64]], shots: NDArray[np.int64], o
         coarse=lattices[:, : _COARSE**2].reshape(-1, _COARSE, _COARSE),
         fine=lattices[:, _COARSE**2 :].reshape(-1, _FINE, _FINE),
     )
-    people = draw_people(labels, seed, options.visibility)
+    people = draw_people(labels, shots % options.looks, seed, options.visibility)
     return paint(posed(people, pose, options.variation), backgrounds, ((grain - 0.5) * 0.08).astype(np.float32))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from latentprint.core.datasets.base import Images
 from latentprint.core.datasets.found_files import FoundFiles, PassedOver, find_files
 from latentprint.core.errors import DataError
+from latentprint.core.samples import Size, height_width
 from latentprint.core.text import printable
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -43,7 +45,7 @@ class ImageFiles:
 
     Attributes:
         paths: the files, N of them.
-        pixels: uint8 [N, side, side, 3].
+        pixels: uint8 [N, height, width, 3].
         digests: SHA-256 (hex) of each image's pixels.
     """
 
@@ -88,7 +90,7 @@ def _one_reason(reason: str, names: Sequence[str]) -> str:
     return f"{len(names)} {reason}: {shown}{', ...' if len(names) > _NAMED else ''}"
 
 
-def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
+def decode_all(paths: Sequence[Path], size: Size) -> ImageFiles:
     """Decode every file once, on all cores, so that a bad one is found before anything else is done.
 
     The last files that were decoded are remembered, until one of them changes: a data set is opened more than once.
@@ -96,16 +98,16 @@ def decode_all(paths: Sequence[Path], side: int) -> ImageFiles:
     Raises:
         DataError: a file that is not an image or is broken, by name.
     """
-    return _decoded(tuple(_state(path) for path in paths), side)
+    return _decoded(tuple(_state(path) for path in paths), size)
 
 
 @lru_cache(maxsize=1)
-def _decoded(files: tuple[_State, ...], side: int) -> ImageFiles:
-    pixels = _room_for(len(files), side)
+def _decoded(files: tuple[_State, ...], size: Size) -> ImageFiles:
+    pixels = _room_for(len(files), size)
 
     def decode(index: int) -> str:
         path = files[index].path
-        pixels[index] = decode_image(path, printable(path, _PATH_LENGTH), side)
+        pixels[index] = decode_image(path, printable(path, _PATH_LENGTH), size)
         return hashlib.sha256(pixels[index].tobytes()).hexdigest()
 
     with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -122,8 +124,8 @@ def _state(path: Path) -> _State:
     return _State(path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
-def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "crop") -> Images:
-    """One image file as uint8 [side, side, 3].
+def decode_image(source: Path | IO[bytes], where: str, size: Size, fit: Fit = "crop") -> Images:
+    """One image file as uint8 [height, width, 3].
 
     Turned upright by its EXIF orientation (the only tag that is read: damage to others does not matter), converted to
     RGB (transparency dropped, colour profiles ignored), scaled (bicubic, antialiased). Of an animation, the first
@@ -132,8 +134,8 @@ def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "cr
     Args:
         source: the file.
         where: the file in words, for an error message.
-        side: height and width of the result, pixels.
-        fit: "crop" scales the shorter side to `side` and cuts out the centre; "squash" scales each side to `side`.
+        size: of the result, pixels: the side of a square, or (height, width).
+        fit: "crop" scales the image until it just covers the result and cuts out the centre; "squash" scales each side.
 
     Raises:
         DataError: not a PNG, JPEG, WebP or BMP image, broken, too large, or of a pixel format without a faithful RGB
@@ -145,9 +147,10 @@ def decode_image(source: Path | IO[bytes], where: str, side: int, fit: Fit = "cr
         image.load()
         turned = _UPRIGHT.get(_orientation(image))
         upright = (image if turned is None else image.transpose(turned)).convert("RGB")
+        height, width = height_width(size)
         if fit == "squash":
-            return np.asarray(upright.resize((side, side), Image.Resampling.BICUBIC))
-        return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC))
+            return np.asarray(upright.resize((width, height), Image.Resampling.BICUBIC))
+        return np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -186,11 +189,11 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _room_for(count: int, side: int) -> Images:
-    shape = (count, side, side, 3)
-    size = count * side * side * 3
-    if size <= _IN_MEMORY:
+def _room_for(count: int, size: Size) -> Images:
+    shape = (count, *height_width(size), 3)
+    needed = prod(shape)
+    if needed <= _IN_MEMORY:
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile() as file:  # the mapping keeps the file alive
-        file.truncate(size)
+        file.truncate(needed)
         return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)

@@ -14,6 +14,8 @@ POSE = 12  # draws of a pose
 _MARKS = 6
 _LEGS, _ARMS, _TORSO, _ACCESSORY, _HEAD, _HAIR, _MARK = slice(0, 2), slice(2, 4), 4, 5, 6, 7, slice(8, 8 + _MARKS)
 _PARTS = 8 + _MARKS
+_WORN = [2, 3, _TORSO, *range(8, _PARTS)]
+MOST_LOOKS = 16
 _CENTRE = np.array([(-0.09, 0.5), (0.09, 0.5), (-0.24, -0.1), (0.24, -0.1), (0, -0.12), (0, 0), (0, -0.58), (0, -0.66)])
 _HALF = np.array(
     [(0.08, 0.36), (0.08, 0.36), (0.055, 0.26), (0.055, 0.26), (0.21, 0.32), (0, 0), (0.1, 0.13), (0.115, 0.09)]
@@ -41,14 +43,18 @@ class People:
     waves: Reals
 
 
-def draw_people(labels: Mapping[str, NDArray[np.int64]], seed: int, visibility: float) -> People:
-    """The person in each image: of `labels` "user", "class" and "sensitive", int64 [B].
+def draw_people(
+    labels: Mapping[str, NDArray[np.int64]], look: NDArray[np.int64], seed: int, visibility: float
+) -> People:
+    """The person in each image: of `labels` "user", "class" and "sensitive", int64 [B], in one of their looks.
 
+    What a person wears above the legs is another in each `look` (int64 [B], from 0); legs, head and hair are theirs.
     Whoever has an accessory wears it in a colour that lies `visibility` of the way from the clothing's to black or
     white, so that at 0 it cannot be told from the clothing.
     """
-    users, place = np.unique(labels["user"], return_inverse=True)
-    draws = uniforms(users, seed, (_PARTS, 14), purpose="identities/user")[place]  # [B, P, 14]
+    draws = _shared(labels["user"], seed, "identities/user")  # [B, P, 14]
+    worn = _shared(labels["user"] * MOST_LOOKS + look, seed, "identities/look")
+    draws[:, _WORN] = worn[:, _WORN]
     cut = uniforms(labels["class"], seed, (6,), purpose="identities/class")
     centre, half = _build(draws, cut)
     colour, waves = _colours(draws, cut), _waves(draws)
@@ -95,6 +101,12 @@ def posed(people: People, pose: Reals, variation: float) -> Parts:
         colour=_single(np.clip(people.colour * light, 0, 1)),
         waves=_single(people.waves),
     )
+
+
+def _shared(owner: NDArray[np.int64], seed: int, purpose: str) -> Reals:
+    """Draws [B, P, 14] that all images of one owner, int64 [B], share."""
+    owners, place = np.unique(owner, return_inverse=True)
+    return uniforms(owners, seed, (_PARTS, 14), purpose=purpose)[place]
 
 
 def _build(draws: Reals, cut: Reals) -> tuple[Reals, Reals]:

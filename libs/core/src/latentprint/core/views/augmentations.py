@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size, height_width
 from latentprint.core.views.blur import gaussian_blur
 from latentprint.core.views.boxes import Range, check_ranges, draw_boxes
 from latentprint.core.views.color import color_jitter, grayscale, solarize
@@ -27,7 +29,7 @@ class Augmentation:
 
     Attributes:
         crop_scale: area of the random crop, fractions of the image's; from 1.0 there is no crop at all.
-        crop_ratio: aspect ratio of the crop (width / height), log-uniform.
+        crop_ratio: aspect ratio of the crop (width / height) over the result's, log-uniform.
         flip_probability: of a left-right mirror.
         rotation: largest rotation to either side, degrees; uniform.
         translation: largest move along each axis, fraction of the side; uniform.
@@ -123,7 +125,7 @@ PRESETS: Mapping[str, Augmentation] = MappingProxyType(
 
 
 def augment(
-    images: Tensor, augmentation: Augmentation, generator: Generator, side: int, rows: slice = slice(None)
+    images: Tensor, augmentation: Augmentation, generator: Generator, size: Size, rows: slice = slice(None)
 ) -> Tensor:
     """Augment each image with parameters of its own.
 
@@ -131,14 +133,14 @@ def augment(
         images: uint8 [B, H, W, 3] on any device.
         augmentation: what may happen.
         generator: of the parameters, on any device.
-        side: height and width of the result, pixels.
+        size: side, or (height, width), of the result, pixels.
         rows: images wanted; parameters are drawn for all, so that those of one do not depend on the rows wanted.
 
     Returns:
-        uint8 [B, side, side, 3] on the images' device, the wanted rows alone.
+        uint8 [B, height, width, 3] on the images' device, the wanted rows alone.
     """
     draws = torch.rand(len(images), DRAWS, generator=generator, device=generator.device, dtype=torch.float64)
-    return apply_draws(images[rows], augmentation, ViewDraws.of(draws[rows].cpu().numpy()), side)
+    return apply_draws(images[rows], augmentation, ViewDraws.of(draws[rows].cpu().numpy()), size)
 
 
 def views_for_samples(
@@ -150,33 +152,33 @@ def views_for_samples(
     member; the first m views of many are those of a draw of m.
 
     Args:
-        images: uint8 [B, H, W, 3] on any device; square, or the views are brought to a square of their height.
+        images: uint8 [B, H, W, 3] on any device.
         sample_ids: int64 [B].
         augmentation: what may happen.
         views: views an image, n.
         seed: of all streams.
 
     Returns:
-        uint8 [B, n, H, H, 3] on the images' device.
+        uint8 [B, n, H, W, 3] on the images' device.
     """
-    count, side = len(images), images.shape[1]
+    count, size = len(images), (images.shape[1], images.shape[2])
     draws = uniforms(sample_ids, seed, (views, DRAWS), purpose="augmented views").reshape(-1, DRAWS)
-    result = torch.empty(count * views, side, side, 3, dtype=torch.uint8, device=images.device)
-    size = max(1, _CHUNK // (images.shape[1] * images.shape[2]))
-    for start in range(0, count * views, size):
-        rows = np.arange(start, min(start + size, count * views))
+    result = torch.empty(count * views, *size, 3, dtype=torch.uint8, device=images.device)
+    at_once = max(1, _CHUNK // prod(size))
+    for start in range(0, count * views, at_once):
+        rows = np.arange(start, min(start + at_once, count * views))
         source = images[torch.from_numpy(rows // views).to(images.device)]
-        result[start : start + size] = apply_draws(source, augmentation, ViewDraws.of(draws[rows]), side)
-    return result.view(count, views, side, side, 3)
+        result[start : start + at_once] = apply_draws(source, augmentation, ViewDraws.of(draws[rows]), size)
+    return result.view(count, views, *size, 3)
 
 
-def apply_draws(images: Tensor, augmentation: Augmentation, draws: ViewDraws, side: int) -> Tensor:
-    """The augmentation that `draws` choose for each of uint8 [B, H, W, 3]: uint8 [B, side, side, 3]."""
-    pixels = _cropped_and_flipped(images, augmentation, draws, side)
+def apply_draws(images: Tensor, augmentation: Augmentation, draws: ViewDraws, size: Size) -> Tensor:
+    """The augmentation that `draws` choose for each of uint8 [B, H, W, 3]: uint8 [B, height, width, 3]."""
+    pixels = _cropped_and_flipped(images, augmentation, draws, height_width(size))
     steps = [step for step in _steps(augmentation, draws) if step[0].any()]
     if not steps:
         return pixels
-    planes = torch.stack(pixels.unbind(-1), dim=1).float().mul_(1 / 255)  # [B, 3, S, S]
+    planes = torch.stack(pixels.unbind(-1), dim=1).float().mul_(1 / 255)  # [B, 3, height, width]
     for chosen, change in steps:
         planes = _on_chosen(planes, chosen, change)
     levels = (planes * 255).round_().clamp_(0, 255).to(torch.uint8)
@@ -224,19 +226,20 @@ def _on_chosen(planes: Tensor, chosen: NDArray[np.bool_], change: _Change) -> Te
     return planes.index_copy_(0, index, change(planes[index], rows).contiguous())
 
 
-def _cropped_and_flipped(images: Tensor, augmentation: Augmentation, draws: ViewDraws, side: int) -> Tensor:
-    """uint8 [B, side, side, 3]; where there is nothing to crop or scale, the pixels themselves."""
-    size = (images.shape[1], images.shape[2])
+def _cropped_and_flipped(images: Tensor, augmentation: Augmentation, draws: ViewDraws, size: tuple[int, int]) -> Tensor:
+    """uint8 [B, height, width, 3]; where there is nothing to crop or scale, the pixels themselves."""
+    own = (images.shape[1], images.shape[2])
     flips = draws.flip < augmentation.flip_probability
     whole = augmentation.crop_scale[0] == 1.0
-    if whole and size == (side, side):
+    if whole and size == own:
         mirrored = torch.from_numpy(flips).to(images.device).view(-1, 1, 1, 1)
         return torch.where(mirrored, images.flip(2), images) if flips.any() else images
     if whole:
-        boxes = np.broadcast_to(np.array([0, 0, *size]), (len(images), 4))
+        boxes = np.broadcast_to(np.array([0, 0, *own]), (len(images), 4))
     else:
-        boxes = draw_boxes(draws.box, lambda: draws.retries, size, augmentation.crop_scale, augmentation.crop_ratio)
-    return resample_boxes(images, boxes[:, None], flips[:, None], side, largest=size, dtype=torch.uint8)[:, 0]
+        low, high = (ratio * size[1] / size[0] for ratio in augmentation.crop_ratio)
+        boxes = draw_boxes(draws.box, lambda: draws.retries, own, augmentation.crop_scale, (low, high))
+    return resample_boxes(images, boxes[:, None], flips[:, None], size, largest=own, dtype=torch.uint8)[:, 0]
 
 
 def _on(planes: Tensor, values: NDArray[np.float64]) -> Tensor:

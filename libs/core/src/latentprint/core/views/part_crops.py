@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentprint.core.samples import Size
 from latentprint.core.views.boxes import Range, check_ranges, draw_boxes, largest_box, sizes_of, uniform_between
 from latentprint.core.views.resampling import resample_boxes
 from latentprint.core.views.streams import uniforms
@@ -107,24 +108,24 @@ def draw_object_parts(
     return PartCropParameters(boxes, draws[..., 4] < flip_probability, image_size)
 
 
-def part_crops(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:
+def part_crops(images: Tensor, parameters: PartCropParameters, side: Size) -> Tensor:
     """Cut out and scale part crops (antialiased bicubic), rounded to pixels.
 
     Args:
         images: uint8 [B, H, W, 3] on any device.
         parameters: B x M crops.
-        side: height and width of the crops, pixels.
+        side: of the crops, pixels, or their (height, width).
 
     Returns:
-        uint8 [B, M, side, side, 3] on the images' device.
+        uint8 [B, M, height, width, 3] on the images' device.
     """
     return _resampled(images, parameters, side, torch.uint8)
 
 
-def part_crops_float(images: Tensor, parameters: PartCropParameters, side: int) -> Tensor:
-    """Like `part_crops`, unrounded: float32 [B, M, side, side, 3], on the images' scale, overshoot included."""
+def part_crops_float(images: Tensor, parameters: PartCropParameters, side: Size) -> Tensor:
+    """Like `part_crops`, unrounded: float32 [B, M, height, width, 3], on the images' scale, overshoot included."""
     return _resampled(images, parameters, side, torch.float32)
 
 
-def _resampled(images: Tensor, parameters: PartCropParameters, side: int, dtype: torch.dtype) -> Tensor:
+def _resampled(images: Tensor, parameters: PartCropParameters, side: Size, dtype: torch.dtype) -> Tensor:
     return resample_boxes(images, parameters.boxes, parameters.flips, side, largest=parameters.largest, dtype=dtype)

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from latentprint.core.samples import Size, height_width
+
 _A = -0.5  # Keys' cubic, the one that antialiased bicubic resizing uses
 _CPU_BUDGET = 1 << 20  # floats of intermediate results at once: they then stay in the cache
 _DEVICE_BUDGET = 1 << 27
@@ -15,12 +17,12 @@ def resample_boxes(
     images: Tensor,
     boxes: NDArray[np.int64],
     flips: NDArray[np.bool_],
-    side: int,
+    size: Size,
     *,
     largest: tuple[int, int],
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Cut `boxes` out of `images` and scale each to side x side: antialiased bicubic.
+    """Cut `boxes` out of `images` and scale each to `size`: antialiased bicubic.
 
     Equal to cutting out each box and calling `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` on it:
     the kernel is clipped to the box and renormalised, so nothing outside a box ever shows in it.
@@ -29,14 +31,14 @@ def resample_boxes(
         images: uint8 or float [B, H, W, 3], with values from 0 to 255.
         boxes: int64 [B, M, 4]: top, left, height, width, in pixels and inside the image.
         flips: bool [B, M], mirror left and right afterwards.
-        side: height and width of the result, pixels.
+        size: side, or (height, width), of the result, pixels.
         largest: (height, width) that no box exceeds. It sets the shape of all computations: keep it the same from
             batch to batch, and an image's crops do not depend on the images beside it, to the bit.
         dtype: torch.uint8 to round and clip, torch.float32 for the values as they are (the bicubic kernel
             overshoots: they may lie a little outside the images' range).
 
     Returns:
-        `dtype` [B, M, side, side, 3] on the images' device.
+        `dtype` [B, M, height, width, 3] on the images' device.
 
     Raises:
         ValueError: a box that exceeds `largest`.
@@ -44,20 +46,21 @@ def resample_boxes(
     Source: Keys, "Cubic convolution interpolation for digital image processing", 1981, a = -0.5.
     """
     count, per_image = flips.shape
+    height, width = height_width(size)
     tall, wide = largest
     if (boxes[..., 2:] > largest).any():
         raise ValueError(f"A box exceeds {largest}, the largest size announced.")
     channels = images.shape[-1]
-    down, down_index = _matrices(boxes[..., 2], np.zeros_like(flips), tall, side)
-    across, across_index = _matrices(boxes[..., 3], flips, wide, side)
+    down, down_index = _matrices(boxes[..., 2], np.zeros_like(flips), tall, height)
+    across, across_index = _matrices(boxes[..., 3], flips, wide, width)
     down, across = down.to(images.device), across.to(images.device)
     places = torch.from_numpy(np.stack([boxes[..., 0], boxes[..., 1], down_index, across_index])).to(images.device)
-    result = torch.empty(count, per_image, side, side, channels, dtype=dtype, device=images.device)
-    for rows in _chunks(count, per_image * channels * wide * (tall + side), images.device):
+    result = torch.empty(count, per_image, height, width, channels, dtype=dtype, device=images.device)
+    for rows in _chunks(count, per_image * channels * wide * (tall + height), images.device):
         top, left, rows_by, columns_by = places[:, rows].flatten(1)  # [b M]
         cut = _windows(images[rows], top, left, largest)  # [b M, tall, 3 wide]
-        lines = torch.bmm(down[rows_by], cut).view(-1, side * channels, wide)  # [b M, S 3, wide]
-        values = torch.bmm(lines, across[columns_by].mT).view(-1, per_image, side, channels, side)
+        lines = torch.bmm(down[rows_by], cut).view(-1, height * channels, wide)  # [b M, height 3, wide]
+        values = torch.bmm(lines, across[columns_by].mT).view(-1, per_image, height, channels, width)
         if dtype == torch.uint8:
             values = values.round_().clamp_(0, 255).to(torch.uint8)
         torch.stack(values.unbind(-2), dim=-1, out=result[rows])

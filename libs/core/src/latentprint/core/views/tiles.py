@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.core.views.resampling import resample_boxes
 
 
@@ -34,17 +35,17 @@ def tile_boxes(image_size: tuple[int, int], grid: int, overlap: float) -> NDArra
     return np.stack([top.ravel(), left.ravel(), np.full(grid**2, tall), np.full(grid**2, wide)], axis=1)
 
 
-def tiles(images: Tensor, grid: int, overlap: float, side: int) -> Tensor:
+def tiles(images: Tensor, grid: int, overlap: float, side: Size) -> Tensor:
     """Cut out the tiles of each image and scale them (antialiased bicubic).
 
     Args:
         images: uint8 [B, H, W, 3] on any device.
         grid: tiles along a side.
         overlap: fraction of a tile that its neighbour shares.
-        side: height and width of a scaled tile, pixels.
+        side: of a scaled tile, pixels, or their (height, width).
 
     Returns:
-        uint8 [B, grid ** 2, side, side, 3] on the images' device.
+        uint8 [B, grid ** 2, height, width, 3] on the images' device.
     """
     boxes = tile_boxes((images.shape[1], images.shape[2]), grid, overlap)
     repeated = np.broadcast_to(boxes, (len(images), *boxes.shape))

@@ -12,7 +12,7 @@ from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError, unknown_name
 from latentprint.core.oip import names
 from latentprint.core.outputs import OUTPUTS
-from latentprint.core.samples import Samples, is_vector
+from latentprint.core.samples import Samples, Size, described, height_width, is_vector, size_of, written
 
 Answers = dict[str, NDArray[np.float32]]
 _DESCRIBING = ("versions", "platform", names.ARCHITECTURE, names.MODEL_ARGS, names.MEAN, names.STD, names.PRECISION)
@@ -38,8 +38,8 @@ class EndpointCard:
         url: where it was found.
         model: name of the model that answers.
         outputs: public name to the shape of one sample's answer; -1 where it varies with the image.
-        image_side: side of the images it was made for, pixels, where known.
-        min_side, max_side: smallest and largest side it takes, pixels, where known.
+        image_side: of the images it was made for, pixels, where known: the side of square ones, or (height, width).
+        min_side, max_side: smallest and largest it takes, where known, likewise; a side is of both directions.
         max_images: images in one request at most.
         preferred_images: images in one request at which it is fastest.
         max_message_bytes: bytes in one request or answer at most.
@@ -58,9 +58,9 @@ class EndpointCard:
     url: str
     model: str
     outputs: Mapping[str, tuple[int, ...]]
-    image_side: int | None = None
-    min_side: int | None = None
-    max_side: int | None = None
+    image_side: Size | None = None
+    min_side: Size | None = None
+    max_side: Size | None = None
     max_images: int = 256
     preferred_images: int = 256
     max_message_bytes: int = 4 * 1024 * 1024
@@ -121,18 +121,22 @@ class EndpointCard:
 
         Args:
             shape: of the sample.
-            remedy: what to do about an image's size; "{side}" in it stands for the nearest side that is taken.
+            remedy: what to do about an image's size; "{side}" in it stands for the nearest size that is taken as a
+                command takes it, "{value}" as an attack's option does.
         """
         self.check_kind(shape)
         if is_vector(shape):
             return
-        low, high = self.min_side or 1, self.max_side or max(shape[:2])
-        if low <= min(shape[:2]) <= max(shape[:2]) <= high:
+        least, most = self.min_side or 1, self.max_side or max(shape[:2])
+        bounds = list(zip(shape, height_width(least), height_width(most), strict=False))
+        if all(low <= side <= high for side, low, high in bounds):
             return
-        sides = f"of {low}x{low} pixels alone" if low == high else f"with sides of {low} to {high} pixels"
-        nearest = min(max(*shape[:2], low), high)
+        sides = f"of {described(least)} pixels alone" if least == most else f"with sides of {least} to {most} pixels"
+        nearest = size_of(*(min(max(side, low), high) for side, low, high in bounds))
+        value = nearest if isinstance(nearest, int) else "[{},{}]".format(*nearest)
         raise EndpointError(
-            f"{self.url} takes images {sides}, not {shape[0]}x{shape[1]}: {remedy.format(side=nearest)}."
+            f"{self.url} takes images {sides}, not {shape[0]}x{shape[1]}: "
+            f"{remedy.format(side=written(nearest), value=value)}."
         )
 
 

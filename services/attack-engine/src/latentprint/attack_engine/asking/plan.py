@@ -184,7 +184,7 @@ def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tup
     card.check_kind(sample_shape)
     for signal in signals:
         for asked in asked_of(signal, sample_shape):
-            option = f"--attack-option {asked.option}={{side}}" if asked.option else "--side {side}"
+            option = f"--attack-option {asked.option}={{value}}" if asked.option else "--side {side}"
             card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")
 
 

@@ -89,9 +89,13 @@ def audit(
         typer.Option(metavar="KEY=VALUE", help="An option of the shadow model's recipe.", rich_help_panel=_ADVERSARY),
     ] = None,
     side: Annotated[
-        int,
-        typer.Option(help="Side to resize the folders' images to; 0 asks the endpoint.", rich_help_panel=_SAMPLES),
-    ] = 0,
+        str,
+        typer.Option(
+            metavar="SIDE|HxW",
+            help="Size to bring the folders' images to; 0 asks the endpoint.",
+            rich_help_panel=_SAMPLES,
+        ),
+    ] = "0",
     known_fraction: Annotated[
         float, typer.Option(help="Share of the folders' images known to the adversary.", rich_help_panel=_SAMPLES)
     ] = 0.5,
@@ -181,9 +185,11 @@ def audit(
     from latentprint.attack_engine.runs.live import LiveAudit, run_audit
     from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
+    from latentprint.core.samples import height_width, parse_size
 
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
-    require(0 <= side <= MOST_SIDE, "--side", side, f"from 0 to {MOST_SIDE} pixels")
+    size = 0 if side == "0" else parse_size(side, "--side")
+    require(max(height_width(size)) <= MOST_SIDE, "--side", side, f"at most {MOST_SIDE} pixels")
     require(0 < fdr < 1, "--fdr", fdr, "above 0 and below 1")
     require_seed("--seed", seed)
     require_folder_name("--name", name, RESERVED)
@@ -215,7 +221,7 @@ def audit(
         dataset, drawn = samples_of_split(split)
     elif split is None and members is not None and non_members is not None:
         dataset, drawn = samples_of_folders(
-            members, non_members, spec, side=side, known_fraction=known_fraction, seed=seed, candidates=candidates
+            members, non_members, spec, side=size, known_fraction=known_fraction, seed=seed, candidates=candidates
         )
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")

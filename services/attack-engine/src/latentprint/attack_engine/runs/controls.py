@@ -19,6 +19,7 @@ from latentprint.core.bundles import read_card, read_config
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import names
+from latentprint.core.samples import Size, written
 from latentprint.core.text import printable
 from latentprint.trainer import RECIPES
 
@@ -51,7 +52,7 @@ class ControlEncoder:
         return driver is not None and not driver.in_process
 
 
-def named_control(text: str, flag: str, *, weights: Weights, side: int | None = None) -> ControlEncoder:
+def named_control(text: str, flag: str, *, weights: Weights, side: Size | None = None) -> ControlEncoder:
     """The control that a user names.
 
     Args:
@@ -130,7 +131,7 @@ def _require_untrained(text: str, flag: str) -> None:
 
 
 def untrained_control(
-    text: str | ControlEncoder, card: EndpointCard, *, flag: str = "--untrained", side: int | None
+    text: str | ControlEncoder, card: EndpointCard, *, flag: str = "--untrained", side: Size | None
 ) -> ControlEncoder | None:
     """The untrained twin of the victim with this card, from what a user says of it.
 
@@ -205,8 +206,8 @@ def _weights(weights: Weights) -> Sequence[str]:
     return ["--weights", weights, "--seed", str(TWIN_SEED)]
 
 
-def _image_size(side: int | None) -> Sequence[str]:
-    return [] if side is None else ["--image-size", str(side)]
+def _image_size(side: Size | None) -> Sequence[str]:
+    return [] if side is None else ["--image-size", written(side)]
 
 
 def _normalisation(card: EndpointCard) -> Sequence[str]:

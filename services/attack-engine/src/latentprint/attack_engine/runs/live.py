@@ -54,7 +54,7 @@ from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
 from latentprint.core.files import write_atomically
 from latentprint.core.ray_session import require_cluster
-from latentprint.core.samples import is_vector
+from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
 from latentprint.core.text import SENTENCE_LENGTH, printable, say
 from latentprint.core.tracking import default_uri, open_run, tracked
@@ -253,10 +253,10 @@ def _opened(
         yield endpoint
 
 
-def _side(dataset: DatasetSpec) -> int | None:
+def _side(dataset: DatasetSpec) -> Size | None:
     """Of the audited images, pixels; None for vectors."""
     shape = dataset.open().sample_shape
-    return None if is_vector(shape) else shape[0]
+    return None if is_vector(shape) else size_of(*shape[:2])
 
 
 def _configuration(audit: LiveAudit) -> dict[str, object]:

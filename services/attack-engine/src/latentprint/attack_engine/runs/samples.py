@@ -16,6 +16,7 @@ from latentprint.core.datasets.image_files import passed_over_words
 from latentprint.core.datasets.near_duplicates import NearDuplicate, near_duplicates
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.samples import Size
 from latentprint.core.splits import Split, read_split, split_by_membership
 from latentprint.core.text import printable, say
 
@@ -41,12 +42,12 @@ def samples_of_folders(
     non_members: Path,
     endpoint: EndpointSpec | None,
     *,
-    side: int,
+    side: Size,
     known_fraction: float,
     seed: int,
     candidates: Path | None = None,
 ) -> tuple[DatasetSpec, Split]:
-    """The images of two folders, resized to `side` pixels (0: what `endpoint` publishes), and their split.
+    """The images of two folders, brought to `side`, pixels (0: what `endpoint` publishes), and their split.
 
     Those of a third, `candidates`, are on neither side: their membership is asked for.
 
@@ -63,7 +64,7 @@ def samples_of_folders(
 
 
 def _with_candidates(
-    folders: tuple[Path, Path, Path], side: int, *, known_fraction: float, seed: int
+    folders: tuple[Path, Path, Path], side: Size, *, known_fraction: float, seed: int
 ) -> tuple[DatasetSpec, Split]:
     """Members, non-members and candidates as one data set, and its split."""
     spec = DatasetSpec("folders", {"paths": tuple(str(folder.resolve()) for folder in folders), "side": side})
@@ -79,7 +80,7 @@ def _name_of(dataset: Dataset, sample: int) -> str:
     return file_of(dataset, sample) or f"#{sample}"
 
 
-def _published_side(endpoint: EndpointSpec | None) -> int:
+def _published_side(endpoint: EndpointSpec | None) -> Size:
     if endpoint is None:
         raise UsageError("Images of folders for a model in memory: give side, the pixels that they are brought to.")
     with endpoint.open() as opened:

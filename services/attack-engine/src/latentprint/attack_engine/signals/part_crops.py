@@ -21,6 +21,7 @@ from latentprint.attack_engine.signals.parts import SPECTRAL, draw_adaptive_part
 from latentprint.core.datasets import Ids, Images
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
+from latentprint.core.samples import Size, height_width
 from latentprint.core.views.part_crops import PartCropParameters, part_crops
 from latentprint.core.views.tiles import tiles
 
@@ -37,7 +38,8 @@ class PartCropSignal:
         scale: range of the crops' share of the image's area, or of the object's where parts are adaptive.
         similarity: "dot" as in the paper, or "cosine".
         energies: "both" (U and G), "uniform" or "gaussian".
-        side: side of a resized part in pixels; 0 chooses 16 up to 64 pixels, a quarter of the image above.
+        side: of a resized part, pixels, or its (height, width); 0 chooses 16 up to 64 pixels, a quarter of the image
+            above.
         parts: "random" as in the paper, or "adaptive": inside the object, found locally.
         saliency: how adaptive parts find the object: "spectral", or the folder of a local encoder's bundle.
         feature_map: "endpoint", or "tiles" where the endpoint returns none: the embeddings of overlapping tiles.
@@ -54,7 +56,7 @@ class PartCropSignal:
     scale: tuple[float, float] = (0.08, 0.2)
     similarity: Literal["dot", "cosine"] = "dot"
     energies: Literal["both", "uniform", "gaussian"] = "both"
-    side: int = 0
+    side: Size = 0
     parts: Literal["random", "adaptive"] = "random"
     saliency: str = SPECTRAL
     feature_map: Literal["endpoint", "tiles"] = "endpoint"
@@ -115,8 +117,8 @@ class PartCropSignal:
     def shapes_asked(self, sample_shape: tuple[int, ...]) -> tuple[QueryShape, ...]:
         """See `Resizing.shapes_asked`: the whole image, or its tiles, and the parts."""
         require_images(self.name, sample_shape)
-        side = self._side(sample_shape)
-        small, option = (side, side, sample_shape[2]), f"{self.name}.side"
+        small = (*height_width(self._side(sample_shape)), sample_shape[2])
+        option = f"{self.name}.side"
         tiled = QueryShape(small, self._whole, option)
         whole = QueryShape(sample_shape, 1) if self.feature_map == "endpoint" else tiled
         return (whole, QueryShape(small, self.crops * self.fresh, option))
@@ -162,7 +164,7 @@ class PartCropSignal:
         return as_locations(endpoint.query(images, (FEATURE_MAP,))[FEATURE_MAP], channels)
 
     def _part_vectors(self, parts: Images, endpoint: Endpoint) -> NDArray[np.float32]:
-        """What stands for each of the parts uint8 [B, M, S, S, 3]: [B, M, D]."""
+        """What stands for each of the parts uint8 [B, M, h, w, 3]: [B, M, D]."""
         if self.part_vector != "pooled":
             return _embeddings(parts, endpoint)
         pooled = self._map(parts.reshape(-1, *parts.shape[2:]), endpoint).mean(axis=1)
@@ -175,7 +177,7 @@ class PartCropSignal:
             return draw_parts(images, sample_ids, crops=crops, scale=scale, seed=self.seed)
         return draw_adaptive_parts(images, sample_ids, crops=crops, scale=scale, saliency=self.saliency, seed=self.seed)
 
-    def _side(self, sample_shape: tuple[int, ...]) -> int:
+    def _side(self, sample_shape: tuple[int, ...]) -> Size:
         return self.side or part_side((sample_shape[0], sample_shape[1]))
 
     def _energies(self, response: Floats) -> Values:
@@ -190,7 +192,7 @@ class PartCropSignal:
 
 
 def _embeddings(cut: Images, endpoint: Endpoint) -> NDArray[np.float32]:
-    """Embeddings [B, M, D] of cut-outs uint8 [B, M, S, S, 3]."""
+    """Embeddings [B, M, D] of cut-outs uint8 [B, M, h, w, 3]."""
     flat = endpoint.query(cut.reshape(-1, *cut.shape[2:]), (EMBEDDING,))[EMBEDDING]
     return flat.reshape(*cut.shape[:2], -1)
 

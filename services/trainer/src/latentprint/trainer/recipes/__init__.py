@@ -124,3 +124,10 @@ RECIPES.add_lazily(
     source="Li et al., CODASPY 2021, arXiv:2002.12062",
     needs=_DEFENDED,
 )
+RECIPES.add_lazily(
+    "triplet",
+    f"{__name__}.triplet:Triplet",
+    summary="metric embedding of people by a batch's hardest triplets, on a LuNet (narrow by default) or ResNet-18",
+    source="Hermans et al., 2017, arXiv:1703.07737",
+    needs={"outputs": "embedding, feature_map", "labels": "the split's users, else class"},
+)

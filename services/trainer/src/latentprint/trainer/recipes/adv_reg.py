@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import logsigmoid, one_hot
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.answering import answering
 from latentprint.trainer.recipes.held_out import HeldOutMethod
 from latentprint.trainer.recipes.inner_adam import InnerAdam
@@ -35,9 +36,9 @@ class AdversarialRegularisation(Supervised):
     mixes_records: ClassVar[str] = "the inference network that judges a record has learnt from all of its batch"
     needs_validation: ClassVar[bool] = True
 
-    def build(self, side: int, classes: int) -> "AdversarialRegularisationMethod":
+    def build(self, size: Size, classes: int) -> "AdversarialRegularisationMethod":
         """See `Recipe.build`."""
-        self.check(side, classes)
+        self.check(size, classes)
         if self.adversary_weight < 0 or self.adversary_steps < 1 or self.adversary_learning_rate <= 0:
             raise UsageError(
                 "recipe 'adv-reg': adversary_weight must not be negative, adversary_steps be at least 1 and "

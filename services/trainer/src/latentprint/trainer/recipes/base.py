@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from latentprint.core.encoders import vector_features
 from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
-from latentprint.core.samples import is_vector
+from latentprint.core.samples import Size, is_vector
 from latentprint.core.views.augmentations import Augmentation, augment
 from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.workers import ALONE, Workers
@@ -93,18 +93,25 @@ class Method(nn.Module, ABC):
             progress: fraction of the schedule that is done, in [0, 1).
         """
 
-    def view(self, images: Tensor, augmentation: Augmentation, generator: Generator, side: int) -> Tensor:
+    def view(
+        self, images: Tensor, augmentation: Augmentation, generator: Generator, size: Size | None = None
+    ) -> Tensor:
         """The rows of this worker of an augmented view of the joint batch, as a backbone takes them.
 
+        Of the images' own size unless another is given.
         Vectors [B, F] are never augmented: their view is themselves.
         """
         rows = self.workers.rows(len(images))
         if is_vector(images.shape[1:]):
             return images[rows]
-        return backbone_input(augment(images, augmentation, generator, side, rows))
+        own = (images.shape[1], images.shape[2])
+        return backbone_input(augment(images, augmentation, generator, size or own, rows))
 
     def after_step(self, progress: float) -> None:
         """What follows the optimiser's step, such as a moving average of the weights."""
+
+    def check_trained(self, loss: float) -> None:
+        """Raise `UsageError` where what was trained is no victim, although the last epoch's mean `loss` is finite."""
 
     def published(self) -> nn.Module:
         """The backbone that a bundle holds."""
@@ -139,12 +146,25 @@ class Recipe(Protocol):
         """The training augmentation of (global) views."""
         ...
 
-    def build(self, side: int, classes: int) -> Method:
-        """A method for square images of `side` pixels and `classes` classes.
+    def build(self, size: Size, classes: int) -> Method:
+        """A method for images of `size` and `classes` classes.
 
         Raises:
-            UsageError: options that do not fit the images.
+            UsageError: options that do not fit the images, or images of this shape.
         """
+        ...
+
+
+@runtime_checkable
+class IdentityRecipe(Recipe, Protocol):
+    """A recipe that learns who is who: labels are the split's units (the classes where it has none).
+
+    A batch holds a few images of each of some identities; as many steps make an epoch as would show every image once.
+    """
+
+    @property
+    def images_of_each(self) -> int:
+        """Images of one identity in a batch."""
         ...
 
 
@@ -153,7 +173,7 @@ class VectorRecipe(Recipe, Protocol):
     """A recipe that can train on vectors too."""
 
     def for_vectors(self, features: int) -> Self:
-        """These options, completed for vectors of `features` numbers; `build` is then called with a side of 0.
+        """These options, completed for vectors of `features` numbers; `build` is then called with a size of 0.
 
         Raises:
             UsageError: an architecture that takes images, or an augmentation, which vectors have none of.

@@ -9,9 +9,10 @@ from timm.models.vision_transformer import Block
 from torch import Generator, Tensor, nn
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.cross import CrossBlock
 from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, seen_count
-from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention, positions
+from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention, positions, square_side
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class ContextAutoencoder(PatchOptions):
 
     held_constant: ClassVar[str] = ""
 
-    def build(self, side: int, classes: int) -> "ContextAutoencoderMethod":
+    def build(self, size: Size, classes: int) -> "ContextAutoencoderMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
         if self.regressor_depth < 1 or self.decoder_depth < 1:
             raise UsageError("recipe 'cae': regressor_depth and decoder_depth must be at least 1.")
-        return ContextAutoencoderMethod(self, side)
+        return ContextAutoencoderMethod(self, square_side(size))
 
 
 class LatentContextualRegressor(nn.Module):

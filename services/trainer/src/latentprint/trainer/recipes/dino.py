@@ -11,11 +11,12 @@ from torch.nn.functional import linear, normalize
 from torch.optim import Optimizer
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.core.views.augmentations import DINO, MOCO_WEAK, Augmentation
 from latentprint.trainer.recipes.norms import Norm, vector_norm
 from latentprint.trainer.recipes.optimisers import adamw
 from latentprint.trainer.recipes.per_record import PerRecordMethod
-from latentprint.trainer.recipes.vit import VIT, plain_attention, vit_arguments
+from latentprint.trainer.recipes.vit import VIT, plain_attention, square_side, vit_arguments
 from latentprint.trainer.schedule import cosine_rise
 
 _GLOBAL_VIEWS = 2
@@ -78,11 +79,11 @@ class SelfDistillation:
         """Each of the local views."""
         return replace(self.augmentation, crop_scale=(self.local_scale_from, self.local_scale_to))
 
-    def build(self, side: int, classes: int) -> "TeacherStudentMethod":
+    def build(self, size: Size, classes: int) -> "TeacherStudentMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
-        self.check_local_crops(side)
-        return SelfDistillationMethod(self, side)
+        self.check_local_crops(square_side(size))
+        return SelfDistillationMethod(self, square_side(size))
 
     def check_local_crops(self, side: int) -> None:
         """Raise UsageError where local crops of images of `side` pixels do not fit the patches."""

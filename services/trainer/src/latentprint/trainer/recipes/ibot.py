@@ -8,9 +8,11 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer.recipes.dino import SelfDistillation, TeacherStudentMethod, distillation
 from latentprint.trainer.recipes.optimisers import adamw
+from latentprint.trainer.recipes.vit import square_side
 
 _VIEWS = 2
 
@@ -41,7 +43,7 @@ class MaskedSelfDistillation(SelfDistillation):
         """Each of the two global views."""
         return replace(super().augmentation, flip_probability=self.flip)
 
-    def build(self, side: int, classes: int) -> "MaskedSelfDistillationMethod":
+    def build(self, size: Size, classes: int) -> "MaskedSelfDistillationMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
         if not 0 < self.masked_images <= 1 or not 0 < self.mask_ratio_from <= self.mask_ratio_to <= 1:
@@ -49,8 +51,8 @@ class MaskedSelfDistillation(SelfDistillation):
                 "recipe 'ibot': masked_images must lie in (0, 1], "
                 "and mask_ratio_from and mask_ratio_to too, low to high."
             )
-        self.check_local_crops(side)
-        return MaskedSelfDistillationMethod(self, side)
+        self.check_local_crops(square_side(size))
+        return MaskedSelfDistillationMethod(self, square_side(size))
 
 
 class Masking(nn.Module):

@@ -7,8 +7,10 @@ import torch
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.mae import MaskedAutoencoder, MaskedAutoencoderMethod
 from latentprint.trainer.recipes.patches import patch_orders, seen_count
+from latentprint.trainer.recipes.vit import square_side
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class LongSequenceMaskedAutoencoder(MaskedAutoencoder):
 
     held_constant: ClassVar[str] = ""
 
-    def build(self, side: int, classes: int) -> "LongSequenceMethod":
+    def build(self, size: Size, classes: int) -> "LongSequenceMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
-        return LongSequenceMethod(self, side)
+        return LongSequenceMethod(self, square_side(size))
 
 
 class LongSequenceMethod(MaskedAutoencoderMethod):

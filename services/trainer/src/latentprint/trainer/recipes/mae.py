@@ -8,8 +8,9 @@ from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding,
 from timm.models.vision_transformer import Block
 from torch import Generator, Tensor, nn
 
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, seen_count
-from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention
+from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention, square_side
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class MaskedAutoencoder(PatchOptions):
 
     held_constant: ClassVar[str] = ""
 
-    def build(self, side: int, classes: int) -> "MaskedAutoencoderMethod":
+    def build(self, size: Size, classes: int) -> "MaskedAutoencoderMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
-        return MaskedAutoencoderMethod(self, side)
+        return MaskedAutoencoderMethod(self, square_side(size))
 
 
 class PixelDecoder(nn.Module):

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import log_softmax, normalize
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.moco import MomentumContrast, MomentumContrastMethod
 
 
@@ -25,9 +26,9 @@ class MixUpContrast(MomentumContrast):
 
     mixes_records: ClassVar[str] = "each image is mixed with another record's, and compared with that one's key"
 
-    def build(self, side: int, classes: int) -> "MixUpContrastMethod":
+    def build(self, size: Size, classes: int) -> "MixUpContrastMethod":
         """See `Recipe.build`; needs no classes."""
-        super().build(side, classes)
+        super().build(size, classes)
         if self.mix_weight < 0 or self.mix_temperature <= 0:
             raise UsageError("recipe 'mixco': mix_weight must not be negative and mix_temperature be above 0.")
         return MixUpContrastMethod(self)

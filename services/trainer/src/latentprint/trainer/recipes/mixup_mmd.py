@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.held_out import HeldOutMethod
 from latentprint.trainer.recipes.supervised import Supervised
 
@@ -26,9 +27,9 @@ class MixUpMatching(Supervised):
     mixes_records: ClassVar[str] = "each sample is mixed with another record's, and all posteriors are compared"
     needs_validation: ClassVar[bool] = True
 
-    def build(self, side: int, classes: int) -> "MixUpMatchingMethod":
+    def build(self, size: Size, classes: int) -> "MixUpMatchingMethod":
         """See `Recipe.build`."""
-        self.check(side, classes)
+        self.check(size, classes)
         if self.mmd_weight < 0 or self.mmd_bandwidth <= 0:
             raise UsageError("recipe 'mixup-mmd': mmd_weight must not be negative and mmd_bandwidth be above 0.")
         return MixUpMatchingMethod(self, classes)
@@ -77,11 +78,11 @@ class MixUpMatchingMethod(HeldOutMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """See `Method.loss`."""
         del progress
-        count, side, held_out = len(images), images.shape[1], self.held_out()
+        count, held_out = len(images), self.held_out()
         shares = torch.rand(count, generator=generator, device=generator.device)
         rows, matched = counterparts(labels, held_out.labels, generator)
-        view = self.view(images, self.augmentation, generator, side)
-        other = self.view(held_out.images[rows], self.augmentation, generator, side)
+        view = self.view(images, self.augmentation, generator)
+        other = self.view(held_out.images[rows], self.augmentation, generator)
         mixed = self.workers.joint(self.backbone(self.mixtures(view, shares)).float(), count)
         answers = self.backbone(torch.cat([view, other])).float().softmax(dim=1)
         members, others = (self.workers.joint(part, count) for part in answers.split([len(view), len(other)]))

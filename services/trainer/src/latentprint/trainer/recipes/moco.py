@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.optim import Optimizer
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.norms import Norm, norm_arguments
 from latentprint.trainer.recipes.optimisers import sgd
 from latentprint.trainer.recipes.per_record import PerRecordMethod
@@ -41,9 +42,9 @@ class MomentumContrast(TwoViews):
         "they carry of those records into later gradients is not in epsilon"
     )
 
-    def build(self, side: int, classes: int) -> "MomentumContrastMethod":
+    def build(self, size: Size, classes: int) -> "MomentumContrastMethod":
         """See `Recipe.build`; needs no classes."""
-        del side, classes
+        del size, classes
         if self.queue < 1 or not 0 <= self.momentum < 1 or self.temperature <= 0:
             raise UsageError("recipe 'moco': queue must be at least 1, momentum in [0, 1) and temperature above 0.")
         return MomentumContrastMethod(self)
@@ -112,7 +113,7 @@ class MomentumContrastMethod(PerRecordMethod):
     def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
         """One view for the query, the other's key, and the queue, which then takes in the joint batch's keys."""
         del labels, progress
-        first, second = (self.view(images, self.augmentation, generator, images.shape[1]) for _ in range(2))
+        first, second = (self.view(images, self.augmentation, generator) for _ in range(2))
         with torch.no_grad():
             keys = normalize(self.key_head(self.key_backbone(second)).float(), dim=1)
         remembered = self.queue.keys.clone().expand(len(keys), -1, -1)

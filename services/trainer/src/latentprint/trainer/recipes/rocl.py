@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.answering import answering
 from latentprint.trainer.recipes.base import backbone_input
 from latentprint.trainer.recipes.moco import MomentumContrast, MomentumContrastMethod
@@ -32,9 +33,9 @@ class AdversarialContrast(MomentumContrast):
 
     held_constant: ClassVar[str] = MomentumContrast.held_constant
 
-    def build(self, side: int, classes: int) -> "AdversarialContrastMethod":
+    def build(self, size: Size, classes: int) -> "AdversarialContrastMethod":
         """See `Recipe.build`; needs no classes."""
-        super().build(side, classes)
+        super().build(size, classes)
         if self.radius <= 0 or self.attack_steps < 1 or self.attack_step_size <= 0 or self.adversarial_weight < 0:
             raise UsageError(
                 "recipe 'rocl': radius and attack_step_size must be above 0, attack_steps at least 1 and "

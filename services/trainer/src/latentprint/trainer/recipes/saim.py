@@ -9,10 +9,11 @@ from timm.layers import Mlp
 from torch import Generator, Tensor, nn
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.core.views.blur import gaussian_blur
 from latentprint.trainer.recipes.cross import CrossBlock
 from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions
-from latentprint.trainer.recipes.vit import ordered_patches, patch_tokens, positions
+from latentprint.trainer.recipes.vit import ordered_patches, patch_tokens, positions, square_side
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class StochasticAutoregression(PatchOptions):
 
     held_constant: ClassVar[str] = ""
 
-    def build(self, side: int, classes: int) -> "StochasticAutoregressionMethod":
+    def build(self, size: Size, classes: int) -> "StochasticAutoregressionMethod":
         """See `Recipe.build`; needs no classes."""
         del classes
         if self.decoder_depth < 1 or self.depth % self.decoder_depth:
@@ -38,7 +39,7 @@ class StochasticAutoregression(PatchOptions):
             )
         if self.target_blur < 0:
             raise UsageError("recipe 'saim': target_blur must not be negative.")
-        return StochasticAutoregressionMethod(self, side)
+        return StochasticAutoregressionMethod(self, square_side(size))
 
 
 class ParallelDecoder(nn.Module):

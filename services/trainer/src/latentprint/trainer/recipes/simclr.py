@@ -9,6 +9,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.two_views import TwoViews, TwoViewsMethod
 
 
@@ -28,9 +29,9 @@ class SimpleContrast(TwoViews):
         "every view is compared with those of the batch's other records, and batch norm averages over them"
     )
 
-    def build(self, side: int, classes: int) -> "SimpleContrastMethod":
+    def build(self, size: Size, classes: int) -> "SimpleContrastMethod":
         """See `Recipe.build`; needs no classes."""
-        del side, classes
+        del size, classes
         if self.temperature <= 0:
             raise UsageError(f"recipe 'simclr': temperature must be above 0, not {self.temperature}.")
         return SimpleContrastMethod(self)
@@ -47,8 +48,8 @@ class SimpleContrastMethod(TwoViewsMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """NT-Xent over the 2B views of the joint batch."""
         del labels, progress
-        count, side = len(images), images.shape[1]
-        views = torch.cat([self.view(images, self.augmentation, generator, side) for _ in range(2)])
+        count = len(images)
+        views = torch.cat([self.view(images, self.augmentation, generator) for _ in range(2)])
         first, second = self.head(self.backbone(views)).float().chunk(2)
         loss: Tensor = self.criterion(self.workers.joint(first, count), self.workers.joint(second, count))
         return loss

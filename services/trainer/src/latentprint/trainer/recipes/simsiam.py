@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import cosine_similarity
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.two_views import TwoViews, TwoViewsMethod
 
 
@@ -25,9 +26,9 @@ class SimpleSiamese(TwoViews):
 
     mixes_records: ClassVar[str] = "its heads' batch norm, without which it collapses, averages over the whole batch"
 
-    def build(self, side: int, classes: int) -> "SimpleSiameseMethod":
+    def build(self, size: Size, classes: int) -> "SimpleSiameseMethod":
         """See `Recipe.build`; needs no classes."""
-        del side, classes
+        del size, classes
         if min(self.projection_dim, self.prediction_dim) < 1:
             raise UsageError("recipe 'simsiam': projection_dim and prediction_dim must be at least 1.")
         return SimpleSiameseMethod(self)
@@ -44,9 +45,9 @@ class SimpleSiameseMethod(TwoViewsMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Mean negative cosine of each view's prediction and the other view's projection, a constant (Eq. 4)."""
         del labels, progress
-        count, side = len(images), images.shape[1]
+        count = len(images)
         first, second = (
-            self.head(self.backbone(self.view(images, self.augmentation, generator, side))).float() for _ in range(2)
+            self.head(self.backbone(self.view(images, self.augmentation, generator))).float() for _ in range(2)
         )
         cosines = (self._agreement(first, second) + self._agreement(second, first)) / 2
         return -self.workers.joint(cosines, count).mean()

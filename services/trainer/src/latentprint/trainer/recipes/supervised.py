@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from latentprint.core.errors import UsageError
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
+from latentprint.core.samples import Size
 from latentprint.core.views.augmentations import MAE, Augmentation
 from latentprint.trainer.recipes.classifiers import PERCEPTRON, Architecture, classifier_arguments
 from latentprint.trainer.recipes.norms import Norm
@@ -70,19 +71,19 @@ class Supervised:
             raise UsageError(f"architecture_options: in_features must be {features}, as the vectors are, or left out.")
         return replace(self, architecture_options={**self.architecture_options, "in_features": features})
 
-    def build(self, side: int, classes: int) -> "SupervisedMethod":
+    def build(self, size: Size, classes: int) -> "SupervisedMethod":
         """See `Recipe.build`."""
-        self.check(side, classes)
+        self.check(size, classes)
         return SupervisedMethod(self, classes)
 
-    def check(self, side: int, classes: int) -> None:
+    def check(self, size: Size, classes: int) -> None:
         """Raise `UsageError` for samples that no classifier can be trained on."""
         if classes < 2:
             raise UsageError(
                 "A classifier needs at least two classes; this data set has one. In a folder of your own, subfolders "
                 "are the classes."
             )
-        if side and self.architecture == PERCEPTRON:
+        if size and self.architecture == PERCEPTRON:
             raise UsageError(f"The architecture {self.architecture!r} takes vectors; for images choose another.")
 
 
@@ -104,7 +105,7 @@ class SupervisedMethod(PerRecordMethod):
     def prepare(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> dict[str, Tensor]:
         """One view, and the class."""
         del progress
-        view = self.view(images, self.augmentation, generator, images.shape[1])
+        view = self.view(images, self.augmentation, generator)
         return {"view": view, "labels": self.workers.mine(labels)}
 
     def forward(self, view: Tensor, labels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer.recipes.two_views import TwoViews, TwoViewsMethod
 
@@ -21,7 +22,7 @@ class SwappedAssignments(TwoViews):
     """Options of `swav`, beside those of `TwoViews`.
 
     Attributes:
-        local_views: small crops an image, of half the side; they predict, and are never predicted.
+        local_views: small crops an image, of half its height and width; they predict, and are never predicted.
         local_scale_from, local_scale_to: area fractions of the small crops.
         prototypes: number of clusters; at most about the batch size.
         projection_dim: width of the vectors that are compared with the prototypes.
@@ -49,9 +50,9 @@ class SwappedAssignments(TwoViews):
         """Each of the small crops."""
         return replace(self.augmentation, crop_scale=(self.local_scale_from, self.local_scale_to))
 
-    def build(self, side: int, classes: int) -> "SwappedAssignmentsMethod":
+    def build(self, size: Size, classes: int) -> "SwappedAssignmentsMethod":
         """See `Recipe.build`; needs no classes."""
-        del side, classes
+        del size, classes
         if self.temperature <= 0 or self.epsilon < _SHARPEST or self.prototypes < 2 or self.local_views < 0:
             raise UsageError(
                 f"recipe 'swav': temperature must be above 0, epsilon at least {_SHARPEST}, prototypes at least 2 "
@@ -75,9 +76,9 @@ class SwappedAssignmentsMethod(TwoViewsMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """Cross-entropy of every view with the assignment of every other large view (Eq. 2)."""
         del labels, progress
-        side, options = images.shape[1], self.options
-        wide = [self.view(images, self.augmentation, generator, side) for _ in range(2)]
-        narrow = [self.view(images, self.local_augmentation, generator, side // 2) for _ in range(options.local_views)]
+        options, half = self.options, (images.shape[1] // 2, images.shape[2] // 2)
+        wide = [self.view(images, self.augmentation, generator) for _ in range(2)]
+        narrow = [self.view(images, self.local_augmentation, generator, half) for _ in range(options.local_views)]
         scores = self.scores(wide, len(images))
         loss: Tensor = self.criterion(scores, self.scores(narrow, len(images)) if narrow else [])
         return loss.squeeze(0)

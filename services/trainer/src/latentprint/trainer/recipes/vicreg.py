@@ -8,6 +8,7 @@ from lightly.models.modules.heads import VICRegProjectionHead
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size
 from latentprint.trainer.recipes.two_views import TwoViews, TwoViewsMethod
 
 
@@ -31,9 +32,9 @@ class VarianceInvarianceCovariance(TwoViews):
         "variances and covariances are those of the whole batch, and batch norm averages over it"
     )
 
-    def build(self, side: int, classes: int) -> "VarianceInvarianceCovarianceMethod":
+    def build(self, size: Size, classes: int) -> "VarianceInvarianceCovarianceMethod":
         """See `Recipe.build`; needs no classes."""
-        del side, classes
+        del size, classes
         if min(self.invariance, self.variance, self.covariance) < 0:
             raise UsageError("recipe 'vicreg': invariance, variance and covariance must not be negative.")
         return VarianceInvarianceCovarianceMethod(self)
@@ -50,9 +51,9 @@ class VarianceInvarianceCovarianceMethod(TwoViewsMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """The three terms (Eq. 6), with variances and covariances over the joint batch."""
         del labels, progress
-        count, side = len(images), images.shape[1]
+        count = len(images)
         first, second = (
-            self.head(self.backbone(self.view(images, self.augmentation, generator, side))).float() for _ in range(2)
+            self.head(self.backbone(self.view(images, self.augmentation, generator))).float() for _ in range(2)
         )
         loss: Tensor = self.criterion(self.workers.joint(first, count), self.workers.joint(second, count))
         return loss

@@ -8,9 +8,21 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import Size, described, height_width
 from latentprint.trainer.recipes.base import normalised
 
 VIT = "vit_tiny_patch16_224"
+
+
+def square_side(size: Size) -> int:
+    """The side of square images. Raises `UsageError` for others, whose patches would make no square grid."""
+    height, width = height_width(size)
+    if height != width:
+        raise UsageError(
+            f"Recipes on a ViT train on square images, not on {described(size)}: take one on a ResNet, such as moco, "
+            "or bring the images to a square."
+        )
+    return height
 
 
 def vit_arguments(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.asking.endpoint import Answers, EndpointCard
 from latentprint.core.errors import EndpointError, UsageError, unknown_name
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, OUTPUTS
-from latentprint.core.samples import Samples, blank_samples, is_vector, sample_dtype
+from latentprint.core.samples import Samples, blank_samples, is_vector, sample_dtype, size_of
 
 Channels = Sequence[float]
 _TOGETHER = 256  # samples that a model is asked about at once
@@ -52,12 +52,11 @@ class InMemoryModel:
         self._name = name
         self._answer = _module_answers(model, mean, std) if hasattr(model, "state_dict") else model
         shapes = {key: value.shape[1:] for key, value in self._asked(blank_samples(2, sample_shape)).items()}
-        square = not is_vector(sample_shape) and sample_shape[0] == sample_shape[1]
         self._card = EndpointCard(
             url=f"python:{name}",
             model=name,
             outputs=shapes,
-            image_side=sample_shape[0] if square else None,
+            image_side=None if is_vector(sample_shape) else size_of(*sample_shape[:2]),
             serving_digest=uuid4().hex,  # nothing is known of a function: no other run may take its answers for its own
             max_images=_TOGETHER,
             preferred_images=_TOGETHER,

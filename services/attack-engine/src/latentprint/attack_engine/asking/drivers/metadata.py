@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.attack_engine.asking.endpoint import EndpointCard
-from latentprint.core.errors import EndpointError
+from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import names, properties_of
-from latentprint.core.samples import Samples
+from latentprint.core.samples import Samples, Size, parse_size, size_of
 
 _REPLAYING = frozenset({"latentprint"})  # names of servers that answer a repeated request id from memory
 _DTYPES: Mapping[str, type[np.generic]] = {
@@ -31,7 +31,7 @@ class InputTensor:
         datatype: the protocol's name of its dtype.
         channels_first: whether images are [B, 3, H, W].
         features: length of the vectors that it takes; None for images.
-        side: the one side of the images that its shape allows, pixels; None for any.
+        side: of the images that its shape allows alone, pixels, or (height, width); None for any.
         batch: the one number of samples in a request that its shape allows; None for any.
     """
 
@@ -39,7 +39,7 @@ class InputTensor:
     datatype: str
     channels_first: bool = False
     features: int | None = None
-    side: int | None = None
+    side: Size | None = None
     batch: int | None = None
 
     def tensor(self, images: Samples) -> NDArray[Any]:
@@ -70,12 +70,9 @@ def read_input(url: str, metadata: Any) -> InputTensor:
             f"{', '.join(_DTYPES)} of [B, H, W, 3] or [B, 3, H, W], and vectors as {', '.join(_FLOATING)} of [B, F]."
         )
     channels_first = shape[3] != 3
-    sides = {int(side) for side in (shape[2:] if channels_first else shape[1:3]) if side > 0}
-    if len(sides) > 1:
-        raise EndpointError(
-            f"{url}: {metadata.name!r} takes images of {shape}, which are not square; latentprint sends square ones."
-        )
-    return InputTensor(tensor.name, tensor.datatype, channels_first, side=min(sides, default=None), batch=batch)
+    sides = [int(side) for side in (shape[2:] if channels_first else shape[1:3]) if side > 0]
+    side = size_of(sides[0], sides[-1]) if sides else None  # where one of two is open, images are square
+    return InputTensor(tensor.name, tensor.datatype, channels_first, side=side, batch=batch)
 
 
 def read_card(
@@ -99,13 +96,19 @@ def read_card(
         except ValueError:
             raise EndpointError(f"{url} publishes {key} as {properties[key]!r}, which is no number.") from None
 
+    def size(key: str) -> Size | None:
+        try:
+            return parse_size(properties[key], key) if properties.get(key) else None
+        except UsageError as error:
+            raise EndpointError(f"{url}: {error}") from None
+
     return EndpointCard(
         url=url,
         model=metadata.name,
         outputs={renamed.get(name, name): shape for name, shape in theirs.items()},
-        image_side=tensor.side or number(names.IMAGE_SIZE),
-        min_side=tensor.side or number(names.MIN_SIDE),
-        max_side=tensor.side or number(names.MAX_SIDE),
+        image_side=tensor.side or size(names.IMAGE_SIZE),
+        min_side=tensor.side or size(names.MIN_SIDE),
+        max_side=tensor.side or size(names.MAX_SIDE),
         max_images=tensor.batch or number(names.MAX_IMAGES) or EndpointCard.max_images,
         preferred_images=tensor.batch or number(names.PREFERRED_IMAGES) or EndpointCard.preferred_images,
         max_message_bytes=number(names.MAX_MESSAGE_BYTES) or EndpointCard.max_message_bytes,
