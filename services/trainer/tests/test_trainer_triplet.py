@@ -11,7 +11,7 @@ from latentprint.core.bundles import open_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.partitions import PartSizes
-from latentprint.core.splits import Split
+from latentprint.core.splits import Split, read_split
 from latentprint.core.user_partitions import UserImages, draw_user_partition
 from latentprint.trainer.members import identities, identity_batches
 from latentprint.trainer.recipes.triplet import Triplet, hardest_distances
@@ -114,3 +114,17 @@ def test_one_person_alone_is_refused(train_tiny, split, digits):
     alone = Split(ones, np.ones(6, dtype=bool), np.full(6, "known"), dataset.digest, 0)
     with pytest.raises(UsageError, match="of one alone"):
         train_tiny("triplet", split=alone)
+
+
+def test_members_are_users_where_the_command_says_how_many_of_their_images(latentprint, tmp_path):
+    out = tmp_path / "victim"
+    code, _, error = latentprint(
+        "train", "triplet", "--data", "identities", "--data-option", "users=12", "--data-option", "images=5",
+        "--data-option", "height=16", "--data-option", "width=8", "--members", 4, "--non-members", 4,
+        "--trained-images", 3, "--probes", 2, "--set", "identities=4", "--set", "architecture_options={width: 8}",
+        "--epochs", 1, "--threads", 1, "--out", out, "--mlflow", "none",
+    )  # fmt: skip
+    assert code == 0, error
+    split = read_split(tmp_path / "victim.split.parquet")
+    assert split.units is not None
+    assert [int(split.trained.sum()), int(split.member.sum()), len(np.unique(split.unit))] == [12, 20, 8]

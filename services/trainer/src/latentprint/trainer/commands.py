@@ -61,6 +61,13 @@ def train_command(
     split: Annotated[Path | None, typer.Option(help="Split to train on.", rich_help_panel=_DATA)] = None,
     members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
     non_members: Annotated[int | None, typer.Option(help="Draw a split.", rich_help_panel=_DATA)] = None,
+    trained_images: Annotated[
+        int | None,
+        typer.Option(help="Members are users, of each of whom so many are trained on.", rich_help_panel=_DATA),
+    ] = None,
+    probes: Annotated[
+        int | None, typer.Option(help="As many further images of each user in the split.", rich_help_panel=_DATA)
+    ] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the drawn split.", rich_help_panel=_DATA)] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...", rich_help_panel=_HOW)] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_HOW)] = None,
@@ -90,6 +97,7 @@ def train_command(
     from latentprint.core.samples import parse_size
     from latentprint.trainer.request import parse_defence, parse_pairs, read_request
 
+    users = {"trained_images": trained_images, "probes": probes}
     given: dict[str, Any] = {
         "recipe": recipe,
         "epochs": epochs,
@@ -105,6 +113,7 @@ def train_command(
         "members": members,
         "non_members": non_members,
         "split_seed": split_seed,
+        "users": {key: value for key, value in users.items() if value is not None} or None,
         "device": device,
         "precision": precision,
         "threads": threads,

@@ -9,8 +9,10 @@ from latentprint.core.config import from_mapping, load_yaml
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.files import writing
+from latentprint.core.partitions import PartSizes
 from latentprint.core.samples import Size
 from latentprint.core.splits import Split, draw_split, read_split, write_split
+from latentprint.core.user_partitions import UserImages, draw_user_partition
 from latentprint.core.values import parse_value
 from latentprint.trainer.device import Precision
 from latentprint.trainer.own_images import OwnImages
@@ -28,6 +30,7 @@ class Request:
         data, data_options: the data set; where absent, the one that the split was drawn from.
         split: file of a split; where absent, one is drawn.
         members, non_members, split_seed: of the split to draw.
+        users: images of each user, where the members to draw are users.
         images: folder of the user's own images; all are members unless a split is drawn.
         held_out: folder of images that nobody is trained on.
         side: what the images of these folders are brought to, pixels, or (height, width); absent, it follows from them.
@@ -45,6 +48,7 @@ class Request:
     members: int | None = None
     non_members: int | None = None
     split_seed: int = 0
+    users: UserImages | None = None
     images: Path | None = None
     held_out: Path | None = None
     side: Size | None = None
@@ -136,14 +140,14 @@ def resolve_data(
 def _drawn_split(request: Request, source: DatasetSpec, drawn: Path) -> Split:
     if request.members is None or request.non_members is None:
         raise UsageError("Who is a member? Give --split FILE, or --members N and --non-members N to draw one.")
-    drawn_split = draw_split(
-        source.open(),
-        members=request.members,
-        non_members=request.non_members,
-        seed=request.split_seed,
-        source=source,
-    )
-    return _kept(drawn_split, drawn)
+    dataset, seed = source.open(), request.split_seed
+    members, others = request.members, request.non_members
+    if request.users is not None:
+        sizes = PartSizes(members, others, distillation=0)
+        split = draw_user_partition(dataset, sizes, request.users, seed=seed, source=source).target
+    else:
+        split = draw_split(dataset, members=members, non_members=others, seed=seed, source=source)
+    return _kept(split, drawn)
 
 
 def _kept(split: Split, drawn: Path) -> Split:
