@@ -5,6 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from latentprint.core.datasets import Dataset, DatasetSpec, attribute, users
+from latentprint.core.errors import UsageError
 
 
 def opened(**options) -> Dataset:
@@ -26,6 +27,20 @@ def test_an_image_depends_on_its_person_and_number_alone(dataset: Dataset) -> No
     np.testing.assert_array_equal(pixels(fewer), dataset.images(ids))
     for name, values in fewer.labels.items():
         np.testing.assert_array_equal(values, dataset.labels[name][ids])
+
+
+def test_the_same_seed_gives_the_same_images_on_every_machine() -> None:
+    assert opened(users=4, images=4).digest == "2c196d65105f0f0d0c8c9b641e985e590f0a6fcad1447c24a85052dd19fbf639"
+
+
+def test_looks_take_turns_and_share_a_person() -> None:
+    """Without other variation, images of one look differ by light, background and grain of their own alone."""
+    images = pixels(opened(users=20, images=6, looks=3, variation=0)).reshape(20, 6, 32, 16, 3).astype(float)
+    body, legs = images[:, :, 11:19, 6:10], images[:, :, 24:29, 5:11]
+    for part, apart in ((body, True), (legs, False)):
+        same, other = (np.abs(part[:, i] - part[:, 0]).mean(axis=(1, 2, 3)) for i in (3, 1))
+        assert np.median(same) < 12
+        assert (np.median(other) > 30) == apart
 
 
 def test_people_are_told_apart_by_their_nearest_image_but_not_always(dataset: Dataset) -> None:
@@ -50,6 +65,11 @@ def test_an_invisible_attribute_changes_no_pixel_and_a_visible_one_those_who_wea
     assert (changed[1][~wears] == 0).all()
     assert (changed[0][wears] < changed[1][wears]).all()
     assert changed[0][wears].min() > 0
+
+
+def test_too_many_looks_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"looks must lie in 1 \.\. 16, not 17"):
+        opened(looks=17)
 
 
 @pytest.mark.parametrize(("correlation", "low", "high"), [(0.0, 0.2, 0.45), (1.0, 1.0, 1.0)])

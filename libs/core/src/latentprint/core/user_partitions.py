@@ -28,7 +28,7 @@ class UserImages:
         probes: of everybody, members and others alike, that nothing is trained on.
     """
 
-    trained_images: int = 8
+    trained_images: int = 16
     probes: int = 8
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ class IdentitiesOptions:
     """
 
     users: int = 300
-    images: int = 8
+    images: int = 24
     height: int = 128
     width: int = 64
     classes: int = 4
@@ -57,7 +57,7 @@ class IdentitiesOptions:
     summary="generated people, several images of each, 128x64; labels: class, user, sensitive (3)",
     source="generated here from a seed",
     needs={
-        "options": "users (300), images (8), height (128), width (64), classes (4), looks (2), variation (1), "
+        "options": "users (300), images (24), height (128), width (64), classes (4), looks (2), variation (1), "
         "visibility (0.5), correlation (0), seed (0)",
         "files": "none",
     },

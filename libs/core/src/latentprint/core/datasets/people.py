@@ -76,7 +76,7 @@ def posed(people: People, pose: Reals, variation: float) -> Parts:
         pose: float64 [B, POSE], uniform draws: of the place (2), distance, lean, turn, steps and arms (3), light (4).
         variation: how far poses and light differ from the middle one, as a multiple of the usual.
     """
-    draw = variation * (pose - 0.5)  # [B, POSE]
+    draw = variation * (pose - 0.5) / 2  # [B, POSE]
     turn, scale = 0.35 * draw[:, 3:4], 0.95 * np.exp(0.4 * draw[:, 2:3])
     centre, angle = people.centre.copy(), people.angle.copy()
     narrowing = 1 - 0.5 * np.abs(draw[:, 4:5])
