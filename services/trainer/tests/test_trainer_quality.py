@@ -78,6 +78,11 @@ SETTINGS = {
     ),
     "long-seq-mae": ("four kinds", 20, SMALL_VIT),
     "saim": ("four kinds", 20, SMALL_VIT | {"learning_rate": 2e-3}),
+    "triplet": (
+        "digits",
+        20,
+        {"identities": 10, "images_of_each": 3, "architecture_options": {"width": 16}, "learning_rate": 3e-3},
+    ),
 }
 
 

@@ -33,6 +33,7 @@ RECIPES = (
     "rocl",
     "adv-reg",
     "mixup-mmd",
+    "triplet",
 )
 SCRIPT = """
 import sys
