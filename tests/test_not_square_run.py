@@ -39,6 +39,6 @@ def test_a_served_model_of_images_that_are_not_square_is_audited(
         )  # fmt: skip
     assert ended.code == 0, ended.err
     findings = json.loads(Path(ended.out.strip().splitlines()[-1]).with_name("findings.json").read_text())
-    assert [audit["attack"] for audit in findings["audits"]] == ["partcrop", "encodermi"]
+    assert [audit["attack"]["name"] for audit in findings["audits"]] == ["partcrop", "encodermi"]
     for audit in findings["audits"]:
         assert "untrained encoder" in {control["name"] for control in audit["controls"]}
