@@ -26,12 +26,13 @@ from latentprint.core.errors import DataError
 from latentprint.core.splits import KNOWN, read_split
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+MASKED = {"crop_scale_from": 0.2, "embed_dim": 64, "depth": 1, "heads": 2}
 EXPERIMENT = {
     "name": "searched",
     "datasets": {"d": {"name": "composites", "options": {"count": 120}}},
     "splits": {"s": {"dataset": "d", "members": 40, "non_members": 60}},
     "victims": [
-        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 2, "options": {"crop_scale_from": 0.2, "depth": 1}}
+        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 2, "options": MASKED}
     ],
     "attacks": [{"name": "partcrop", "inference": "logistic", "options": {"crops": 4}}],
     "searches": [{"victim": "mae", "attack": "partcrop", "coarse": [0.3, 0.4], "step": 0.06, "utility_loss": 1.0}],

@@ -10,6 +10,7 @@ import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 PIXELS = {"patch_size": 8, "embed_dim": 32, "depth": 1, "heads": 2, "decoder_dim": 16, "decoder_heads": 2}
+NARROW = {"architecture_options": {"width": 8}}
 LOGISTIC = {"inference": "logistic"}
 EXPERIMENT: dict[str, Any] = {
     "name": "settings",
@@ -21,7 +22,7 @@ EXPERIMENT: dict[str, Any] = {
     "victims": [
         {"name": "mae-one", "recipe": "mae", "split": "one", "epochs": 2, "options": PIXELS},
         {"name": "mae-other", "recipe": "mae", "split": "other", "epochs": 2, "options": PIXELS},
-        {"name": "supervised", "recipe": "supervised", "split": "one", "epochs": 1},
+        {"name": "supervised", "recipe": "supervised", "split": "one", "epochs": 1, "options": NARROW},
     ],
     "attacks": [
         {"name": "partcrop", "options": {"crops": 8}} | LOGISTIC,
