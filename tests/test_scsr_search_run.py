@@ -31,9 +31,7 @@ EXPERIMENT = {
     "name": "searched",
     "datasets": {"d": {"name": "composites", "options": {"count": 120}}},
     "splits": {"s": {"dataset": "d", "members": 40, "non_members": 60}},
-    "victims": [
-        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 2, "options": MASKED}
-    ],
+    "victims": [{"name": "mae", "recipe": "mae", "split": "s", "epochs": 2, "options": MASKED}],
     "attacks": [{"name": "partcrop", "inference": "logistic", "options": {"crops": 4}}],
     "searches": [{"victim": "mae", "attack": "partcrop", "coarse": [0.3, 0.4], "step": 0.06, "utility_loss": 1.0}],
 }

@@ -1,5 +1,7 @@
 """The controls of one cell: who makes them, what they cannot change, and what there is nothing to read in."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from latentprint.attack_engine.attacks.fitting.audit_scores import (
 from latentprint.attack_engine.attacks.fitting.knowledge import KnownSamples
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell, write_cell
+from latentprint.attack_engine.attacks.fitting.sweeps import KNOWLEDGE, QUERIES, Swept
 from latentprint.attack_engine.evidence.controls import EXCHANGED, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.core.splits import EVALUATION, KNOWN, Split
@@ -93,3 +96,15 @@ def test_an_encoder_that_answers_one_thing_gives_a_constant_cell_which_is_kept_a
     assert cell.unreadable
     write_cell(StoredScores(cell, Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path)
     assert read_cell(tmp_path).scores.unreadable == cell.unreadable
+
+
+def test_a_kept_cell_has_the_points_of_its_sweeps_whole_numbers_and_shares_alike(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    sweeps = (Swept(KNOWLEDGE, 0.5, scored(rng)), Swept(QUERIES, 5, scored(rng)))
+    write_cell(
+        StoredScores(AuditScores(scored(rng), None, {}, sweeps=sweeps), Queries(0, 0, 0, 0, None, 0.0), {}), tmp_path
+    )
+    kept = read_cell(tmp_path).scores.sweeps
+    assert [(one.name, one.x) for one in kept] == [(KNOWLEDGE, 0.5), (QUERIES, 5)]
+    for one, other in zip(kept, sweeps, strict=True):
+        np.testing.assert_array_equal(one.scored.score, other.scored.score)

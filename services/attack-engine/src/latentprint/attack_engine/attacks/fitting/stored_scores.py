@@ -25,6 +25,17 @@ _FACTS = "cell.json"
 _AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
 _CANDIDATES = "candidates"
 _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
+_COLUMNS = pa.schema(  # stated, because a sweep's point may be a whole number, and tables of other types do not join
+    {
+        "of": pa.string(),
+        "name": pa.string(),
+        "x": pa.float64(),
+        "sample_id": pa.int64(),
+        "member": pa.bool_(),
+        "score": pa.float64(),
+        "called": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def _table(key: _Key, scored: Scored) -> pa.Table:
     kind, name, x = (pa.repeat(part, rows) for part in key)
     called = pa.nulls(rows, pa.bool_()) if scored.called is None else pa.array(scored.called)
     columns = {"sample_id": scored.sample_id, "member": scored.member, "score": scored.score, "called": called}
-    return pa.table({"of": kind, "name": name, "x": x, **columns})
+    return pa.table({"of": kind, "name": name, "x": x, **columns}, schema=_COLUMNS)
 
 
 def _candidates_table(scored: ScoredCandidates) -> pa.Table:
@@ -116,7 +127,7 @@ def _candidates_table(scored: ScoredCandidates) -> pa.Table:
     rows = len(scored.sample_id)
     kind, name, x = (pa.repeat(part, rows) for part in (_CANDIDATES, "", 0.0))
     columns = {"sample_id": scored.sample_id, "member": pa.nulls(rows, pa.bool_()), "score": scored.score}
-    return pa.table({"of": kind, "name": name, "x": x, **columns, "called": pa.array(scored.called)})
+    return pa.table({"of": kind, "name": name, "x": x, **columns, "called": pa.array(scored.called)}, schema=_COLUMNS)
 
 
 def _candidates(table: pa.Table) -> ScoredCandidates | None:
