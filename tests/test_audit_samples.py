@@ -50,8 +50,12 @@ def kept_folders(image_folders: FOLDERS, tmp_path: Path) -> FOLDERS:
 def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
     latentprint: Callable[..., object], endpoint: str, kept_folders: FOLDERS, tmp_path: Path
 ) -> None:
-    root = tmp_path / "runs"
+    root, asked = tmp_path / "runs", tmp_path / "collection"
+    asked.mkdir()
+    for number, image in enumerate(np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)):
+        Image.fromarray(image).save(asked / f"asked-{number}.png")
     command = ["audit", endpoint, *on(kept_folders), "--untrained", "none", "--workers", 1, "--root", root]
+    command += ["--candidates", asked, "--fdr", 0.2]
     done = latentprint(*command, "--attack", "supervisedmi,encodermi-t", "--attack-option", "encodermi-t.views=2")
     assert done.code == 0, done.err
     report = Path(done.out.strip().splitlines()[-1])
@@ -66,6 +70,7 @@ def test_every_sample_is_known_by_its_file_and_no_report_is_written_over(
     assert "Thumbs.db" in page
     assert "again.jpg" in page
     assert "\x1b" not in page
+    assert "How much of the candidates is in it" in page
 
     first = report.read_bytes()
     other = Path(latentprint(*command, "--attack", "encodermi-t", "--attack-option", "encodermi-t.views=2").out.strip())
@@ -84,7 +89,10 @@ def check_table(report: Path) -> None:
     """The table beside `report` holds every sample, with the scores that its findings name."""
     content = report.with_name("samples.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(content)))
-    assert len(rows) == 40 + 50 + 5
+    assert len(rows) == 40 + 50 + 5 + 6
+    asked = [row for row in rows if row["use"] == "candidate"]
+    assert {row["file"] for row in asked} == {f"asked-{number}.png" for number in range(6)}
+    assert all(0 < float(row["encodermi-t probability"]) < 1 for row in asked)
     names = {row["file"] for row in rows}
     assert {
         r"caf\xe9.png",

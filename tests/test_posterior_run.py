@@ -27,8 +27,15 @@ EXPERIMENT = {
             "shadow_members": 100,
             "shadow_non_members": 100,
             "distillation": 150,
+            "candidates": {"count": 10, "used": 4},
         },
-        "partial": {"dataset": "images", "members": 40, "non_members": 80, "distillation": 60},
+        "partial": {
+            "dataset": "images",
+            "members": 40,
+            "non_members": 80,
+            "distillation": 60,
+            "candidates": {"count": 10, "used": 4},
+        },
     },
     "victims": [
         {
@@ -107,10 +114,18 @@ def test_every_audit_has_its_controls_and_counts_its_queries(first: tuple[Path, 
         labels = set() if audit["attack"]["name"] == "seqmia-encoder" else {"labels alone"}
         assert names == {"untrained encoder", "exchanged non-members"} | labels
         imitated = 60 if audit["attack"]["name"] == "seqmia-encoder" else 150
-        asked = (120 if audit["attack"]["name"] == "seqmia-encoder" else 300) + (
+        asked = (130 if audit["attack"]["name"] == "seqmia-encoder" else 310) + (
             imitated if "seqmia" in audit["attack"]["name"] else 0
         )
         assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked
+
+
+def test_every_attack_scores_the_candidates(first: tuple[Path, list[dict]]) -> None:
+    for audit in first[1]:
+        candidates = audit["result"]["candidates"]
+        assert candidates["usage"]["candidates"] == 10
+        assert candidates["used"] == 4
+        assert candidates["usage"]["refused"]
 
 
 def test_an_overfitted_victim_leaks_its_posteriors(first: tuple[Path, list[dict]]) -> None:
