@@ -14,7 +14,7 @@ from latentprint.attack_engine.asking.ledger import LedgerSpec
 from latentprint.attack_engine.asking.model_identity import ModelIdentityCheck, forget_unverified
 from latentprint.attack_engine.asking.requests import answer_bytes, images_per_request
 from latentprint.attack_engine.asking.shards import Shard, filling, make_shards, samples_per_shard
-from latentprint.attack_engine.asking.signal import Signal, asked_of, suited
+from latentprint.attack_engine.asking.signal import Signal, asked_of, kinds, suited
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken, taken_between
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
@@ -195,9 +195,9 @@ def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:
     reads the signal, asks nothing again. The data set's digest is one of its content, so that its code does not matter.
     """
     options: dict[str, Any] = asdict(signal) if is_dataclass(signal) and not isinstance(signal, type) else {}
-    kind = f"{type(signal).__module__}.{type(signal).__qualname__}"
+    kind = " of ".join(f"{one.__module__}.{one.__qualname__}" for one in kinds(signal))
     described = {"name": signal.name, "kind": kind, "options": options, "outputs": list(signal.outputs)}
-    code = code_digest(type(signal))
+    code = code_digest(*kinds(signal))
     return digest_json({"signal": described, "code": code, "endpoint": card.identity, "dataset": dataset_digest})
 
 

@@ -105,6 +105,21 @@ class ShapedSignal(Signal, Protocol):
 
 
 @runtime_checkable
+class WrappingSignal(Signal, Protocol):
+    """A signal that asks another one about something else than the sample itself."""
+
+    @property
+    def of(self) -> Signal:
+        """The other one."""
+        ...
+
+
+def kinds(signal: Signal) -> tuple[type, ...]:
+    """The classes that a signal is computed with: its own, and that of the one which it wraps."""
+    return (type(signal), *kinds(signal.of)) if isinstance(signal, WrappingSignal) else (type(signal),)
+
+
+@runtime_checkable
 class InformedSignal(Signal, Protocol):
     """A signal that may know the victim's own training augmentation."""
 

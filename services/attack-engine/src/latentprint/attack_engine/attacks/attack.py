@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
-from latentprint.attack_engine.asking.signal import Outputs, ShapedSignal, Signal
+from latentprint.attack_engine.asking.signal import Outputs, ShapedSignal, Signal, kinds
 from latentprint.attack_engine.attacks import ATTACKS
 from latentprint.attack_engine.attacks.definition import MEMBERSHIP, AttackDefinition
 from latentprint.attack_engine.attacks.reading import PlainReading, Reading, joined
@@ -49,7 +49,8 @@ class Attack:
     @property
     def parts(self) -> tuple[type, ...]:
         """The classes that it computes with, for `code_digest`."""
-        return (*map(type, self.signals), type(self.reading), type(self.inference))
+        asking = [kind for signal in self.signals for kind in kinds(signal)]
+        return (*asking, type(self.reading), type(self.inference))
 
     @property
     def unfitted(self) -> bool:
@@ -66,7 +67,7 @@ class Attack:
     @property
     def over_draws(self) -> OverDraws:
         """What is fitted to `features`."""
-        return OverDraws(self.inference)
+        return OverDraws(self.inference, self.reading.trimmed)
 
     def features(self, evidence: Evidence) -> Draws:
         """What the inference model reads of S samples: float32 [S, R, F]."""
@@ -113,6 +114,9 @@ class AttackChoice:
         inference: a registered inference model; "" keeps the attack's default.
         inference_options: the inference model's options.
         label: what the report calls it; "" is `name`.
+        range: versions of an image that count as the image, of `VERSIONS`: each is a draw, and a range's score is their
+            trimmed mean. None asks about the image alone.
+        range_draws: versions that are asked about.
     """
 
     name: str
@@ -120,6 +124,8 @@ class AttackChoice:
     inference: str = ""
     inference_options: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
+    range: tuple[str, ...] = ()
+    range_draws: int = 8
 
     def build(self, seed: int) -> Attack:
         """Build the attack; `seed` is the signals' seed unless an option sets it.
@@ -137,10 +143,12 @@ class AttackChoice:
                 raise unknown_name(f"part of {self.name!r}", name, parts)
         read = [_reading(entry.value, entry.name, options.get(entry.name, {}), seed) for entry in entries]
         reading = joined(self.name, read)
+        if self.range:
+            reading = reading.in_range(self.range, self.range_draws, seed)
         inference = self._inference(entries[0].value)
         self._check_references(inference, reading)
         return Attack(
-            self.label or self.name,
+            self.label or (f"{self.name} in range" if self.range else self.name),
             " + ".join(entry.summary for entry in entries),
             "; ".join(dict.fromkeys(entry.source for entry in entries)),
             reading,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from latentprint.attack_engine.asking.signal import InformedSignal, Outputs, Signal, Values, suited
 from latentprint.attack_engine.evidence.needs import Distillation, Needs, References
 from latentprint.attack_engine.evidence.types import Evidence
+from latentprint.attack_engine.signals.ranges import TRIMMED, InRange
 from latentprint.attack_engine.statistics.figures import Curves, Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
 from latentprint.core.errors import UsageError
@@ -56,6 +57,19 @@ class Reading(ABC):
         """What is drawn of the evidence on the samples that are `shown` (bool [S]), `member` (bool [S]) or not."""
         del evidence, shown, member
         return ()
+
+    @property
+    def trimmed(self) -> float:
+        """Share of a sample's draws, at either end, that its score leaves out."""
+        return 0.0
+
+    def in_range(self, versions: tuple[str, ...], draws: int, seed: int) -> "Reading":
+        """The reading of `draws` versions of each image in its place. Raises `UsageError` where it has none."""
+        del versions, draws, seed
+        raise UsageError(
+            f"{self.name} reads more than its signals' features, so that it has no range: take an attack that does "
+            "not, such as encodermi, or leave the range out."
+        )
 
     @property
     def reads_labels(self) -> bool:
@@ -152,6 +166,15 @@ class PlainReading(Reading):
         recorded = evidence.diagnostics
         drawn = [name for name in self.titles if name in recorded]
         return tuple(mean_curves(recorded[name][shown], member[shown], name, "", "") for name in drawn)
+
+    @property
+    def trimmed(self) -> float:
+        """See `Reading.trimmed`: of versions of an image, some tell nothing."""
+        return TRIMMED if any(isinstance(part, InRange) for part in self.parts) else 0.0
+
+    def in_range(self, versions: tuple[str, ...], draws: int, seed: int) -> "PlainReading":
+        """See `Reading.in_range`."""
+        return replace(self, parts=tuple(InRange(part, versions, draws, seed) for part in self.parts))
 
     @property
     def recorded(self) -> Sequence[str]:

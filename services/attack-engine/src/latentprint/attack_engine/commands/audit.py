@@ -41,6 +41,15 @@ def audit(
     attack_option: Annotated[
         list[str] | None, typer.Option(metavar="ATTACK.KEY=VALUE", help="An attack's option, as partcrop.crops=64.")
     ] = None,
+    version_range: Annotated[
+        str,
+        typer.Option(
+            "--range",
+            help="Versions of an image that count as the image, comma-separated: crops, flips, shifts, jpeg. Default: "
+            "the image alone.",
+        ),
+    ] = "",
+    range_draws: Annotated[int, typer.Option(help="Versions of each image that are asked about, with --range.")] = 8,
     inference: Annotated[
         str, typer.Option(help="mlp, logistic, deep-sets or threshold; default: the attack's own.")
     ] = "",
@@ -198,7 +207,9 @@ def audit(
     options = _attack_options(attack_option or [])
     parts = _attack_names(attack, question)
     _infer(attribute, question, parts, options)
-    choices = [AttackChoice(part, options.pop(part, {}), inference) for part in parts]
+    versions = tuple(one.strip() for one in version_range.split(",") if one.strip())
+    ranged: dict[str, Any] = {"range": versions, "range_draws": range_draws}
+    choices = [AttackChoice(part, options.pop(part, {}), inference, **ranged) for part in parts]
     if options:
         named = ",".join(parts)
         raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {named!r}.")

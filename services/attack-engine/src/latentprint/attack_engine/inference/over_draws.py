@@ -20,9 +20,10 @@ Draws = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DrawsScorer:
-    """Scores are means over the draws."""
+    """Scores are means over the draws, without the share `trimmed` of them at either end."""
 
     scorer: Scorer
+    trimmed: float = 0.0
 
     @property
     def threshold(self) -> float:
@@ -32,7 +33,11 @@ class DrawsScorer:
     def score(self, draws: Draws) -> Scores:
         """Scores float64 [S] of draws float32 [S, R, F]."""
         samples, rounds, _ = draws.shape
-        mean: Scores = self.scorer.score(_stacked(draws)).reshape(rounds, samples).mean(axis=0)
+        left_out = int(self.trimmed * rounds)
+        score = self.scorer.score(_stacked(draws)).reshape(rounds, samples)
+        if left_out:
+            score = np.sort(score, axis=0)[left_out : rounds - left_out]
+        mean: Scores = score.mean(axis=0)
         return mean
 
     def decide(self, draws: Draws) -> Membership:
@@ -53,9 +58,11 @@ class OverDraws:
 
     Attributes:
         inference: what reads one draw.
+        trimmed: share of a sample's draws, at either end, that its score leaves out; below one half.
     """
 
     inference: InferenceModel
+    trimmed: float = 0.0
 
     def fit(self, draws: Draws, member: Membership, rng: np.random.Generator) -> DrawsScorer:
         """Fit on float32 [S, R, F] and bool [S]; all randomness from `rng`."""
@@ -63,7 +70,7 @@ class OverDraws:
         inference = self.inference
         if isinstance(inference, MlpClassifier):
             inference = replace(inference, epochs=max(1, inference.epochs // rounds))
-        return DrawsScorer(inference.fit(_stacked(draws), np.tile(member, rounds), rng))
+        return DrawsScorer(inference.fit(_stacked(draws), np.tile(member, rounds), rng), self.trimmed)
 
 
 def _stacked(draws: Draws) -> Features:
