@@ -150,6 +150,17 @@ def test_units_survive_the_disk_and_are_part_of_the_digest(tmp_path: Path) -> No
     assert len({split.digest, others.digest, fewer_trained.digest}) == 3
 
 
+def test_by_unit_a_split_has_one_row_for_each() -> None:
+    split = _users()
+    rows = split.by_unit()
+    assert rows.sample_id.tolist() == sorted(set(split.unit.tolist()))
+    assert rows.units is None
+    assert rows.by_unit() is rows
+    of_unit = dict(zip(rows.sample_id.tolist(), zip(rows.member, rows.role, strict=True), strict=True))
+    for unit, member, role in zip(split.unit.tolist(), split.member, split.role, strict=True):
+        assert of_unit[unit] == (member, role)
+
+
 def test_without_units_every_sample_is_one_and_members_are_trained(digits: Dataset) -> None:
     split = draw_split(digits, members=30, non_members=30, seed=2)
     assert (split.unit == split.sample_id).all()

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from latentprint.attack_engine.attacks.fitting.scoring import conformal_p_values, score_partial
+from latentprint.attack_engine.attacks.fitting.scoring import cross_fitted, score_partial
 from latentprint.attack_engine.inference.base import Features, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.attack_engine.statistics.discoveries import discover
@@ -53,7 +53,11 @@ def in_sample(inference: OverDraws, features: Draws, split: Split, rng: np.rando
     return (1 + at_least) / (1 + len(calibration))
 
 
-def simulated(split: Split, shift: float, dimensions: int, p_values=conformal_p_values) -> tuple[float, float]:
+def conformal(inference, features, split, rng):
+    return cross_fitted(inference, features, split, rng).p_values
+
+
+def simulated(split: Split, shift: float, dimensions: int, p_values=conformal) -> tuple[float, float]:
     """Mean proportion of false discoveries, and mean share of the evaluated members that are found."""
     evaluated = split.member[split.role != KNOWN]
     ids, false, found = np.arange(len(evaluated)), [], []
@@ -96,6 +100,6 @@ def test_the_simulation_tells_p_values_that_do_not_hold():
 def test_p_values_count_the_known_non_members_at_or_above_fold_by_fold():
     split, rng = make_split((20, 30), (5, 5)), np.random.default_rng(0)
     signals = rng.normal(size=(60, 1, 4)).astype(np.float32)
-    p_values = conformal_p_values(OverDraws(MeanDifference()), signals, split, np.random.default_rng(1))
+    p_values = conformal(OverDraws(MeanDifference()), signals, split, np.random.default_rng(1))
     assert set(np.round(p_values * 31, 9)) <= set(range(1, 32))
     assert p_values.min() >= 1 / 31

@@ -47,7 +47,22 @@ def test_a_shadow_model_s_samples_teach_what_the_same_known_samples_teach(attack
     by_shadow = score(attack, ShadowModel(attack, Evidence(taught), SPLIT.member[known]))
     np.testing.assert_array_equal(by_known.scored.score, by_shadow.scored.score)
     assert by_known.p_values is not None
-    assert by_shadow.p_values is None
+    assert by_shadow.p_values is not None
+
+
+def test_without_known_samples_of_the_victim_a_shadow_model_calibrates_nothing(attack: Attack) -> None:
+    unknown = Split(IDS, SPLIT.member, np.full(SAMPLES, EVALUATION), "0" * 64, 0)
+    found = score(attack, ShadowModel(attack, held(attack, 1.0, 3), SPLIT.member), unknown)
+    assert found.p_values is None
+    assert found.known is None
+
+
+def test_a_shadow_model_s_scores_are_calibrated_on_the_known_non_members_that_it_never_saw(attack: Attack) -> None:
+    found = score(attack, ShadowModel(attack, held(attack, 1.0, 3), SPLIT.member))
+    assert found.known is not None
+    _, others = found.known.sides
+    expected = [(1 + np.count_nonzero(others >= one)) / (1 + len(others)) for one in found.scored.score]
+    np.testing.assert_allclose(found.p_values, expected)
 
 
 def test_known_samples_are_scored_as_without_any_control(attack: Attack) -> None:

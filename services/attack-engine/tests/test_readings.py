@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.attacks import ATTACKS, Attack, AttackChoice
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.attacks.membership.bavaria import bavaria_offline, bavaria_online
 from latentprint.attack_engine.attacks.membership.enhanced_mia import loss_quantile
 from latentprint.attack_engine.attacks.membership.lira import lira_offline, lira_online
@@ -24,7 +25,11 @@ RNG = np.random.default_rng(0)
 LABEL = RNG.integers(0, CLASSES, size=SAMPLES)
 POSTERIOR = RNG.dirichlet(np.ones(CLASSES), size=SAMPLES).astype(np.float32)
 SEQUENCE = RNG.normal(size=(SAMPLES, STEPS, len(METRICS))).astype(np.float32)
-NAMES = [entry.name for entry in ATTACKS if AttackChoice(entry.name).build(0).reading.fitted_on_shadow]
+NAMES = [
+    entry.name
+    for entry in ATTACKS
+    if entry.value.question == MEMBERSHIP and AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+]
 
 
 def said(samples: int) -> ReferenceScores:

@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.evidence.types import Evidence, Population, ReferenceScores
 from latentprint.attack_engine.findings.results import LeftOut, SampleFolder, SharedImage
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
@@ -117,6 +118,7 @@ OF_POSTERIORS = [
     name
     for name in ATTACKS.names()
     if AttackChoice(name).build(0).reading.fitted_on_shadow
+    and ATTACKS.get(name).question == MEMBERSHIP
     and name not in ("seqmia-encoder", "seqmia", "seqmia-transformer", "trajectorymia")
 ]
 

@@ -145,11 +145,11 @@ def test_several_victims_and_samples_that_are_no_files() -> None:
 def test_exposed_samples_carry_their_file(hostile: tuple[DatasetSpec, Split]) -> None:
     spec, split = hostile
     dataset = spec.open()
-    most, _ = exposed(audited(split, spec, "supervisedmi").stored.scores.scored, dataset, count=2)
+    most, _ = exposed(audited(split, spec, "supervisedmi").stored.scores.scored, dataset, split, count=2)
     assert [one.file for one in most] == [dataset.files.shown(one.sample_id) for one in most]
     generated = DatasetSpec("digits")
     drawn = draw_split(generated.open(), members=10, non_members=10, source=generated)
-    most, _ = exposed(audited(drawn, generated, "supervisedmi").stored.scores.scored, generated.open())
+    most, _ = exposed(audited(drawn, generated, "supervisedmi").stored.scores.scored, generated.open(), drawn)
     assert {one.file for one in most} == {""}
 
 

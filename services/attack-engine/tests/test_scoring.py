@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentprint.attack_engine.attacks.fitting.scoring import (
-    conformal_p_values,
+    cross_fitted,
     exchanged,
     require_samples,
     score_partial,
@@ -49,7 +49,7 @@ def test_evaluated_samples_are_never_fitted() -> None:
     signals = signals_of(split, 0.5, rng)
     watching = Watching()
     score_partial(OverDraws(watching), signals, split, rng)
-    conformal_p_values(OverDraws(watching), signals, split, rng)
+    cross_fitted(OverDraws(watching), signals, split, rng)
     known = {row.tobytes() for row in signals[split.role == KNOWN]}
     assert {row.tobytes() for shown in watching.seen for row in shown} == known
 
@@ -71,7 +71,7 @@ def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(infere
     split, p_values = make_split(60, 200), []
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        p = conformal_p_values(OverDraws(inference), signals_of(split, 0.3, rng), split, rng)
+        p = cross_fitted(OverDraws(inference), signals_of(split, 0.3, rng), split, rng).p_values
         p_values.append(p[~split.member[split.role != KNOWN]])
     drawn = np.concatenate(p_values)
     for level in (0.05, 0.1, 0.25, 0.5):
@@ -82,7 +82,7 @@ def test_p_values_of_non_members_are_calibrated_though_the_model_overfits(infere
 def test_p_values_of_members_are_small_where_membership_shows() -> None:
     rng = np.random.default_rng(0)
     split = make_split(100, 100)
-    p = conformal_p_values(OverDraws(Logistic()), signals_of(split, 2.0, rng), split, rng)
+    p = cross_fitted(OverDraws(Logistic()), signals_of(split, 2.0, rng), split, rng).p_values
     member = split.member[split.role != KNOWN]
     assert np.median(p[member]) <= 0.02
     assert p.min() >= 1 / 51

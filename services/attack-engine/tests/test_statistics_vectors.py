@@ -9,6 +9,7 @@ from latentprint.attack_engine.statistics.blind import blind_baseline
 from latentprint.attack_engine.statistics.sample_features import sample_features
 from latentprint.attack_engine.statistics.split_test import split_test
 from latentprint.core.datasets import DatasetSpec
+from latentprint.core.splits import EVALUATION, Split
 
 
 def bits(count, seed, features=60, chance=0.2):
@@ -63,7 +64,8 @@ def test_long_vectors_are_projected_so_that_distances_stay():
 
 def test_exposed_vectors_have_no_thumbnail():
     dataset = DatasetSpec("baskets", {"count": 20}).open()
+    split = Split(np.arange(20), np.arange(20) < 10, np.full(20, EVALUATION), dataset.digest, 0)
     scored = Scored(np.arange(20), np.arange(20) < 10, np.linspace(1, 0, 20), 0.5)
-    most, least = exposed(scored, dataset, count=3)
+    most, least = exposed(scored, dataset, split, count=3)
     assert [sample.image for sample in (*most, *least)] == [""] * 6
     assert [sample.sample_id for sample in most] == [0, 1, 2]

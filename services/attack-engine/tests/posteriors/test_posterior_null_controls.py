@@ -3,9 +3,14 @@
 import pytest
 
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 
 SEEDS, TRAINED = 20, 3
-NAMES = [entry.name for entry in ATTACKS if AttackChoice(entry.name).build(0).reading.fitted_on_shadow]
+NAMES = [
+    entry.name
+    for entry in ATTACKS
+    if entry.value.question == MEMBERSHIP and AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+]
 
 
 @pytest.fixture(scope="module")

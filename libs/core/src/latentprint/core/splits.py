@@ -108,6 +108,13 @@ class Split:
         """Whether the victim was trained on this very sample, which is all that the trainer reads: bool [S]."""
         return self.member if self.units is None else self.units.trained
 
+    def by_unit(self) -> "Split":
+        """The same split with one row a unit, by ascending unit: `sample_id` is the unit's id; itself without units."""
+        if self.units is None:
+            return self
+        unit, first = np.unique(self.unit, return_index=True)
+        return replace(self, sample_id=unit, member=self.member[first], role=self.role[first], units=None)
+
     @property
     def trained_ids(self) -> Ids:
         """Ids of the samples that the victim is trained on, in table order; then the used candidates."""

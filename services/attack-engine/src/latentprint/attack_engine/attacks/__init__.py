@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentprint.attack_engine.attacks.definition import ATTRIBUTES, OWNERSHIP, AttackDefinition
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, OWNERSHIP, USERS, AttackDefinition
 from latentprint.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def __getattr__(name: str) -> Any:
 
 _MEMBERSHIP, _ATTRIBUTES = f"{__name__}.membership", f"{__name__}.attributes"
 _OWNERSHIP = f"{__name__}.ownership"
+_USERS = f"{__name__}.users"
 _PAPER_MLP = {"hidden": (512, 256, 128)}
 _SMALL_MLP = {"hidden": (256, 256)}
 _CURVES = {"part_response": ("Part response", "image location, by rank of response", "mean response (softmax)")}
@@ -236,4 +237,18 @@ ATTACKS.add(
     summary="an attribute of the sample, inferred from the embedding",
     source="ContrastiveLeaks, CCS 2021",
     needs=_ONE_EMBEDDING,
+)
+ATTACKS.add(
+    "compactness",
+    AttackDefinition(f"{_USERS}.compactness:Compactness", "mlp", {"hidden": (64, 32), "epochs": 300}, question=USERS),
+    summary="how close a user's images lie together: distances to their centre and of all pairs",
+    source="User-level membership inference against metric embedding learning, 2022",
+    needs={**_ONE_EMBEDDING, "shadows": "one, or known samples"},
+)
+ATTACKS.add(
+    "encodermi-vote",
+    AttackDefinition(f"{_USERS}.encodermi_vote:EncoderMIVote", "majority-vote", question=USERS),
+    summary="EncoderMI on each of a user's images, and a majority vote over them",
+    source="EncoderMI, CCS 2021",
+    needs={**_VIEWS, "shadows": "one, or known samples"},
 )

@@ -14,7 +14,8 @@ from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, 
 from latentprint.attack_engine.inference.fixed import Fixed
 from latentprint.attack_engine.inference.over_draws import Draws, OverDraws
 from latentprint.core.config import from_mapping
-from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.errors import DataError, UsageError, unknown_name
+from latentprint.core.splits import Split
 from latentprint.core.views.augmentations import Augmentation
 
 _CHANNELS = "channels"
@@ -72,6 +73,21 @@ class Attack:
     def features(self, evidence: Evidence) -> Draws:
         """What the inference model reads of S samples: float32 [S, R, F]."""
         return self.reading.features(evidence)
+
+    def rows(self, split: Split) -> Split:
+        """What is scored one by one: the split's samples, or its units for an attack that reads units.
+
+        Raises:
+            DataError: such an attack, and a split whose samples belong to nobody.
+        """
+        if not self.reading.of_units:
+            return split
+        if split.units is None:
+            raise DataError(
+                f"{self.name} audits {self.question}, and the split does not say whose its {len(split.sample_id)} "
+                "samples are: give a split whose samples belong to units."
+            )
+        return split.by_unit()
 
     def against(self, augmentation: Augmentation) -> "Attack":
         """The attack with full knowledge of a victim's training augmentation, where it was asked for."""

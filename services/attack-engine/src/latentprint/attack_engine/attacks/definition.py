@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.inference.base import InferenceModel
 
 
-MEMBERSHIP, ATTRIBUTES, OWNERSHIP = "membership", "attributes", "ownership"
+MEMBERSHIP, USERS, ATTRIBUTES, OWNERSHIP = "membership", "users", "attributes", "ownership"
 
 
 @dataclass(frozen=True)

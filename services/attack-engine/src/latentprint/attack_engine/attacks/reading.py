@@ -1,7 +1,7 @@
 """A reading: how what is held of samples about a model becomes what an inference model is fitted to."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from latentprint.attack_engine.signals.ranges import TRIMMED, InRange
 from latentprint.attack_engine.statistics.figures import Curves, Figure
 from latentprint.attack_engine.statistics.mean_curves import mean_curves
 from latentprint.core.errors import UsageError
+from latentprint.core.splits import Units
 from latentprint.core.views.augmentations import Augmentation
 
 Rows = NDArray[np.bool_]
@@ -31,6 +32,7 @@ class Reading(ABC):
         population: whether other samples, known to be no members, are compared with.
         fitted_on_shadow: whether the inference model is fitted on the adversary's shadow model where there is one,
             rather than on known samples of the victim.
+        of_units: whether it reads units of several samples, such as users, rather than samples.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Reading(ABC):
     references: References | None = None
     population: bool = False
     fitted_on_shadow: bool = False
+    of_units: bool = False
 
     @property
     @abstractmethod
@@ -52,6 +55,15 @@ class Reading(ABC):
         """The features that `queries` images a sample would have given; None where it cannot do with them."""
         del evidence, queries
         return None
+
+    def varied(self, evidence: Evidence) -> Iterator[tuple[str, float, Values]]:
+        """What else the same inference model is tried on: a sweep's name, how much of it there is, and the features."""
+        del evidence
+        return iter(())
+
+    def require_units(self, units: Units, called: Callable[[int], str]) -> None:
+        """Raise `DataError` where a unit has too few samples to be read; `called` gives a unit's name in words."""
+        del units, called
 
     def figures(self, evidence: Evidence, shown: Rows, member: Rows) -> tuple[Figure, ...]:
         """What is drawn of the evidence on the samples that are `shown` (bool [S]), `member` (bool [S]) or not."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.datasets import Ids
+from latentprint.core.splits import Units
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Evidence:
         metrics: names of the M metrics.
         references: None where no reference was trained.
         population: None where none is needed.
+        units: what samples belong together, and which of them were trained on, for attacks that read units; None for
+            any other.
     """
 
     values: Mapping[str, NDArray[np.float32]]
@@ -58,3 +61,4 @@ class Evidence:
     metrics: tuple[str, ...] = ()
     references: ReferenceScores | None = None
     population: Population | None = None
+    units: Units | None = None

@@ -13,7 +13,7 @@ from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import write_atomically
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _VERSION = "schema_version"
 T = TypeVar("T")
 

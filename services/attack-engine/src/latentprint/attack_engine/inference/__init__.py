@@ -70,3 +70,9 @@ INFERENCE.add_lazily(
     summary="an MLP for any number of classes",
     source="ContrastiveLeaks, CCS 2021",
 )
+INFERENCE.add_lazily(
+    "majority-vote",
+    f"{__name__}.majority_vote:MajorityVote",
+    summary="the MLP's votes, counted",
+    source="EncoderMI, 2021",
+)

@@ -1,7 +1,7 @@
 """Where the evidence about one model lies: small, picklable, read where an attack is fitted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from latentprint.attack_engine.models.distillation_job import read_sequence
 from latentprint.attack_engine.models.reference_store import ReferenceStore
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
+from latentprint.core.splits import Split
 
 _NO_LABELS = np.zeros(0, dtype=np.int64)
 
@@ -47,6 +48,10 @@ class EvidenceFiles:
     sequence: Path | None = None
     references: ReferenceFiles | None = None
     population: StoredAnswers | None = None
+
+    def read_split(self, split: Split) -> Evidence:
+        """The evidence on the samples of `split`, in their order, with what belongs together. See `read`."""
+        return replace(self.read(split.sample_id), units=split.units)
 
     def read(self, sample_ids: Ids) -> Evidence:
         """The evidence on `sample_ids` (int64 [S]), in their order.

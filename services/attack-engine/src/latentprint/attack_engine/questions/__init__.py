@@ -1,9 +1,10 @@
 """What is asked about an encoder, and how the answer is judged. A further one: its folder, its test, an entry here."""
 
-from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP, USERS
 from latentprint.attack_engine.questions.attributes.question import AttributesQuestion
 from latentprint.attack_engine.questions.membership.question import MembershipQuestion
 from latentprint.attack_engine.questions.question import QUESTIONS
+from latentprint.attack_engine.questions.users.question import UsersQuestion
 
 __all__ = ["QUESTIONS"]
 
@@ -18,4 +19,10 @@ QUESTIONS.add(
     AttributesQuestion(),
     summary="what the embedding gives away of a sample beside what the encoder is for",
     source="Song and Raghunathan, CCS 2020; ContrastiveLeaks, CCS 2021",
+)
+QUESTIONS.add(
+    USERS,
+    UsersQuestion(),
+    summary="whether the encoder was trained on images of a user, asked with other images of the same user",
+    source="User-level membership inference against metric embedding learning, 2022",
 )

@@ -43,6 +43,11 @@ class Audit:
         return self.attack.question
 
     @property
+    def rows(self) -> Split:
+        """What was scored one by one: the split's samples, or its units."""
+        return self.attack.rows(self.split)
+
+    @property
     def attack_description(self) -> AttackDescription:
         """The attack as the report says it."""
         return AttackDescription(self.attack.name, self.attack.summary, self.attack.source, self.shadow)

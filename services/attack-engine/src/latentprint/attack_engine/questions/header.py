@@ -13,7 +13,7 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.statistics.estimates import Estimate, Interval
 from latentprint.attack_engine.statistics.figures import Figure
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  # a finding of more is a finding of less
 
 
 class Outcome(StrEnum):
@@ -100,7 +100,7 @@ class AttackDescription:
 
 
 @dataclass(frozen=True)
-class Finding(Generic[R]):
+class Finding(Generic[R_co]):
     """What one audit found: one question, asked of one victim with one attack.
 
     Attributes:
@@ -128,7 +128,7 @@ class Finding(Generic[R]):
     digests: Mapping[str, str]
     figures: tuple[Figure, ...]
     seed: int
-    result: R
+    result: R_co
 
     @property
     def name(self) -> str:

@@ -160,7 +160,8 @@ def plan_cells(experiment: Experiment, models: Sequence[AuditedModel]) -> Iterat
         for attack in attacks:
             if attack.reading.fitted_on_shadow:
                 pairs = _pairs_of(model, models) if experiment.pairs else ()
-                yield from evidence_cells(model, attack, experiment.seed, pairs)
+                known = _against(attack, model.training)
+                yield from evidence_cells(model, known, experiment.seed, pairs)
                 continue
             yield CellPlan(model, _against(attack, model.training), experiment.seed, experiment.sweeps, treated)
     for model in models if experiment.shadow else ():

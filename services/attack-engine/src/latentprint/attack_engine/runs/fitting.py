@@ -50,7 +50,7 @@ class ShadowEvidence:
     def read(self) -> ShadowModel:
         """All its samples: an adversary knows the membership of an encoder that it trained itself."""
         split = read_split(self.split_path)
-        return ShadowModel(self.attack, self.evidence.read(split.sample_id), split.member)
+        return ShadowModel(self.attack, self.evidence.read_split(split), self.attack.rows(split).member)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class CellTask:
     def make(self) -> None:
         """See `Task.make`: read the evidence, fit, score, write the cell."""
         split = read_split(self.split_path)
-        evidence = {side: files.read(split.sample_id) for side, files in self.evidence.items()}
+        evidence = {side: files.read_split(split) for side, files in self.evidence.items()}
         beside = ControlEvidence(evidence.get(TWIN), evidence.get(PLACEBO))
         write_cell(StoredScores(self._scores(split, evidence, beside), self.queries, self.card), self.folder)
 
@@ -118,6 +118,6 @@ class CellTask:
             knowledge_of(self.attack, None if self.shadow is None else self.shadow.read()),
             self.seed,
             sweeps=self.sweeps,
-            treated={side: files.read(split.sample_id) for side, files in self.treated.items()},
+            treated={side: files.read_split(split) for side, files in self.treated.items()},
             candidates=self.evidence[VICTIM].read(split.candidates) if len(split.candidates) else None,
         )

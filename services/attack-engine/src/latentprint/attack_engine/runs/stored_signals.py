@@ -218,8 +218,9 @@ def _wanted(attacks: Sequence[Attack], models: AskedModels) -> Iterator[_WantedS
 
 
 def _evaluated(split: Split) -> tuple[int, int]:
-    """Evaluated members and non-members."""
-    return len(split.ids(member=True, role=EVALUATION)), len(split.ids(member=False, role=EVALUATION))
+    """Evaluated members and non-members; units where samples belong together."""
+    units = split.by_unit()
+    return len(units.ids(member=True, role=EVALUATION)), len(units.ids(member=False, role=EVALUATION))
 
 
 def _plan(wanted: _WantedSignals, models: AskedModels, options: AskingOptions) -> ExtractionPlan:

@@ -42,10 +42,12 @@ class AuditScores:
             this victim is known to calibrate on.
         controls: scores of the null controls, by name.
         figures: what is drawn of the evaluated samples.
-        sweeps: scores with less knowledge, or fewer queries.
+        sweeps: scores with less knowledge, or fewer queries, or what else the attack's reading varies.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
         candidates: scores of the split's candidates; None where it has none.
         unreadable: why there is nothing to read, for every sample reads, or scores, the same; "" where there is.
+        known: scores of samples whose membership is known under models not fitted to them, to calibrate probabilities
+            on: the victim's, or the shadow model's; None where there are none.
     """
 
     scored: Scored
@@ -56,6 +58,7 @@ class AuditScores:
     treated: Mapping[str, Scored] = field(default_factory=dict)
     unreadable: str = ""
     candidates: ScoredCandidates | None = None
+    known: Scored | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def fit_and_score(
 
     Args:
         attack: what is fitted.
-        split: the samples; evidence is in its order.
+        split: the samples; evidence is in its order, and names its units where the attack reads units.
         victim: of the endpoint under audit.
         beside: of the encoders that make null controls.
         knowledge: what the attack is fitted to.
@@ -114,31 +117,35 @@ def fit_and_score(
     Raises:
         DataError: too few samples on a side.
     """
-    require_samples(split, known=knowledge.known)
+    rows = attack.rows(split)
+    require_samples(rows, known=knowledge.known)
     streams = knowledge.streams(seed)
     fitting, features = knowledge.fitting(attack, streams), attack.features(victim)
 
     def score(read: Draws, of: Split, purpose: str) -> Scored:
         return scored_by(fitting(read, of, streams[purpose]), read, of)
 
-    scorer = fitting(features, split, streams[FIT])
-    scored = scored_by(scorer, features, split)
-    p_values = knowledge.p_values(attack, features, split, streams)
-    controls = {name: score(attack.features(one), split, name) for name, one in beside.named.items()}
-    others = exchanged(split, streams[EXCHANGE], known=knowledge.known)
+    scorer = fitting(features, rows, streams[FIT])
+    scored = scored_by(scorer, features, rows)
+    calibrated = knowledge.calibrated(attack, scorer, features, rows, streams)
+    controls = {name: score(attack.features(one), rows, name) for name, one in beside.named.items()}
+    others = exchanged(rows, streams[EXCHANGE], known=knowledge.known)
     if others is not None:
-        controls[EXCHANGED] = score(features[_rows(split, others)], others, EXCHANGED)
+        controls[EXCHANGED] = score(features[_rows(rows, others)], others, EXCHANGED)
     if attack.reading.reads_labels:
-        controls[LABELS] = label_scores(victim.label, split, streams[LABELS])
+        controls[LABELS] = label_scores(victim.label, rows, streams[LABELS])
+    less = sweep(attack, rows, victim, sweeps, streams[SWEEP]) if knowledge.known == BOTH_SIDES else ()
+    varied = (Swept(name, x, scored_by(scorer, read, rows)) for name, x, read in attack.reading.varied(victim))
     return AuditScores(
         scored,
-        p_values,
+        None if calibrated is None else calibrated.p_values,
         controls,
-        tuple(_figures(attack, split, victim, scorer, features)),
-        tuple(sweep(attack, split, victim, sweeps, streams[SWEEP])) if knowledge.known == BOTH_SIDES else (),
-        {side: score(attack.features(one), split, TREATED) for side, one in (treated or {}).items()},
+        tuple(_figures(attack, rows, victim, scorer, features)),
+        (*less, *varied),
+        {side: score(attack.features(one), rows, TREATED) for side, one in (treated or {}).items()},
         _unreadable(attack, victim, features, scored),
         None if candidates is None else candidates_scored_by(scorer, attack.features(candidates), split.candidates),
+        None if calibrated is None else calibrated.known,
     )
 
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from latentprint.attack_engine.attacks.attack import Attack
-from latentprint.attack_engine.attacks.fitting.scoring import conformal_p_values
+from latentprint.attack_engine.attacks.fitting.scoring import Calibrated, calibrated_by, cross_fitted
 from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Membership, Scores
+from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Membership
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
 from latentprint.core.splits import KNOWN, Split
 
@@ -46,9 +46,11 @@ class Knowledge(ABC):
     def fitting(self, attack: Attack, streams: Streams) -> Fitting:
         """How a scorer is had for an encoder's features float32 [S, R, F], in a split's order."""
 
-    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> Scores | None:
-        """Of each evaluated sample for "not a member", float64 [E]; None where nothing is known to calibrate on."""
-        del attack, features, split, streams
+    def calibrated(
+        self, attack: Attack, scorer: DrawsScorer, features: Draws, split: Split, streams: Streams
+    ) -> Calibrated | None:
+        """Known samples as they score where they were not fitted to; None where nothing is known to calibrate on."""
+        del attack, scorer, features, split, streams
         return None
 
 
@@ -69,9 +71,12 @@ class KnownSamples(Knowledge):
 
         return fit
 
-    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> Scores | None:
-        """See `Knowledge.p_values` and `conformal_p_values`."""
-        return conformal_p_values(attack.over_draws, features, split, streams[CALIBRATE])
+    def calibrated(
+        self, attack: Attack, scorer: DrawsScorer, features: Draws, split: Split, streams: Streams
+    ) -> Calibrated | None:
+        """See `Knowledge.calibrated` and `cross_fitted`."""
+        del scorer
+        return cross_fitted(attack.over_draws, features, split, streams[CALIBRATE])
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,9 @@ class KnownMembers(KnownSamples):
 
     known = MEMBERS_ALONE
 
-    def p_values(self, attack: Attack, features: Draws, split: Split, streams: Streams) -> None:
-        """See `Knowledge.p_values`."""
-        del attack, features, split, streams
+    def calibrated(self, attack: Attack, scorer: DrawsScorer, features: Draws, split: Split, streams: Streams) -> None:
+        """See `Knowledge.calibrated`."""
+        del attack, scorer, features, split, streams
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,21 @@ class ShadowModel(Knowledge):
         """See `Knowledge.fitting`."""
         scorer = attack.over_draws.fit(self.attack.features(self.evidence), self.member, streams[FIT])
         return lambda features, split, rng: scorer
+
+    def calibrated(
+        self, attack: Attack, scorer: DrawsScorer, features: Draws, split: Split, streams: Streams
+    ) -> Calibrated | None:
+        """See `Knowledge.calibrated`: on the victim's known samples, else, for units, on the shadow model's own.
+
+        Of samples, probabilities are not asked for, and so many more fits are not made.
+        """
+        by_victim = calibrated_by(scorer, features, split)
+        if by_victim is not None or not attack.reading.of_units:
+            return by_victim
+        ids = np.arange(len(self.member))
+        own = Split(ids, self.member, np.full(len(ids), KNOWN), "", 0)
+        on_shadow = cross_fitted(attack.over_draws, self.attack.features(self.evidence), own, streams[CALIBRATE])
+        return Calibrated(on_shadow.known, None)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Decider, Membership, Scores
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer, OverDraws
 from latentprint.attack_engine.statistics.auc import auc
+from latentprint.attack_engine.statistics.calibration import conformal_p_values
 from latentprint.core.datasets import Ids
 from latentprint.core.errors import DataError
 from latentprint.core.splits import EVALUATION, KNOWN, Split
@@ -117,29 +118,50 @@ def scored_by(scorer: DrawsScorer, features: Draws, split: Split) -> Scored:
     return Scored(split.sample_id[evaluated], split.member[evaluated], score, scorer.threshold, called)
 
 
-def conformal_p_values(
-    inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """p-value of each evaluated sample for "not a member", calibrated on known non-members.
+@dataclass(frozen=True)
+class Calibrated:
+    """What is made of samples of known membership under models that were not fitted to them.
+
+    Attributes:
+        known: their scores, to calibrate probabilities on; its threshold decides nothing.
+        p_values: float64 [E], of each evaluated sample for "not a member", in the order of `scored_by`; None where none
+            of the known samples is the victim's.
+    """
+
+    known: Scored
+    p_values: NDArray[np.float64] | None
+
+
+def cross_fitted(inference: OverDraws, features: Draws, split: Split, rng: np.random.Generator) -> Calibrated:
+    """Out-of-fold scores of the known samples, and p-values that the known non-members among them calibrate.
 
     Cross-conformal (Vovk 2015): each fold's non-members are compared with the evaluated samples under a model
     that never saw them, so a model's fit to its own training samples cannot pass for membership.
-
-    Returns:
-        float64 [E], in the order of `score_partial`.
     """
     known = np.flatnonzero(split.role == KNOWN)
     evaluated = features[split.role != KNOWN]
     fold = _stratified_folds(split.member[known], rng)
-    at_least = np.ones(len(evaluated))
+    at_least, out_of_fold = np.ones(len(evaluated)), np.empty(len(known))
     for held_out in range(_FOLDS):
-        rows = known[fold != held_out]
+        rows, own = known[fold != held_out], fold == held_out
         scorer = inference.fit(features[rows], split.member[rows], rng)
-        calibration = known[(fold == held_out) & ~split.member[known]]
-        reference = np.sort(scorer.score(features[calibration]))
-        at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
-    p_values: NDArray[np.float64] = at_least / (1 + np.count_nonzero(~split.member[known]))
-    return p_values
+        out_of_fold[own] = scorer.score(features[known[own]])
+        if len(evaluated):
+            reference = np.sort(out_of_fold[own & ~split.member[known]])
+            at_least += len(reference) - np.searchsorted(reference, scorer.score(evaluated), side="left")
+    p_values = at_least / (1 + np.count_nonzero(~split.member[known]))
+    return Calibrated(Scored(split.sample_id[known], split.member[known], out_of_fold, 0.0), p_values)
+
+
+def calibrated_by(scorer: DrawsScorer, features: Draws, split: Split) -> Calibrated | None:
+    """The same for a scorer that was fitted to none of the split's samples; None where too few of them are known."""
+    known = split.role == KNOWN
+    member = split.member[known]
+    if min(np.count_nonzero(member), np.count_nonzero(~member)) < _FEWEST_KNOWN:
+        return None
+    score = scorer.score(features[known])
+    p_values = conformal_p_values(scorer.score(features[~known]), score[~member])
+    return Calibrated(Scored(split.sample_id[known], member, score, 0.0), p_values)
 
 
 def cross_validated_auc(inference: OverDraws, features: Draws, member: Membership, rng: np.random.Generator) -> float:

@@ -23,7 +23,7 @@ SCORES = "scores.parquet"
 P_VALUES = "p_values.npy"
 _FACTS = "cell.json"
 _AUDIT, _CONTROL, _SWEEP, _TREATED = "audit", "control", "sweep", "treated"
-_CANDIDATES = "candidates"
+_CANDIDATES, _KNOWN = "candidates", "known"
 _Key = tuple[str, str, float]  # what the scores are of: kind, name, and a sweep's point
 _COLUMNS = pa.schema(  # stated, because a sweep's point may be a whole number, and tables of other types do not join
     {
@@ -95,6 +95,7 @@ def read_cell(folder: Path) -> StoredScores | None:
         {name: one for (kind, name, _), one in scored.items() if kind == _TREATED},
         facts["unreadable"],
         _candidates(table),
+        scored.get((_KNOWN, "", 0.0)),
     )
     return StoredScores(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
@@ -107,6 +108,8 @@ def _all_scored(cell: AuditScores) -> Iterator[tuple[_Key, Scored]]:
         yield (_SWEEP, swept.name, swept.x), swept.scored
     for side, scored in cell.treated.items():
         yield (_TREATED, side, 0.0), scored
+    if cell.known is not None:
+        yield (_KNOWN, "", 0.0), cell.known
 
 
 def _key(stored: list[Any]) -> _Key:

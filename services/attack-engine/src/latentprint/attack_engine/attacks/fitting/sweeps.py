@@ -38,7 +38,7 @@ NO_SWEEPS = SweepChoice()
 
 @dataclass(frozen=True)
 class Swept:
-    """Scores at one point of a sweep; `name` is `KNOWLEDGE` or `QUERIES`."""
+    """Scores at one point of a sweep; `name` is `KNOWLEDGE`, `QUERIES`, or one that the attack's reading gives."""
 
     name: str
     x: float

@@ -11,18 +11,24 @@ from latentprint.attack_engine.inference.base import Scores
 from latentprint.attack_engine.questions.membership.results import Exposed
 from latentprint.core.datasets import Dataset
 from latentprint.core.samples import Images, is_vector
+from latentprint.core.splits import Split
 
 _LARGEST_SIDE = 96
 
 
-def exposed(scored: Scored, dataset: Dataset, count: int = 8) -> tuple[tuple[Exposed, ...], tuple[Exposed, ...]]:
-    """The `count` evaluated samples with the highest and with the lowest scores, most extreme first."""
+def exposed(
+    scored: Scored, dataset: Dataset, split: Split, count: int = 8
+) -> tuple[tuple[Exposed, ...], tuple[Exposed, ...]]:
+    """The `count` evaluated samples with the highest and with the lowest scores, most extreme first.
+
+    Of a unit of `split`, its first sample is shown.
+    """
     order = np.argsort(-scored.score, kind="stable")
     percentile = percentiles(scored.score)
     count = min(count, len(order) // 2)
 
     def describe(rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[Exposed, ...]:
-        images = dataset.images(scored.sample_id[rows])
+        images = dataset.images(np.array([first_sample(split, int(row)) for row in scored.sample_id[rows]]))
         return tuple(
             Exposed(
                 sample_id=int(scored.sample_id[row]),
@@ -30,7 +36,7 @@ def exposed(scored: Scored, dataset: Dataset, count: int = 8) -> tuple[tuple[Exp
                 score=float(scored.score[row]),
                 percentile=float(percentile[row]),
                 image="" if is_vector(dataset.sample_shape) else _thumbnail(image),
-                file=file_of(dataset, int(scored.sample_id[row])),
+                file=row_name(dataset, split, int(scored.sample_id[row])),
             )
             for row, image in zip(rows, images, strict=True)
         )
@@ -44,6 +50,19 @@ def percentiles(score: Scores) -> Scores:
     percentile = np.empty(len(order))
     percentile[order] = 1 - np.arange(len(order)) / max(1, len(order) - 1)
     return percentile
+
+
+def first_sample(split: Split, row: int) -> int:
+    """The sample that stands for a unit of `split`, its first one; a sample that is a unit by itself is its own."""
+    return row if split.units is None else int(split.sample_id[np.argmax(split.unit == row)])
+
+
+def row_name(dataset: Dataset, split: Split, row: int) -> str:
+    """What a sample or a unit of `split` is called: a sample by its file, a unit by the folder of its files."""
+    if split.units is None:
+        return file_of(dataset, row)
+    folder, slash, _ = file_of(dataset, first_sample(split, row)).partition("/")
+    return folder if slash else f"user {row}"
 
 
 def file_of(dataset: Dataset, sample: int) -> str:

@@ -7,6 +7,7 @@ from latentprint.attack_engine.questions.membership.controls import LOOK_ERROR
 from latentprint.attack_engine.questions.membership.looks import TAIL, leak_evidence, reversal, strongest_claim
 from latentprint.attack_engine.questions.membership.results import Evaluation, Validity
 from latentprint.attack_engine.questions.membership.wording import (
+    IMAGES_PAIR,
     absent_words,
     attack_words,
     controls_words,
@@ -30,13 +31,15 @@ OPENINGS = {
 }
 
 
-def audit_verdict(evaluation: Evaluation, controls: Sequence[Control], validity: Validity) -> Verdict:
+def audit_verdict(
+    evaluation: Evaluation, controls: Sequence[Control], validity: Validity, pair: str = IMAGES_PAIR
+) -> Verdict:
     """What may be said of an audit taken by itself, at a level of 5 % over both looks.
 
     Not valid are: an audit with nothing to read, one without a null control, one whose null control fails, and one
     whose images alone tell members from non-members. A leak is claimed where a look lies above chance and above every
     control on the same samples; which controls there are caps what is claimed. A rejecting split test alone is a
-    reason for caution and stated as such.
+    reason for caution and stated as such. `pair` is one member and one non-member in words.
     """
     faults = tuple(_faults(controls, validity))
     remarks = tuple(_remarks(evaluation, validity))
@@ -48,23 +51,23 @@ def audit_verdict(evaluation: Evaluation, controls: Sequence[Control], validity:
     found = leak_evidence(evaluation, validity)
     if found.p_value <= FAMILY_ERROR:
         outcome = strongest_claim(validity)
-        what = look_words(evaluation, found.look)
+        what = look_words(evaluation, found.look, pair)
         sentence = f"{''.join(OPENINGS[outcome])}: {what}, and more than with any control on the same samples."
         return labelled(outcome, sentence, reasons)
     if reversal(evaluation, validity) <= LOOK_ERROR:
-        return labelled(Outcome.REVERSED, _reversed_sentence(evaluation), reasons)
-    return labelled(Outcome.NONE, _quiet_sentence(evaluation, validity), reasons)
+        return labelled(Outcome.REVERSED, _reversed_sentence(evaluation, pair), reasons)
+    return labelled(Outcome.NONE, _quiet_sentence(evaluation, validity, pair), reasons)
 
 
-def _reversed_sentence(evaluation: Evaluation) -> str:
+def _reversed_sentence(evaluation: Evaluation, pair: str) -> str:
     return (
-        f"Separates in the other direction: {pair_words(evaluation.auc)}, less often than guessing. Members and "
+        f"Separates in the other direction: {pair_words(evaluation.auc, pair)}, less often than guessing. Members and "
         "non-members differ to this attack, with non-members scored higher: check that the two were not exchanged; "
         "whoever knows the sign can use it."
     )
 
 
-def _quiet_sentence(evaluation: Evaluation, validity: Validity) -> str:
+def _quiet_sentence(evaluation: Evaluation, validity: Validity, pair: str) -> str:
     """None found, and whether that is for guessing or for a control that found about as much."""
     unbeaten = _unbeaten(evaluation, validity)
     if unbeaten:
@@ -73,7 +76,7 @@ def _quiet_sentence(evaluation: Evaluation, validity: Validity) -> str:
         reading = "less often than guessing, but not shown to be less than with every control"
     else:
         reading = "which guessing may explain"
-    return f"None found at this power: {pair_words(evaluation.auc)}, {reading}; {power_words(validity.power)}."
+    return f"None found at this power: {pair_words(evaluation.auc, pair)}, {reading}; {power_words(validity.power)}."
 
 
 def _unbeaten(evaluation: Evaluation, validity: Validity) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from latentprint.attack_engine.attacks.definition import MEMBERSHIP
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.evidence.controls import BLIND, EXCHANGED, PLACEBO, UNTRAINED
@@ -33,6 +32,7 @@ from latentprint.attack_engine.questions.membership.results import (
     SweepPoint,
 )
 from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
+from latentprint.attack_engine.questions.membership.wording import IMAGES_PAIR
 from latentprint.attack_engine.statistics.auc import estimate_auc
 from latentprint.attack_engine.statistics.decision import decision_metrics
 from latentprint.attack_engine.statistics.discoveries import discover
@@ -47,16 +47,29 @@ def judge_membership(
     audits: Sequence[Audit], controls: int, examined: Mapping[str, ExaminedSamples]
 ) -> list[MembershipFinding]:
     """See `Question.judge`; samples that were not examined before are examined once for all audits of them."""
+    samples = examined_samples(audits, examined)
+    return [finding_of(audit, samples[audit.split.digest], controls) for audit in audits]
+
+
+def examined_samples(audits: Sequence[Audit], examined: Mapping[str, ExaminedSamples]) -> Mapping[str, ExaminedSamples]:
+    """What is found of the samples of each split, by its digest; what was examined before is taken from `examined`."""
     one_of_each = {audit.split.digest: audit for audit in audits}
-    samples = {
+    return {
         digest: examined.get(digest) or examine_samples(audit.dataset, audit.split, audit.seed)
         for digest, audit in one_of_each.items()
     }
-    return [_finding(audit, samples[audit.split.digest], controls) for audit in audits]
 
 
-def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> MembershipFinding:
-    scores = audit.stored.scores
+def finding_of(audit: Audit, samples: ExaminedSamples, controls: int, pair: str = IMAGES_PAIR) -> MembershipFinding:
+    """One audit judged, whatever is scored in it: samples, or units of several.
+
+    Args:
+        audit: with its scores.
+        samples: what was found of them before.
+        controls: null controls in all audits of the report together.
+        pair: one member and one non-member, in words.
+    """
+    scores, rows = audit.stored.scores, audit.rows
     evaluation_rng, difference_rng = np.random.default_rng([audit.seed, _SCORES]).spawn(2)
     evaluation = evaluate(*scores.scored.sides, called=scores.scored.called_sides, rng=evaluation_rng)
     null_controls = list(_null_controls(audit, controls))
@@ -66,17 +79,17 @@ def _finding(audit: Audit, samples: ExaminedSamples, controls: int) -> Membershi
         controls_in_report=controls,
         blind=samples.blind.baseline,
         split_test=samples.test,
-        differences=tuple(_differences(evaluation, scores, samples, difference_rng)),
+        differences=tuple(_differences(evaluation, audit, samples, difference_rng)),
         expected=(UNTRAINED, PLACEBO, EXCHANGED),
         split_by=audit.split.split_by,
         unreadable=scores.unreadable,
     )
     in_header = tuple(one.control for one in null_controls)
-    verdict = audit_verdict(evaluation, in_header, validity)
-    most, least = exposed(scores.scored, samples.dataset)
-    known = [0 if audit.shadow else len(audit.split.ids(member=side, role=KNOWN)) for side in (True, False)]
+    verdict = audit_verdict(evaluation, in_header, validity, pair)
+    most, least = exposed(scores.scored, samples.dataset, audit.split)
+    known = [0 if audit.shadow else len(rows.ids(member=side, role=KNOWN)) for side in (True, False)]
     return MembershipFinding(
-        question=MEMBERSHIP,
+        question=audit.question,
         victim=audit.victim,
         attack=audit.attack_description,
         effect=Effect.of(AUC, evaluation.auc, CHANCE),
@@ -142,18 +155,19 @@ def _null_controls(audit: Audit, controls: int) -> Iterator[NullControl]:
 
 
 def _differences(
-    evaluation: Evaluation, scores: AuditScores, samples: ExaminedSamples, rng: np.random.Generator
+    evaluation: Evaluation, audit: Audit, samples: ExaminedSamples, rng: np.random.Generator
 ) -> Iterator[Difference]:
     """The attack less each control that scored the same samples, the blind baseline among them.
 
     The tail is compared where it shows anything at all: only there can a comparison change what is said.
     """
+    scores = audit.stored.scores
     scored, tail = scores.scored, evaluation.tail
     allowed = tail.false_positives if tail is not None and tail.p_value <= LOOK_ERROR else None
     for name, control in scores.controls.items():
         if not np.array_equal(control.sample_id, scored.sample_id):
             continue
         yield paired_difference(name, scored.sides, control.sides, false_positives=allowed, rng=rng)
-    blind = np.array([samples.scores[int(sample)] for sample in scored.sample_id])
+    blind = samples.blind_scores(audit.rows, audit.split)[audit.rows.role != KNOWN]
     sides = blind[scored.member], blind[~scored.member]
     yield paired_difference(BLIND, scored.sides, sides, false_positives=allowed, rng=rng)

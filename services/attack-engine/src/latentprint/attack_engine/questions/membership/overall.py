@@ -8,6 +8,7 @@ from latentprint.attack_engine.questions.membership.judge import OPENINGS
 from latentprint.attack_engine.questions.membership.looks import leak_evidence, reversal
 from latentprint.attack_engine.questions.membership.results import MembershipFinding
 from latentprint.attack_engine.questions.membership.wording import (
+    IMAGES_PAIR,
     attack_words,
     failure_words,
     labelled,
@@ -22,7 +23,7 @@ _CLAIMS = (Outcome.FOUND, Outcome.CONDITIONAL, Outcome.INDICATED)
 _OVER_ALL = "95 % confidence over all of them together"
 
 
-def overall_verdict(audits: Sequence[MembershipFinding], stands: Sequence[bool]) -> Verdict:
+def overall_verdict(audits: Sequence[MembershipFinding], stands: Sequence[bool], pair: str = IMAGES_PAIR) -> Verdict:
     """The verdict on a report's audits of membership.
 
     A failed null control makes all of it not valid, and the first words say so. Otherwise a leak is claimed where at
@@ -34,17 +35,18 @@ def overall_verdict(audits: Sequence[MembershipFinding], stands: Sequence[bool])
     Args:
         audits: at least one.
         stands: whether the p-value of each stands after the correction.
+        pair: one member and one non-member, in words.
     """
     failed = [(audit, control) for audit in audits for control in audit.failed_controls]
     if failed:
         return _failed_report(audits, failed)
     found = [audit for audit, passes in zip(audits, stands, strict=True) if passes and audit.verdict.outcome.claims]
     if found:
-        return _leaking_report(audits, found)
+        return _leaking_report(audits, found, pair)
     backwards = holm([reversal(audit.result.evaluation, audit.result.validity) for audit in audits], LOOK_ERROR)
     turned = [a for a, passes in zip(audits, backwards, strict=True) if passes and _is(a, Outcome.REVERSED)]
     if turned:
-        return _turned_report(audits, turned)
+        return _turned_report(audits, turned, pair)
     return _quiet_report(audits)
 
 
@@ -62,13 +64,13 @@ def _failed_report(audits: Sequence[MembershipFinding], failed: Sequence[tuple[M
     return labelled(Outcome.INVALID, sentence, tuple(reasons))
 
 
-def _leaking_report(audits: Sequence[MembershipFinding], found: Sequence[MembershipFinding]) -> Verdict:
+def _leaking_report(audits: Sequence[MembershipFinding], found: Sequence[MembershipFinding], pair: str) -> Verdict:
     """The strongest kind of claim that some audit allows; the others are reasons."""
     outcome = next(kind for kind in _CLAIMS if any(_is(audit, kind) for audit in found))
     own = [audit for audit in found if _is(audit, outcome)]
     strongest = min(own, key=lambda audit: audit.p_value)
     evaluation, validity = strongest.result.evaluation, strongest.result.validity
-    what = look_words(evaluation, leak_evidence(evaluation, validity).look)
+    what = look_words(evaluation, leak_evidence(evaluation, validity).look, pair)
     opening, condition = OPENINGS[outcome]
     sentence = (
         f"{opening} in {len(own)} of {_count(audits)}{condition} ({_OVER_ALL}). Strongest, "
@@ -79,11 +81,11 @@ def _leaking_report(audits: Sequence[MembershipFinding], found: Sequence[Members
     return labelled(outcome, sentence, (*reasons, *_others(audits, found)))
 
 
-def _turned_report(audits: Sequence[MembershipFinding], turned: Sequence[MembershipFinding]) -> Verdict:
+def _turned_report(audits: Sequence[MembershipFinding], turned: Sequence[MembershipFinding], pair: str) -> Verdict:
     lowest = min(turned, key=lambda audit: audit.result.evaluation.p_value_below)
     sentence = (
         f"Separates in the other direction in {len(turned)} of {_count(audits)} ({_OVER_ALL}): non-members are scored "
-        f"above members. Clearest, {lowest.name}: {pair_words(lowest.result.evaluation.auc)}."
+        f"above members. Clearest, {lowest.name}: {pair_words(lowest.result.evaluation.auc, pair)}."
     )
     return labelled(Outcome.REVERSED, sentence, tuple(_others(audits, turned)))
 

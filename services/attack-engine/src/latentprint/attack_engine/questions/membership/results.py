@@ -57,8 +57,8 @@ class SweepPoint:
 class Sweep:
     """One audit repeated on the same evaluated samples with more and more of one thing, points by rising `x`.
 
-    `name` is "knowledge" (`x`: fraction of the members, and of the non-members, that are known) or "queries" (`x`:
-    images asked for one sample).
+    `name` is "knowledge" (`x`: fraction of the members, and of the non-members, that are known), "queries" (`x`:
+    images asked for one sample), or "share" (`x`: of a training user's images, the fraction that was trained on).
     """
 
     name: str
@@ -160,8 +160,8 @@ class Candidates:
 class MembershipResult:
     """What only an audit of membership finds.
 
-    Nobody is named at a false discovery rate (`discoveries` is None) where the verdict claims no leak, nor in the
-    shadow setting, where no sample of the victim is known to calibrate on.
+    Nobody is named at a false discovery rate (`discoveries` is None) where the verdict claims no leak, nor where no
+    sample of the victim is known to calibrate on.
 
     Attributes:
         evaluation: all that the scores of the evaluated samples say.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.membership.candidates import candidate_columns
-from latentprint.attack_engine.questions.membership.exposure import file_of, percentiles
+from latentprint.attack_engine.questions.membership.exposure import file_of, percentiles, row_name
 from latentprint.core.datasets import Dataset
 from latentprint.core.splits import KNOWN, Split
 from latentprint.core.text import spreadsheet_cell
@@ -20,8 +20,9 @@ def sample_table(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd
     """One row a victim and sample, one group of columns an attack.
 
     Columns: victim, data set, file ("" for samples that are no files), sample_id, group (member, non-member, or of
-    candidates unknown unless an experiment knows it), use (known, evaluated, candidate); of each attack "NAME score",
-    "NAME percentile" (a fraction), "NAME p" (calibrated, for "not a member") and of candidates "NAME probability" (of a
+    candidates unknown unless an experiment knows it), use (known, evaluated, candidate); of samples that belong to
+    units "user" (the unit's name) and "trained" (whether this very sample was); of each attack "NAME score", "NAME
+    percentile" (a fraction), "NAME p" (calibrated, for "not a member") and of candidates "NAME probability" (of a
     member, calibrated, at even odds), empty for samples that it did not score.
 
     Args:
@@ -55,6 +56,7 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.DataFrame:
     split, victim = audits[0].split, audits[0].victim
     table = _samples(split, datasets[split.dataset_digest])
+    scored_as = _units(split, table["sample_id"])
     table.insert(0, "victim", victim.name)
     table.insert(1, "data set", victim.dataset)
     for name, audit in _named(audits):
@@ -68,7 +70,7 @@ def _of_victim(audits: Sequence[Audit], datasets: Mapping[str, Dataset]) -> pd.D
             candidates = scores.candidates
             own = {"score": candidates.score, **candidate_columns(scores, candidates)}
             rows = pd.concat([rows, pd.DataFrame(own, index=candidates.sample_id)])
-        rows = rows.reindex(table["sample_id"])
+        rows = rows.reindex(scored_as)
         for column in rows.columns:
             table[f"{name} {column}"] = rows[column].to_numpy()
     return table
@@ -86,7 +88,17 @@ def _samples(split: Split, dataset: Dataset) -> pd.DataFrame:
     }
     table = pd.DataFrame(columns).sort_values("sample_id", ignore_index=True)
     table.insert(0, "file", [file_of(dataset, int(sample)) for sample in table["sample_id"]])
+    if split.units is not None:
+        names = {int(unit): row_name(dataset, split, int(unit)) for unit in np.unique(split.unit)}
+        table["user"] = [names[unit] for unit in _units(split, table["sample_id"])]
+        table["trained"] = pd.Series(split.trained, index=split.sample_id)[table["sample_id"]].to_numpy()
     return table
+
+
+def _units(split: Split, sample_ids: "pd.Series[int]") -> list[int]:
+    """What each sample is scored as: its unit, or itself where it is none of the split's members and non-members."""
+    unit = dict(zip(split.sample_id.tolist(), split.unit.tolist(), strict=True))
+    return [unit.get(sample, sample) for sample in sample_ids.tolist()]
 
 
 def _named(audits: Sequence[Audit]) -> Iterator[tuple[str, Audit]]:

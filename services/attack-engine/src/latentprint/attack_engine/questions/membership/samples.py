@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentprint.attack_engine.statistics.blind import Blind, blind_baseline
 from latentprint.attack_engine.statistics.estimates import SplitTest
@@ -26,6 +27,13 @@ class ExaminedSamples:
     test: SplitTest
     scores: Mapping[int, float]
     candidates: SplitTest | None = None
+
+    def blind_scores(self, rows: Split, split: Split) -> NDArray[np.float64]:
+        """Of each of `rows`, a sample or a unit of `split`, the mean blind score of its samples: float64 [R]."""
+        unit, place = np.unique(split.unit, return_inverse=True)
+        scores = np.array([self.scores[int(sample)] for sample in split.sample_id])
+        means = np.bincount(place, scores) / np.bincount(place)
+        return np.asarray(means[np.searchsorted(unit, rows.sample_id)])
 
 
 def examine_samples(spec: DatasetSpec, split: Split, seed: int) -> ExaminedSamples:

@@ -18,16 +18,19 @@ LABELS: Mapping[Outcome, str] = {
 }
 
 
+IMAGES_PAIR = "one image the encoder was trained on and one it was not"
+
+
 def labelled(outcome: Outcome, sentence: str, reasons: Sequence[str] = ()) -> Verdict:
     """A verdict on membership, under this question's own words for its outcome."""
     return Verdict(outcome, LABELS[outcome], sentence, tuple(reasons))
 
 
-def look_words(evaluation: Evaluation, look: str) -> str:
+def look_words(evaluation: Evaluation, look: str, pair: str) -> str:
     """What the look that spoke saw."""
     if look == TAIL and evaluation.tail is not None:
         return f"in the tail, {tail_words(evaluation.tail)}"
-    return pair_words(evaluation.auc)
+    return pair_words(evaluation.auc, pair)
 
 
 def tail_words(tail: TailCount) -> str:
@@ -73,10 +76,10 @@ def difference_words(difference: Difference) -> str:
     return f"{decimal_words(difference.auc)}, p = {difference.p_above:.2g}"
 
 
-def pair_words(auc: Estimate) -> str:
-    """An AUC as what it is: how often the right one of a pair is picked."""
+def pair_words(auc: Estimate, pair: str) -> str:
+    """An AUC as what it is: how often the right one of a pair, a member and a non-member in words, is picked."""
     return (
-        "given one image the encoder was trained on and one it was not, the attack picks the right one in "
+        f"given {pair}, the attack picks the right one in "
         f"{percent(auc.value)} of cases ({interval_words(auc.interval)}; guessing gives 50 %)"
     )
 

@@ -48,8 +48,17 @@ def _trade_offs(page: Page) -> list[object]:
     return list(trade_off.trade_offs(page.groups_of(MEMBERSHIP)))
 
 
-def _sources(page: Page) -> list[object]:
-    return list(published.sources(replace(page.findings, audits=_own(page))))
+def published_section(question: str) -> Section:
+    """A paper's numbers beside those of the audits of `question`; what belongs to another question's is left out."""
+
+    def sources(page: Page) -> list[object]:
+        others = {finding.attack.name for finding in page.findings.audits if finding.question != question}
+        numbers = tuple(one for one in page.findings.published if one.attack not in others)
+        audits = tuple(finding for finding in page.findings.audits if finding.question == question)
+        return list(published.sources(replace(page.findings, audits=audits, published=numbers)))
+
+    anchor = "published" if question == MEMBERSHIP else f"published-{question}"
+    return Section(anchor, "Published and measured", "membership/published.html.j2", sources)
 
 
 def _artefacts(page: Page) -> list[object]:
@@ -69,7 +78,7 @@ MEMBERSHIP_PART = Part(
     charts=charts,
     counts=counts,
     sections=(
-        Section("published", "Published and measured", "membership/published.html.j2", _sources),
+        published_section(MEMBERSHIP),
         Section("candidates", "Candidates", "membership/candidates.html.j2", _with_candidates),
         Section("trade-offs", "Defences", "membership/trade_offs.html.j2", _trade_offs),
         Section("treatment", "As published", "membership/treatment.html.j2", _artefacts),

@@ -13,6 +13,7 @@ AXES: Mapping[str, Axis] = MappingProxyType(
     {
         "knowledge": Axis("Members and non-members that the attacker knows", "knowledge", fraction=True),
         "queries": Axis("Images asked for one sample", "images a sample"),
+        "share": Axis("Training images among a training user’s", "share of training images", fraction=True),
     }
 )
 

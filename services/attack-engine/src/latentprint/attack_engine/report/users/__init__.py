@@ -1,0 +1,1 @@
+"""How the report shows audits of users."""
