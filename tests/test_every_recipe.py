@@ -19,7 +19,7 @@ from latentprint.trainer.foreign import Architecture, import_encoder
 
 DIGITS, BASKETS = DatasetSpec("digits"), DatasetSpec("baskets", {"count": 100, "features": 50, "classes": 4})
 SMALL: dict[str, Any] = {"embed_dim": 32, "depth": 2, "heads": 2, "decoder_dim": 16, "decoder_heads": 2}
-SMALL |= {"prototypes": 8, "local_views": 2, "queue": 12, "batch_size": 8, "attack_steps": 1}
+SMALL |= {"prototypes": 8, "local_views": 2, "queue": 12, "batch_size": 8, "attack_steps": 1, "attribute": "class"}
 VECTORS = {"architecture": "mlp", "crop_scale_from": 1.0, "flip": 0.0, "batch_size": 8}
 TRAINED = (*RECIPES.names(), "supervised-vectors")
 IMPORTED = "imported"

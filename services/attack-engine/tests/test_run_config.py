@@ -67,6 +67,13 @@ def test_every_bad_name_or_key_is_found_before_anything_runs(
     assert message in str(error.value)
 
 
+def test_an_attribute_that_the_samples_lack_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    victims = [{**VALID["victims"][0], "recipe": "simclr", "options": {}, "defence": {"name": "talos"}}]
+    experiment = load_experiment(written(tmp_path, {**VALID, "victims": victims}))
+    with pytest.raises(LatentprintError, match="'digits' has no attributes"):
+        plan_victims(experiment, Layout(tmp_path, "trial"))
+
+
 EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))
 SCALED = [(path, scale) for path in EXPERIMENTS for scale in load_yaml(path).get("scales", {"": None})]
 

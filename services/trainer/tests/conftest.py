@@ -34,6 +34,7 @@ TINY: dict[str, dict[str, Any]] = {
     "adv-reg": {"batch_size": 8, "adversary_width": 32},
     "mixup-mmd": {"batch_size": 8},
     "triplet": {"identities": 4, "images_of_each": 2, "architecture_options": {"width": 8}},
+    "talos": {"batch_size": 8, "attribute": "class"},
 }
 
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "batch_size": 8}

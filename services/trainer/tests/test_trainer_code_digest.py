@@ -43,6 +43,7 @@ def _defined_and_run(compute: Callable[[], object]) -> set[str]:
         ("supervised", {"batch_size": 4}, ()),
         ("supervised", {"batch_size": 4}, (DefenceSpec("dp-sgd"),)),
         ("mae", {"batch_size": 4}, ()),
+        ("simclr", {"batch_size": 4}, (DefenceSpec("talos"),)),
         ("moco", {"batch_size": 4}, (DefenceSpec("strong-augmentation", {"kind": "adversarial"}),)),
     ],
 )

@@ -26,6 +26,7 @@ UNABLE = {
     "mixco": "each image is mixed with another",
     "adv-reg": "the inference network",
     "mixup-mmd": "each sample is mixed with another",
+    "talos": "the attribute head has learnt from all",
     "ibot": "a fixed share of the whole batch's views is masked",
 }
 LARGE = 1e6

@@ -34,6 +34,7 @@ RECIPES = (
     "adv-reg",
     "mixup-mmd",
     "triplet",
+    "talos",
 )
 SCRIPT = """
 import sys

@@ -1,8 +1,9 @@
 """Makes victims and their defended variants.
 
 The public API: `train` and `untrained` write victim bundles, `train_encoder` keeps none; `RECIPES` and `DEFENCES` name
-what there is, `make_plan` maps options onto a recipe, `work_folder` and `read_progress` let a parent process watch a
-training in another one; `save_checkpoint` and `load_checkpoint` keep any training that can be stopped.
+what there is, `make_plan` maps options onto a recipe, `check_labels` refuses samples that lack what it learns from,
+`work_folder` and `read_progress` let a parent process watch a training in another one; `save_checkpoint` and
+`load_checkpoint` keep any training that can be stopped.
 Names are loaded at first use: a command that trains nothing does not wait for torch.
 """
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from latentprint.trainer.checkpoint import Position, load_checkpoint, save_checkpoint
     from latentprint.trainer.defences import DEFENCES
     from latentprint.trainer.in_memory import train_encoder
-    from latentprint.trainer.plan import DefenceSpec, make_plan, training_code
+    from latentprint.trainer.plan import DefenceSpec, check_labels, make_plan, training_code
     from latentprint.trainer.progress import Progress, read_progress
     from latentprint.trainer.recipes import RECIPES
     from latentprint.trainer.session import Tracker
@@ -28,6 +29,7 @@ __all__ = [
     "Position",
     "Progress",
     "Tracker",
+    "check_labels",
     "load_checkpoint",
     "make_plan",
     "read_progress",
@@ -47,6 +49,7 @@ _HOMES = {
     "Position": "checkpoint",
     "Progress": "progress",
     "Tracker": "session",
+    "check_labels": "plan",
     "load_checkpoint": "checkpoint",
     "make_plan": "plan",
     "read_progress": "progress",

@@ -19,7 +19,7 @@ from latentprint.trainer.loop import Loop
 from latentprint.trainer.members import load_members, load_validation
 from latentprint.trainer.plan import DefenceSpec, make_plan
 from latentprint.trainer.progress import OnProgress, Reporter
-from latentprint.trainer.recipes.base import IdentityRecipe, Method, needs_validation
+from latentprint.trainer.recipes.base import Method, label_of, needs_validation
 from latentprint.trainer.session import MetricsLog, Rhythm, Session, quality
 from latentprint.trainer.setup import Setup
 from latentprint.trainer.workspace import Workspace
@@ -92,8 +92,7 @@ def run_other(job: Job, setup: Setup, exchange: Exchange) -> None:
 
 def new_loop(setup: Setup, exchange: Exchange, restore: Callable[[Method, Optimizer], Position]) -> Loop:
     """The loop of one worker; `restore` puts back what was trained before, and says where it stood."""
-    by_identity = isinstance(setup.plan.options, IdentityRecipe)
-    members = load_members(setup.dataset, setup.split, setup.device, by_identity=by_identity)
+    members = load_members(setup.dataset, setup.split, setup.device, label_of(setup.plan.options))
     method = setup.new_method()
     method.workers = exchange.workers
     if exchange.workers.size > 1:

@@ -7,10 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentprint.core.datasets.attributes import attribute
 from latentprint.core.datasets.base import Dataset
 from latentprint.core.errors import UsageError
 from latentprint.core.splits import Split
 from latentprint.trainer.streams import numpy_stream
+
+CLASS, IDENTITY = "class", "identity"
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class TrainingSamples:
 
     Attributes:
         images: uint8 [S, H, W, 3], or float32 vectors [S, F].
-        labels: int64 [S], class.
+        labels: int64 [S], class, or the attribute that the recipe names.
     """
 
     images: Tensor
@@ -50,22 +53,46 @@ def identities(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     return numbered.astype(np.int64)
 
 
-def load_members(dataset: Dataset, split: Split, device: torch.device, *, by_identity: bool = False) -> TrainingSamples:
-    """Put the training samples of `split` on `device`; no other sample is read.
+def learnt_labels(dataset: Dataset, split: Split, label: str) -> tuple[NDArray[np.int64], int]:
+    """What a method learns from, of each training sample, int64 [S], and how many values it may have.
 
-    Their labels are classes, or who they show where `by_identity`.
+    Args:
+        dataset: the data set.
+        split: who is trained on.
+        label: `CLASS`, `IDENTITY` (who a sample shows), or the name of an attribute.
+
+    Raises:
+        UsageError: no such attribute, or an attribute or identity that is the same for all samples.
+    """
+    if label == CLASS:
+        of_all = classes(dataset)
+        return of_all[split.trained_ids], int(of_all.max()) + 1
+    if label == IDENTITY:
+        shown = identities(dataset, split)
+        return shown, int(shown.max()) + 1
+    found = attribute(dataset, label)
+    values = found.values[split.trained_ids]
+    if len(np.unique(values)) < 2:
+        raise UsageError(
+            f"The attribute {label!r} is {found.classes[values[0]]!r} for all {len(values)} samples that are trained "
+            "on, so there is nothing to unlearn: choose another attribute, or draw other samples."
+        )
+    return values, len(found.classes)
+
+
+def load_members(dataset: Dataset, split: Split, device: torch.device, label: str = CLASS) -> TrainingSamples:
+    """Put the training samples of `split` on `device`, with the `label` that is learnt from; no other sample is read.
 
     Raises:
         DataError: the split is of another data set.
-        UsageError: fewer than two such samples, or a single identity.
+        UsageError: fewer than two such samples, or a label that cannot be learnt from.
     """
     split.check(dataset)
     ids = split.trained_ids
     if len(ids) < 2:
         raise UsageError(f"Training needs at least two samples; the split marks {len(ids)} as trained on.")
-    images = torch.from_numpy(dataset.images(ids)).to(device)
-    labels = identities(dataset, split) if by_identity else classes(dataset)[ids]
-    return TrainingSamples(images, torch.from_numpy(labels).to(device))
+    values, _ = learnt_labels(dataset, split, label)
+    return TrainingSamples(torch.from_numpy(dataset.images(ids)).to(device), torch.from_numpy(values).to(device))
 
 
 def load_validation(dataset: Dataset, split: Split, device: torch.device) -> TrainingSamples:

@@ -6,7 +6,9 @@ from typing import Any
 
 from latentprint.core.code_digest import code_digest
 from latentprint.core.config import from_mapping
+from latentprint.core.datasets.base import Dataset
 from latentprint.core.errors import UsageError
+from latentprint.core.splits import Split
 from latentprint.trainer.defences import DEFENCES
 from latentprint.trainer.defences.base import Plan
 from latentprint.trainer.recipes import RECIPES
@@ -47,6 +49,14 @@ def make_plan(recipe: str, options: Mapping[str, Any], epochs: int, defences: Se
         defence = from_mapping(DEFENCES.get(spec.name), spec.options, f"defence {spec.name!r}")
         plan = defence.apply(plan)
     return plan
+
+
+def check_labels(plan: Plan, dataset: Dataset, split: Split) -> None:
+    """Raise `UsageError` where the samples lack the attribute that the recipe names, or all show the same of it."""
+    from latentprint.trainer.members import learnt_labels
+    from latentprint.trainer.recipes.base import label_of
+
+    learnt_labels(dataset, split, label_of(plan.options))
 
 
 def training_code(plan: Plan, defences: Sequence[DefenceSpec] = ()) -> str:

@@ -18,11 +18,10 @@ from latentprint.trainer.defences.base import Plan
 from latentprint.trainer.defences.dp_sgd import DECLARATION
 from latentprint.trainer.exchange import Exchange
 from latentprint.trainer.loop import LoopSettings
-from latentprint.trainer.members import classes as classes_of
-from latentprint.trainer.members import steps_per_epoch
+from latentprint.trainer.members import learnt_labels, steps_per_epoch
 from latentprint.trainer.plan import DefenceSpec, describe, training_code
 from latentprint.trainer.privacy import Budget
-from latentprint.trainer.recipes.base import IdentityRecipe, Method, Recipe, VectorRecipe, normalisation
+from latentprint.trainer.recipes.base import IdentityRecipe, Method, Recipe, VectorRecipe, label_of, normalisation
 from latentprint.trainer.schedule import Scheduled, WarmupCosine
 from latentprint.trainer.streams import seeded_initialisation
 from latentprint.trainer.updates import JointUpdate, Update
@@ -102,10 +101,10 @@ class Setup:
         """The method with its initial weights, on the device.
 
         Raises:
-            UsageError: samples that do not fit the recipe or its options.
+            UsageError: samples or labels that do not fit the recipe or its options.
         """
         options, size = self._fitted()
-        classes = int(classes_of(self.dataset).max()) + 1
+        _, classes = learnt_labels(self.dataset, self.split, label_of(options))
         with seeded_initialisation(self.seed):
             return options.build(size, classes).to(self.device)
 

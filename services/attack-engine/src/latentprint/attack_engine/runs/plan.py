@@ -15,6 +15,7 @@ from latentprint.core.errors import UsageError
 from latentprint.core.partitions import Partition, draw_partition, draw_placebo
 from latentprint.core.splits import Split, draw_split
 from latentprint.core.user_partitions import draw_user_partition, draw_user_placebo
+from latentprint.trainer import check_labels, make_plan
 
 
 def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
@@ -28,6 +29,8 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
         own = experiment.datasets[drawn.dataset]
         theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
         seed = experiment.seed if choice.seed is None else choice.seed
+        planned = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
+        check_labels(planned, opened[drawn.dataset], parts.target)
         samples = written(own, parts.target, layout)
         training = TrainingJob(choice, samples, seed, layout.models, experiment.training_workers)
         models.append(

@@ -54,3 +54,10 @@ DEFENCES.add_lazily(
     source="Li et al., CODASPY 2021, arXiv:2002.12062",
     needs=_VALIDATED,
 )
+DEFENCES.add_lazily(
+    "talos",
+    f"{__name__}.talos:TalosDefence",
+    summary="unlearn an attribute: train the encoder against a head that reads it from the embeddings",
+    source="He and Zhang, CCS 2021, arXiv:2102.04140",
+    needs={"where": "training", "recipes": "simclr, on a data set with the attribute"},
+)

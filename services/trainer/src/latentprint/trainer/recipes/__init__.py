@@ -131,3 +131,10 @@ RECIPES.add_lazily(
     source="Hermans et al., 2017, arXiv:1703.07737",
     needs={"outputs": "embedding, feature_map", "labels": "the split's users, else class"},
 )
+RECIPES.add_lazily(
+    "talos",
+    f"{__name__}.talos:Talos",
+    summary="SimCLR whose encoder unlearns an attribute, against a head that reads it from the embeddings",
+    source="He and Zhang, CCS 2021, arXiv:2102.04140",
+    needs={"outputs": "embedding, feature_map", "labels": "the attribute that it names"},
+)

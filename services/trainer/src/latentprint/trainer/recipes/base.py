@@ -12,7 +12,7 @@ from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
 from latentprint.core.samples import Size, is_vector
 from latentprint.core.views.augmentations import Augmentation, augment
-from latentprint.trainer.members import TrainingSamples
+from latentprint.trainer.members import CLASS, IDENTITY, TrainingSamples
 from latentprint.trainer.workers import ALONE, Workers
 
 MEAN = (0.5, 0.5, 0.5)
@@ -23,6 +23,13 @@ _DECLARATION = "needs_validation"
 def needs_validation(recipe: object) -> bool:
     """Whether a recipe's options declare, by a class variable, that the method learns from validation samples."""
     return bool(getattr(type(recipe), _DECLARATION, False))
+
+
+def label_of(recipe: object) -> str:
+    """The label that a recipe's method learns from: who is shown, the attribute that its options name, or the class."""
+    if isinstance(recipe, IdentityRecipe):
+        return IDENTITY
+    return recipe.attribute if isinstance(recipe, AttributeRecipe) else CLASS
 
 
 def normalisation(sample_shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -88,7 +95,7 @@ class Method(nn.Module, ABC):
 
         Args:
             images: uint8 [B, H, W, 3], or float32 vectors [B, F], on the device, the joint batch.
-            labels: int64 [B], class.
+            labels: int64 [B], class, or the attribute that the recipe's options name.
             generator: torch generator of this step; every random draw comes from it.
             progress: fraction of the schedule that is done, in [0, 1).
         """
@@ -147,7 +154,7 @@ class Recipe(Protocol):
         ...
 
     def build(self, size: Size, classes: int) -> Method:
-        """A method for images of `size` and `classes` classes.
+        """A method for images of `size` and labels of `classes` values.
 
         Raises:
             UsageError: options that do not fit the images, or images of this shape.
@@ -178,4 +185,14 @@ class VectorRecipe(Recipe, Protocol):
         Raises:
             UsageError: an architecture that takes images, or an augmentation, which vectors have none of.
         """
+        ...
+
+
+@runtime_checkable
+class AttributeRecipe(Recipe, Protocol):
+    """A recipe whose method learns from an attribute of the samples instead of their class."""
+
+    @property
+    def attribute(self) -> str:
+        """The attribute's name, or "class"."""
         ...

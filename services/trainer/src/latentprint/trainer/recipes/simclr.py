@@ -32,9 +32,13 @@ class SimpleContrast(TwoViews):
     def build(self, size: Size, classes: int) -> "SimpleContrastMethod":
         """See `Recipe.build`; needs no classes."""
         del size, classes
-        if self.temperature <= 0:
-            raise UsageError(f"recipe 'simclr': temperature must be above 0, not {self.temperature}.")
+        self.check()
         return SimpleContrastMethod(self)
+
+    def check(self) -> None:
+        """Raise `UsageError` for a softmax that cannot be."""
+        if self.temperature <= 0:
+            raise UsageError(f"temperature must be above 0, not {self.temperature}.")
 
 
 class SimpleContrastMethod(TwoViewsMethod):
@@ -48,8 +52,16 @@ class SimpleContrastMethod(TwoViewsMethod):
     def loss(self, images: Tensor, labels: Tensor, generator: Generator, progress: float) -> Tensor:
         """NT-Xent over the 2B views of the joint batch."""
         del labels, progress
-        count = len(images)
+        return self.contrast(self.embeddings(images, generator), len(images))
+
+    def embeddings(self, images: Tensor, generator: Generator) -> Tensor:
+        """Of this worker's rows of two views of the joint batch, one view after the other: [2b, D]."""
         views = torch.cat([self.view(images, self.augmentation, generator) for _ in range(2)])
-        first, second = self.head(self.backbone(views)).float().chunk(2)
+        embedded: Tensor = self.backbone(views)
+        return embedded
+
+    def contrast(self, embeddings: Tensor, count: int) -> Tensor:
+        """NT-Xent over the joint batch of `count` images, from this worker's embeddings [2b, D] of both views."""
+        first, second = self.head(embeddings).float().chunk(2)
         loss: Tensor = self.criterion(self.workers.joint(first, count), self.workers.joint(second, count))
         return loss
