@@ -67,7 +67,6 @@ SETTINGS = {
     ),
     "supervised": ("digits", 10, {"batch_size": 25}),
     "simclr": ("digits", 10, {"batch_size": 25}),
-    "talos": ("composites", 12, {"batch_size": 25, "temperature": 0.2}),
     "simsiam": ("digits", 40, {"batch_size": 25, "learning_rate": 0.4}),
     "swav": ("digits", 10, {"batch_size": 25, "local_views": 0}),
     "vicreg": ("digits", 10, {"batch_size": 25}),

@@ -27,7 +27,8 @@ class BundleCard:
     """What latentprint knows of a victim beyond its weights (latentprint.json).
 
     Attributes:
-        recipe: registered recipe name, "untrained", or "imported" for weights that were trained elsewhere.
+        recipe: registered recipe name, "untrained", "imported" for weights that were trained elsewhere, or "probe" for
+            an encoder with a linear probe.
         options: the recipe's options, as given.
         outputs: public outputs, of "embedding", "feature_map", "posterior".
         image_size: of the training images, pixels: the side of square ones, or (height, width); None for a model of

@@ -123,7 +123,8 @@ def _conclude(setup: Setup, session: Session, workspace: Workspace, tracker: Met
     summary = {"loss": session.loss, "seconds": position.seconds, "history": position.history, **scores, **spent}
     origin = {} if setup.plan.of_recipe is None else {"of_recipe": setup.plan.of_recipe}
     training = {**setup.facts, **origin, **summary, "identity": workspace.identity}
-    card = workspace.publish(method, setup.card(setup.plan.recipe, method.outputs, training))
+    drawn_up = setup.card(setup.plan.recipe, method.outputs, training)
+    card = workspace.publish(method.published(), method.model_args, drawn_up)
     if tracker is not None:
         tracker.log_metrics({**scores, "seconds": position.seconds}, setup.plan.stop_after)
     session.finish(scores.get("knn_accuracy"))

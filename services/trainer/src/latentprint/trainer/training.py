@@ -141,4 +141,5 @@ def untrained(
     method = setup.new_method()
     scores = quality(method, opened, split, quick=False)
     training = {"of": recipe, "epochs": 0, "seed": seed, **scores, "identity": workspace.identity}
-    return workspace.publish(method, setup.card(UNTRAINED, method.outputs, training))
+    card = setup.card(UNTRAINED, method.outputs, training)
+    return workspace.publish(method.published(), method.model_args, card)

@@ -1,16 +1,18 @@
 """The folders of one training: the bundle to be, and beside it the work folder with checkpoint and progress."""
 
 import shutil
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from latentprint.core.bundles import CARD, BundleCard, read_card, save_bundle
 from latentprint.core.errors import UsageError
 from latentprint.core.files import writing
-from latentprint.trainer.recipes.base import Method
 
 
 def work_folder(folder: Path) -> Path:
@@ -59,8 +61,8 @@ class Workspace:
             )
         return card
 
-    def publish(self, method: Method, card: BundleCard) -> BundleCard:
-        """Write the bundle whole or not at all, then drop the checkpoint.
+    def publish(self, model: nn.Module, model_args: Mapping[str, Any], card: BundleCard) -> BundleCard:
+        """Write the bundle of a timm model made with `model_args` whole or not at all, then drop the checkpoint.
 
         Raises:
             DataError: it cannot be written.
@@ -69,8 +71,8 @@ class Workspace:
         with writing(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(draft, ignore_errors=True)
-            model = deepcopy(method.published()).cpu().to(memory_format=torch.contiguous_format)
-            written = save_bundle(model, draft, card, method.model_args)
+            plain = deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
+            written = save_bundle(plain, draft, card, model_args)
             draft.replace(self.folder)
             self.checkpoint.unlink(missing_ok=True)
             if not any(draft.parent.iterdir()):
