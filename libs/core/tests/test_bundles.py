@@ -10,6 +10,7 @@ from latentprint.core import architectures
 from latentprint.core.bundles import CARD, WEIGHTS, BundleCard, open_bundle, read_card, save_bundle
 from latentprint.core.encoders import Encoder
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 
 VIT = {
@@ -50,13 +51,20 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "victim"
 
 
+def test_a_bundle_opens_in_the_memory_format_that_its_convolutions_are_fastest_in(bundle: Path) -> None:
+    encoder, _ = open_bundle(bundle)
+    convolutions = [module for module in encoder.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert convolutions
+    assert all(one.weight.is_contiguous(memory_format=torch.channels_last) for one in convolutions)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_bundle_answers_as_the_model_it_was_made_from(name: str, tmp_path: Path, images: np.ndarray) -> None:
     model = make(name)
     outputs = (EMBEDDING, FEATURE_MAP, *((POSTERIOR,) if MODELS[name]["num_classes"] else ()))
     save_bundle(model, tmp_path / "victim", card(*outputs), MODELS[name])
     encoder, read = open_bundle(tmp_path / "victim")
-    expected = Encoder(model, outputs, (0.5,) * 3, (0.25,) * 3).answer(images, outputs)
+    expected = Encoder(channels_last(model), outputs, (0.5,) * 3, (0.25,) * 3).answer(images, outputs)
     for output, values in encoder.answer(images, outputs).items():
         np.testing.assert_array_equal(values, expected[output])
     assert read.outputs == outputs

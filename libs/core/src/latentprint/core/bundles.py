@@ -140,6 +140,7 @@ def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple["En
 
     from latentprint.core import architectures
     from latentprint.core.encoders import Encoder
+    from latentprint.core.memory_format import channels_last
 
     card = read_card(folder)
     architectures.register()
@@ -147,7 +148,7 @@ def open_bundle(folder: Path, outputs: Sequence[str] | None = None) -> tuple["En
         model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     except (RuntimeError, SafetensorError, KeyError, TypeError) as error:
         raise DataError(f"The bundle {folder} does not open: {' '.join(str(error).split())[:300]}") from None
-    encoder = Encoder(model, outputs or card.outputs, card.mean, card.std)
+    encoder = Encoder(channels_last(model), outputs or card.outputs, card.mean, card.std)
     if encoder.features != card.features:
         raise DataError(f"The bundle {folder} is damaged: card and weights are of models with other inputs.")
     return encoder, card
