@@ -4,6 +4,7 @@ PyYAML follows YAML 1.1, where `no` is false, `1:30` is 90 and `2024-01-01` is a
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -58,6 +59,17 @@ def parse_value(text: str, where: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         reason = getattr(error, "problem", None) or "it is no YAML"
         raise UsageError(f"{where}: {text!r} cannot be read: {reason}. Close what it opens, or quote it.") from None
+
+
+def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """["key=value", ...] to a mapping, values read by `parse_value`. Raises `UsageError` for one without `=`."""
+    parsed = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}.")
+        parsed[key] = parse_value(value, f"{option} {key}")
+    return parsed
 
 
 def _scalar(text: str) -> Any:

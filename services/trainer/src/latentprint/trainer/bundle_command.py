@@ -51,8 +51,8 @@ def bundle_command(
     from latentprint.core.channels import parse_mean, parse_std
     from latentprint.core.files import named_folder
     from latentprint.core.samples import parse_size
+    from latentprint.core.values import parse_pairs
     from latentprint.trainer.foreign import Architecture, Chosen, import_encoder
-    from latentprint.trainer.request import parse_pairs
 
     architecture = Architecture(
         arch,

@@ -95,7 +95,8 @@ def train_command(
     """
     from latentprint.core.files import named_folder
     from latentprint.core.samples import parse_size
-    from latentprint.trainer.request import parse_defence, parse_pairs, read_request
+    from latentprint.core.values import parse_pairs
+    from latentprint.trainer.request import parse_defence, read_request
 
     users = {"trained_images": trained_images, "probes": probes}
     given: dict[str, Any] = {

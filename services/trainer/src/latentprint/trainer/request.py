@@ -13,7 +13,7 @@ from latentprint.core.partitions import PartSizes
 from latentprint.core.samples import Size
 from latentprint.core.splits import Split, draw_split, read_split, write_split
 from latentprint.core.user_partitions import UserImages, draw_user_partition
-from latentprint.core.values import parse_value
+from latentprint.core.values import parse_pairs
 from latentprint.trainer.device import Precision
 from latentprint.trainer.own_images import OwnImages
 from latentprint.trainer.plan import DefenceSpec
@@ -89,17 +89,6 @@ def read_request(config: Path | None, given: Mapping[str, Any]) -> Request:
     if "recipe" not in merged:
         raise UsageError("No recipe given: name one, such as `latentprint train mae`, or give --config.")
     return from_mapping(Request, merged, str(config) if config else "train")
-
-
-def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """["key=value", ...] to a mapping, values read by `parse_value`. Raises `UsageError` for one without `=`."""
-    parsed = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}.")
-        parsed[key] = parse_value(value, f"{option} {key}")
-    return parsed
 
 
 def parse_defence(text: str) -> DefenceSpec:

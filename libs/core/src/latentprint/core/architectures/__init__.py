@@ -11,6 +11,7 @@ from torch import nn
 from latentprint.core.architectures.lunet import LuNet, lunet, lunet_narrow
 from latentprint.core.architectures.mlp import Mlp, mlp
 from latentprint.core.architectures.mobilenet import CifarMobileNet, mobilenetv2_cifar
+from latentprint.core.architectures.projected import Projected, projected
 from latentprint.core.architectures.resnet import CifarResNet, resnet18_cifar, resnet18_cifar_narrow, resnet56_cifar
 from latentprint.core.architectures.vgg import CifarVgg, vgg16_cifar
 from latentprint.core.architectures.wide_resnet import WideResNet, wrn32_4_cifar
@@ -24,6 +25,7 @@ __all__ = [
     "CifarVgg",
     "LuNet",
     "Mlp",
+    "Projected",
     "WideResNet",
     "check_known",
     "register",
@@ -50,7 +52,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def register() -> None:
     """Make these architectures known to `timm.create_model`; calling it again changes nothing."""
-    for entry in _ENTRIES:
+    for entry in (*_ENTRIES, projected):
         if not timm.is_model(entry.__name__):
             register_model(entry)
 

@@ -74,7 +74,7 @@ def barlow(student: Tensor, victim: Tensor, _classes: Tensor) -> Tensor:
 
 
 def wasserstein(student: Tensor, victim: Tensor, _classes: Tensor) -> Tensor:
-    """First Wasserstein distance between two embeddings as distributions over their coordinates, in order, a unit apart.
+    """First Wasserstein distance of two embeddings as distributions over their coordinates, in order, a unit apart.
 
     The distributions are softmaxes of the embeddings in units of the victim's deviation. The difference of two means
     that goes by this name in public code is the same number for every student, and steals nothing.

@@ -55,7 +55,7 @@ def samples_of_folders(
         UsageError: no side is known; DataError: a file that is no image, an image in two folders.
     """
     if not side:
-        side = _published_side(endpoint)
+        side = published_side(endpoint)
     if candidates is not None:
         return _with_candidates((members, non_members, candidates), side, known_fraction=known_fraction, seed=seed)
     spec = folders_spec(members, non_members, side)
@@ -80,7 +80,8 @@ def _name_of(dataset: Dataset, sample: int) -> str:
     return file_of(dataset, sample) or f"#{sample}"
 
 
-def _published_side(endpoint: EndpointSpec | None) -> Size:
+def published_side(endpoint: EndpointSpec | None) -> Size:
+    """The size of the images that an endpoint was made for, pixels. Raises `UsageError` where none is known."""
     if endpoint is None:
         raise UsageError("Images of folders for a model in memory: give side, the pixels that they are brought to.")
     with endpoint.open() as opened:

@@ -50,7 +50,8 @@ def fidelity(
     once: resampled images would be their own nearest neighbours, which no neighbour estimate survives.
 
     Args:
-        victim, suspect: embeddings of the same images, [N, D] each.
+        victim: its embeddings of the images, [N, D].
+        suspect: its embeddings of the same images, [N, D].
         rng: of the shuffled pairs and the resamples.
         resamples: of the bootstrap.
         level: of the intervals.
@@ -102,8 +103,7 @@ def information_terms(one: Embeddings, other: Embeddings, neighbours: int = NEIG
     joint = np.concatenate([one, other], axis=1)
     reach = KDTree(joint).query(joint, k=neighbours + 1, p=np.inf)[0][:, -1]
     nearer = [
-        KDTree(part).query_ball_point(part, (1 - _TIE) * reach, p=np.inf, return_length=True)
-        for part in (one, other)
+        KDTree(part).query_ball_point(part, (1 - _TIE) * reach, p=np.inf, return_length=True) for part in (one, other)
     ]  # the point itself among them, so that each is the n + 1 of the source
     found = digamma(neighbours) + digamma(len(one)) - sum(digamma(np.maximum(count, 1)) for count in nearer)
     return np.asarray(found)

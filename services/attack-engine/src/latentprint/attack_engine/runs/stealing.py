@@ -1,0 +1,217 @@
+"""A theft from an endpoint's address to a bundle: what it needs is checked, the endpoint asked, the student trained."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.extract import extract
+from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
+from latentprint.attack_engine.asking.plan_table import plan_table
+from latentprint.attack_engine.models.job import STEAL
+from latentprint.attack_engine.models.stealing import Stealing, student_spec
+from latentprint.attack_engine.models.stealing_job import StealingJob
+from latentprint.attack_engine.models.stealing_losses import STEALING_LOSSES
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.runs.layout import Layout
+from latentprint.attack_engine.runs.stored_signals import AskingOptions
+from latentprint.attack_engine.scheduling.scheduler import make
+from latentprint.attack_engine.scheduling.task import MAKING
+from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
+from latentprint.attack_engine.signals.answers import PlainAnswer
+from latentprint.core.bundles import CARD, BundleCard, read_card
+from latentprint.core.checks import require_folder, require_seed
+from latentprint.core.datasets import Dataset, DatasetSpec, Ids
+from latentprint.core.errors import DataError, EndpointError, UsageError
+from latentprint.core.files import writing
+from latentprint.core.outputs import EMBEDDING
+from latentprint.core.ray_session import require_cluster
+from latentprint.core.samples import is_vector
+from latentprint.core.text import printable, say
+from latentprint.core.tracking import Run, default_uri, open_run, tracked
+
+_PURPOSE = "stealing"
+_DRAW = 13  # tells its stream apart from the others of a seed
+
+
+@dataclass(frozen=True)
+class Theft:
+    """What a user asks for.
+
+    Attributes:
+        endpoint: the victim.
+        dataset: where the thief's images come from.
+        ids: those that may be asked, int64 [S].
+        out: folder of the bundle.
+        options: loss, queries, student and training.
+        seed: of the draw of images and of the training.
+        asking: how the endpoint is asked; the budget is one of all thefts from it below one root.
+    """
+
+    endpoint: EndpointSpec
+    dataset: DatasetSpec
+    ids: Ids
+    out: Path
+    options: Stealing = field(default_factory=Stealing)
+    seed: int = 0
+    asking: AskingOptions = field(default_factory=AskingOptions)
+
+    def __post_init__(self) -> None:
+        require_seed("seed", self.seed)
+
+
+def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorkers | None = None) -> BundleCard:
+    """Steal the endpoint's encoder with everything below `root`; the bundle is at `theft.out` and in the store.
+
+    Raises:
+        UsageError: no embedding, too few images, no classes for a loss that reads them, a student that is not made,
+            another bundle at `out`.
+        EndpointError, BudgetError, DataError: see `plan_extraction` and `extract`.
+        Interrupted: Ctrl-C or SIGTERM; answers and the training's checkpoint are kept.
+    """
+    require_folder(root, "--root")
+    if workers is None:
+        require_cluster()
+    place = workers or RayWorkers()
+    layout = Layout(root, STEAL)
+    with theft.endpoint.open() as opened:
+        card = opened.card
+    chosen = _chosen(theft, theft.dataset.open(), card)
+    plan = plan_extraction(
+        [PlainAnswer(EMBEDDING, _PURPOSE)],
+        theft.dataset,
+        chosen,
+        theft.endpoint,
+        layout.signals(card.identity) / _PURPOSE,
+        budget=theft.asking.budget,
+        keep=theft.asking.keep_answers,
+        card=card,
+    )
+    job = _job(theft, plan, chosen, layout)
+    if not _is_there(job, theft.out):
+        console.print(plan_table(plan))
+        run = open_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
+        with tracked(run, console), place.session(theft.asking.workers):
+            extract([plan], workers=theft.asking.workers, console=console, place=place)
+            make([job], {MAKING: 1}, console, place)
+            _copied(job, theft.out)
+            _log(run, theft, read_card(job.folder))
+    found = read_card(theft.out)
+    for sentence in fidelity_sentences(found):
+        say(console, sentence)
+    return found
+
+
+def fidelity_sentences(card: BundleCard) -> Iterator[str]:
+    """What a stolen bundle's card says of its fidelity, for people."""
+    found = card.training.get("fidelity")
+    if found is None:
+        return
+    scores = "; ".join(
+        f"{name.replace('_', ' ')} {found[name]['value']:.3f} "
+        f"[{found[name]['interval']['low']:.3f}, {found[name]['interval']['high']:.3f}]"
+        for name in ("cosine", "l2", "mutual_information")
+    )
+    yield (
+        f"Fidelity on {found['images']} images that it did not learn from, 95 % intervals: {scores}. "
+        "1 is the victim itself; an encoder that knows nothing of it has 0, 0.293 and 0."
+    )
+
+
+def _chosen(theft: Theft, dataset: Dataset, card: EndpointCard) -> Ids:
+    """The images to be asked, those that fidelity is measured on first, so that more queries only add images."""
+    options = theft.options
+    card.check_outputs((EMBEDDING,))
+    if is_vector(dataset.sample_shape) or dataset.sample_shape[0] != dataset.sample_shape[1]:
+        raise UsageError(f"Stealing asks about square images, not samples of the shape {list(dataset.sample_shape)}.")
+    if len(card.outputs[EMBEDDING]) != 1 or card.outputs[EMBEDDING][0] < 2:
+        shape = list(card.outputs[EMBEDDING])
+        raise EndpointError(f"{card.url} gives an embedding of the shape {shape}: one vector an image can be stolen.")
+    student_spec(options, card.outputs[EMBEDDING][0])
+    if len(theft.ids) < options.asked:
+        raise UsageError(
+            f"There are {len(theft.ids)} images, and {options.queries} queries with {options.held_out} held-out images "
+            f"to measure fidelity on need {options.asked}: give more images, or lower --queries or --held-out."
+        )
+    chosen = np.random.default_rng([theft.seed, _DRAW]).permutation(np.sort(theft.ids))[: options.asked]
+    if STEALING_LOSSES.get(options.loss).reads_classes:
+        _check_classes(dataset, chosen[options.held_out :], options.loss)
+    return chosen
+
+
+def _check_classes(dataset: Dataset, ids: Ids, loss: str) -> None:
+    if "class" not in dataset.labels or len(np.unique(dataset.labels["class"][ids])) < 2:
+        raise UsageError(
+            f"The loss {loss} reads each image's class, and these images have none that differ: sort them into folders "
+            "named after their classes, or steal by another loss."
+        )
+
+
+def _job(theft: Theft, plan: ExtractionPlan, chosen: Ids, layout: Layout) -> StealingJob:
+    (signal,) = plan.signals
+    card, aside = plan.card, theft.options.held_out
+    answers = StoredAnswers(theft.dataset, chosen, signal.folder, tuple(card.outputs[EMBEDDING]))
+    rows = np.arange(len(chosen))
+    victim: dict[str, Any] = {
+        "url": card.url,
+        "model": printable(card.model),
+        "weights_digest": card.weights_digest,
+        "identity": card.identity,
+    }
+    held_out = answers.only(rows[:aside]) if aside else None
+    return StealingJob(theft.options, answers.only(rows[aside:]), held_out, victim, theft.seed, layout.models)
+
+
+def _is_there(job: StealingJob, out: Path) -> bool:
+    """Whether `out` holds this very theft's bundle. Raises `UsageError` where it holds something else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    if not (out / CARD).is_file() or read_card(out).training.get("identity") != job.key:
+        raise UsageError(
+            f"{printable(out)} holds something else than what this theft gives: choose another folder with --out, or "
+            "remove it."
+        )
+    return True
+
+
+def _copied(job: StealingJob, out: Path) -> None:
+    """The job's bundle at `out`, whole or not at all."""
+    draft = out.with_name(f".{out.name}.draft")
+    with writing(out):
+        shutil.rmtree(draft, ignore_errors=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copytree(job.folder, draft)
+            draft.replace(out)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _log(run: Run, theft: Theft, card: BundleCard) -> None:
+    run.set_tags({"latentprint.kind": "theft", "latentprint.bundle": str(theft.out)})
+    run.log_params({**card.options, "queries": card.training["queries"], "victim": card.training["victim"]})
+    run.log_dataset(theft.dataset.name, card.dataset_digest, _PURPOSE)
+    for epoch, loss in enumerate(card.training["losses"], start=1):
+        run.log_metrics({"loss": loss}, epoch)
+    found = card.training.get("fidelity", {})
+    run.log_metrics({name: one["value"] for name, one in found.items() if isinstance(one, dict)})
+
+
+def images_of_split(split: Path) -> tuple[DatasetSpec, Ids]:
+    """The images that a thief has by a split's file: its distillation samples; where it has none, its non-members.
+
+    Raises:
+        UsageError: the split does not say which data set; DataError: a bad file, a changed data set.
+    """
+    from latentprint.attack_engine.runs.samples import samples_of_split
+
+    dataset, drawn = samples_of_split(split)
+    ids = drawn.distillation if len(drawn.distillation) else drawn.ids(member=False)
+    if not len(ids):
+        raise DataError(f"{printable(split)} has neither distillation samples nor non-members to steal with.")
+    return dataset, ids
