@@ -16,9 +16,7 @@ from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.errors import UsageError
 
 SIDE, WIDTH, COUNT = 8, 12, 24
-TINY = Stealing(
-    "mse", COUNT, 0, "resnet18_cifar_narrow", {"width": 2, "blocks": [1, 1, 1]}, epochs=3, batch_size=8
-)
+TINY = Stealing("mse", COUNT, 0, "resnet18_cifar_narrow", {"width": 2, "blocks": [1, 1, 1]}, epochs=3, batch_size=8)
 
 
 def examples() -> DistillationSet:

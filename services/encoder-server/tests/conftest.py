@@ -15,7 +15,7 @@ from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.encoders import Encoder
 from latentprint.core.oip import METHODS, from_response, to_request
 from latentprint.encoder_server.server import Server
-from latentprint.encoder_server.settings import Batching, Compute, Limits, Listening, Settings
+from latentprint.encoder_server.settings import Batching, Compute, Limits, Listening, Obfuscation, Settings
 from latentprint.encoder_server.victims import Victim
 
 MODEL = "victim"
@@ -111,6 +111,7 @@ async def start(
     batching: dict[str, Any] | None = None,
     compute: dict[str, Any] | None = None,
     listening: dict[str, Any] | None = None,
+    obfuscation: Obfuscation | None = None,
 ) -> Running:
     settings = replace(
         SETTINGS,
@@ -118,6 +119,7 @@ async def start(
         batching=Batching(**(batching or {})),
         compute=replace(SETTINGS.compute, **(compute or {})),
         listening=replace(SETTINGS.listening, **(listening or {})),
+        obfuscation=obfuscation or Obfuscation(),
     )
     server = Server(victim, settings)
     await server.start()

@@ -12,7 +12,17 @@ from latentprint.core.errors import UsageError
 from latentprint.core.oip import SERVICE
 from latentprint.core.values import parse_value
 from latentprint.encoder_server.logs import log_to_stderr
-from latentprint.encoder_server.settings import HUB, Batching, Compute, Inputs, Limits, Listening, Settings
+from latentprint.encoder_server.settings import (
+    HUB,
+    Batching,
+    Compute,
+    Inputs,
+    Limits,
+    Listening,
+    Obfuscation,
+    ObfuscationStep,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from latentprint.encoder_server.victims import Victim
@@ -97,6 +107,18 @@ def serve(
         bool,
         typer.Option("--deterministic", help="Same image, same bits, in any batch; slower.", rich_help_panel=_BATCHING),
     ] = False,
+    obfuscate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=AMOUNT]",
+            help="Change embeddings and feature maps as a thief may: permutation, padding=COLUMNS, linear, "
+            "rounding=DECIMALS; several apply in order.",
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    obfuscate_seed: Annotated[
+        int, typer.Option(help="Of what --obfuscate draws.", rich_help_panel=_COMPUTE)
+    ] = _DEFAULT.obfuscation.seed,
     device: Annotated[
         str, typer.Option(help="torch device, or several, comma-separated.", rich_help_panel=_COMPUTE)
     ] = ",".join(_DEFAULT.compute.devices),
@@ -146,6 +168,7 @@ def serve(
             grace_seconds,
             until_stdin_closes,
         ),
+        Obfuscation(tuple(map(ObfuscationStep.parse, obfuscate or [])), obfuscate_seed),
     )
     inputs = Inputs(
         None if image_size is None else parse_size(image_size, "--image-size"),

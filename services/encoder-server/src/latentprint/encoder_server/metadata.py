@@ -61,6 +61,7 @@ def _properties(victim: Victim, shapes: Mapping[str, tuple[int, ...]], settings:
         ),
         names.WEIGHTS_DIGEST: victim.weights_digest,
         **_sizes(victim, limits),
+        **({names.OBFUSCATION: str(settings.obfuscation)} if settings.obfuscation.steps else {}),
     }
 
 

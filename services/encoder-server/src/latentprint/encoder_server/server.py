@@ -23,6 +23,7 @@ from latentprint.encoder_server.keys import KeyInterceptor, read_keys
 from latentprint.encoder_server.memory import hand_back_free_memory
 from latentprint.encoder_server.metadata import model_metadata
 from latentprint.encoder_server.metrics import Metrics, MetricsEndpoint
+from latentprint.encoder_server.obfuscations import obfuscated
 from latentprint.encoder_server.reflection import standard_pool
 from latentprint.encoder_server.settings import Settings
 from latentprint.encoder_server.sizes import Sizes
@@ -48,7 +49,7 @@ class Server:
     """
 
     def __init__(self, victim: Victim, settings: Settings) -> None:
-        self.victim = victim
+        self.victim = obfuscated(victim, settings.obfuscation)
         self.port = settings.listening.port
         self.metrics_port: int | None = None
         self._settings = settings

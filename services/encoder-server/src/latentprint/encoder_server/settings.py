@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from latentprint.core.channels import Channels
+from latentprint.core.checks import require_seed
+from latentprint.core.code_digest import code_digest
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.oip import SERVICE
 from latentprint.core.samples import Size, height_width
@@ -15,6 +17,9 @@ from latentprint.core.samples import Size, height_width
 _SERVICE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 HUB = "hub"  # where a timm model's weights come from, unless they are drawn at random
 PRECISIONS = ("fp32", "bf16")
+OBFUSCATIONS: Mapping[str, int | None] = {"permutation": None, "padding": 32, "linear": None, "rounding": 2}
+"""What may be done to answers, to the amount that it takes by default; None for none."""
+_MOST_AMOUNT = 4096
 _FULL_SIDE = 224  # images up to this side count as one in a batch
 
 
@@ -134,6 +139,56 @@ class Listening:
 
 
 @dataclass(frozen=True)
+class ObfuscationStep:
+    """One change of the answers.
+
+    Attributes:
+        name: one of `OBFUSCATIONS`.
+        amount: columns of zeros of "padding", decimals of "rounding"; else 0.
+    """
+
+    name: str
+    amount: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.amount}" if OBFUSCATIONS[self.name] is not None else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> "ObfuscationStep":
+        """Read NAME or NAME=AMOUNT. Raises `UsageError` for another name or an amount that cannot be."""
+        name, sign, amount = text.partition("=")
+        if name not in OBFUSCATIONS:
+            raise unknown_name("obfuscation", name, OBFUSCATIONS)
+        usual = OBFUSCATIONS[name]
+        if usual is None or not sign:
+            if sign:
+                raise UsageError(f"--obfuscate {text}: {name} takes no amount.")
+            return cls(name, usual or 0)
+        if not amount.isdecimal() or int(amount) > _MOST_AMOUNT:
+            raise UsageError(f"--obfuscate {text}: the amount must be a whole number from 0 to {_MOST_AMOUNT}.")
+        return cls(name, int(amount))
+
+
+@dataclass(frozen=True)
+class Obfuscation:
+    """What is done to embeddings and feature maps before they are answered, as a thief may who serves them.
+
+    Attributes:
+        steps: one after the other.
+        seed: of what is drawn in them.
+    """
+
+    steps: tuple[ObfuscationStep, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_seed("--obfuscate-seed", self.seed)
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.steps))
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of them."""
 
@@ -141,13 +196,18 @@ class Settings:
     batching: Batching = Batching()
     compute: Compute = Compute()
     listening: Listening = Listening()
+    obfuscation: Obfuscation = Obfuscation()
 
     @property
     def changing_answers(self) -> Mapping[str, Any]:
         """The settings that answers depend on, where they are not the defaults: part of what is published of them."""
         of = {"precision": self.compute.precision, "deterministic": self.batching.deterministic}
         plain = {"precision": Compute.precision, "deterministic": Batching.deterministic}
-        return {name: value for name, value in of.items() if value != plain[name]}
+        changing = {name: value for name, value in of.items() if value != plain[name]}
+        if self.obfuscation.steps:
+            code = code_digest(f"{__package__}.obfuscations:obfuscated")
+            changing["obfuscation"] = [str(self.obfuscation), self.obfuscation.seed, code]
+        return changing
 
 
 def _flag(name: str) -> str:

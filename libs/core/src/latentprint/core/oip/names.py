@@ -19,6 +19,7 @@ MAX_SIDE = "max_side"
 MEAN = "mean"  # of red, green and blue, scaled to [0, 1]; published of images alone
 MIN_SIDE = "min_side"
 MODEL_ARGS = "model_args"  # JSON object: keyword arguments of the architecture, for an untrained twin
+OBFUSCATION = "obfuscation"  # steps as `latentprint serve --obfuscate` takes them, comma-separated; only where any
 OUTPUTS = "outputs"
 PRECISION = "precision"
 PREFERRED_IMAGES = "preferred_images_per_request"

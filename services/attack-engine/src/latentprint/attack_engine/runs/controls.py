@@ -164,7 +164,7 @@ def untrained_control(
         return None
     arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in model_arguments(card).items()]
     otherwise = f" Name another with {flag}, or leave it out with {flag} none."
-    inputs = [*_image_size(card.image_side or side), *_normalisation(card)]
+    inputs = [*_image_size(card.image_side or side), *_normalisation(card), *_obfuscation(card)]
     return ControlEncoder(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
 
 
@@ -195,6 +195,12 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
 
 def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:
     return replace(victim.like(url, ours=True), images_per_second=None)
+
+
+def _obfuscation(card: EndpointCard) -> Sequence[str]:
+    """What the victim's server does to answers and says so, done to the twin's too."""
+    steps = card.properties.get(names.OBFUSCATION, "").split(",")
+    return [f"--obfuscate={step}" for step in steps if step]
 
 
 def control_name(control: str | ControlEncoder) -> str:

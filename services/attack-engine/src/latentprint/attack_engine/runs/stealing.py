@@ -127,6 +127,7 @@ def _chosen(theft: Theft, dataset: Dataset, card: EndpointCard) -> Ids:
     """The images to be asked, those that fidelity is measured on first, so that more queries only add images."""
     options = theft.options
     card.check_outputs((EMBEDDING,))
+    card.check_sample(dataset.sample_shape, "bring --images to that with --side {side}, or name a data set of it")
     if is_vector(dataset.sample_shape) or dataset.sample_shape[0] != dataset.sample_shape[1]:
         raise UsageError(f"Stealing asks about square images, not samples of the shape {list(dataset.sample_shape)}.")
     if len(card.outputs[EMBEDDING]) != 1 or card.outputs[EMBEDDING][0] < 2:
@@ -134,8 +135,9 @@ def _chosen(theft: Theft, dataset: Dataset, card: EndpointCard) -> Ids:
         raise EndpointError(f"{card.url} gives an embedding of the shape {shape}: one vector an image can be stolen.")
     student_spec(options, card.outputs[EMBEDDING][0])
     if len(theft.ids) < options.asked:
+        there = "There is 1 image" if len(theft.ids) == 1 else f"There are {len(theft.ids)} images"
         raise UsageError(
-            f"There are {len(theft.ids)} images, and {options.queries} queries with {options.held_out} held-out images "
+            f"{there}, and {options.queries} queries with {options.held_out} held-out images "
             f"to measure fidelity on need {options.asked}: give more images, or lower --queries or --held-out."
         )
     chosen = np.random.default_rng([theft.seed, _DRAW]).permutation(np.sort(theft.ids))[: options.asked]
