@@ -141,7 +141,7 @@ def test_bad_input_is_refused_before_anything_is_asked(
 
 
 def test_a_victim_that_does_not_fit_is_refused_before_anything_is_asked(
-    latentprint: Latentprint, endpoint: str, tmp_path: Path
+    latentprint: Latentprint, bundle: Path, tmp_path: Path
 ) -> None:
     maps = BundleCard("untrained", ("feature_map",), 32, (0.5,) * 3, (0.5,) * 3)
     model = timm.create_model("resnet18_cifar_narrow", width=2)
@@ -156,7 +156,8 @@ def test_a_victim_that_does_not_fit_is_refused_before_anything_is_asked(
         assert found.code == code, found.err
         assert words in " ".join(found.err.split())
 
-    refused("takes images with sides of 1 to 1024 pixels, not 2048x2048", 4, endpoint, 2048)
+    with served({"small": str(bundle)}, options=["--max-side", "32"]) as (small,):
+        refused("takes images with sides of 1 to 32 pixels, not 64x64", 4, small, 64)
+        refused("There is 1 image, and 20 queries", 2, small, 32)
     refused("has no output named 'embedding'", 2, f"local:{tmp_path / 'maps'}", 32)
-    refused("There is 1 image, and 20 queries", 2, endpoint, 32)
     assert not list((tmp_path / "runs").rglob("shard-*"))
