@@ -20,6 +20,9 @@ from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.models.candidate_job import CandidateJob
 from latentprint.attack_engine.models.job import VICTIM
+from latentprint.attack_engine.models.stealing import Stealing
+from latentprint.attack_engine.models.stealing_job import StealingJob
+from latentprint.attack_engine.models.stored_answers import StoredAnswers
 from latentprint.attack_engine.models.training import TrainingJob, VictimChoice
 from latentprint.attack_engine.runs.cells import plan_cells
 from latentprint.attack_engine.runs.config import Experiment, SplitChoice
@@ -95,6 +98,12 @@ def _prepared(model: AuditedModel, bundle: Path, layout: Layout) -> Iterator[tup
         yield f"{kind}/{name}", plan.jobs[0].folder.name
 
 
+def _stolen(model: AuditedModel, layout: Layout) -> Iterator[tuple[str, str]]:
+    answers = StoredAnswers(model.dataset, model.split.sample_id, layout.root / "endpoint" / "answers", (8,))
+    for loss in ("mse", "infonce"):
+        yield f"stolen/{loss}", StealingJob(Stealing(loss), answers, None, {}, 0, layout.models).key
+
+
 def _audits(model: AuditedModel, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
     experiment, card = _experiment(), _card(bundle)
     for cell in plan_cells(experiment, [model]):
@@ -120,7 +129,8 @@ def keys(folder: Path, bundle: Path) -> Keys:
     for job in (plain.training, plain.shadow):
         if job is not None:
             _made(job, bundle)
-    return dict([*_victims(models), *_prepared(plain, bundle, layout), *_audits(plain, bundle, layout)])
+    made = (*_victims(models), *_prepared(plain, bundle, layout), *_stolen(plain, layout))
+    return dict([*made, *_audits(plain, bundle, layout)])
 
 
 def _forget(module: ModuleType) -> None:

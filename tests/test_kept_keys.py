@@ -41,6 +41,8 @@ _CHANGING = [
         ("signal/*",),
     ),
     (f"{_ENGINE}.models.distil:distil", ("sequence/*", "imitations/*", "cell/seqmia"), ("cell/partcrop", "cell/lira")),
+    (f"{_ENGINE}.models.stealing:steal", ("stolen/*",), ("sequence/*", "signal/*", "cell/*", *_VICTIMS)),
+    (f"{_ENGINE}.models.stealing_losses:info_nce", ("stolen/infonce",), ("stolen/mse", "sequence/*")),
     (f"{_ENGINE}.signals.part_crops:PartCropSignal.extract", ("*/partcrop",), ("cell/v*", "cell/l*", "signal/e*")),
     (f"{_ENGINE}.signals.views:EncoderMISignal.extract", ("*/encodermi*",), ("*/partcrop", "*/variance", "*/seqmia")),
     (f"{_ENGINE}.attacks.membership.rmia:rmia", ("cell/rmia", "cell/rmia-online"), ("cell/lira", "cell/p*")),
@@ -109,6 +111,7 @@ class Added(VarianceSignal):
 _KEYED = {
     "asking/plan.py: signal_key",
     "models/candidate_job.py: key",
+    "models/stealing_job.py: key",
     "models/training.py: code",
     "runs/cells.py: _further",
     "runs/cells.py: key",

@@ -119,7 +119,7 @@ def fidelity_sentences(card: BundleCard) -> Iterator[str]:
     )
     yield (
         f"Fidelity on {found['images']} images that it did not learn from, 95 % intervals: {scores}. "
-        "1 is the victim itself; an encoder that knows nothing of it has 0, 0.293 and 0."
+        "1 is the victim itself; its embeddings of other images have 0, 0.293 and 0."
     )
 
 
