@@ -1,14 +1,21 @@
 """`latentprint audit`: attack a live endpoint and report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.errors import UsageError
 from latentprint.core.values import parse_value
+
+if TYPE_CHECKING:
+    from latentprint.attack_engine.asking import EndpointSpec
+    from latentprint.attack_engine.attacks import Attack
+    from latentprint.core.datasets import DatasetSpec
+    from latentprint.core.samples import Size
+    from latentprint.core.splits import Split
 
 MOST_SIDE = 8192  # pixels; beyond it one image fills a message
 _SAMPLES, _ADVERSARY, _ENDPOINT, _CONTROLS = "Samples", "Adversary", "Endpoint", "Controls"
@@ -57,7 +64,7 @@ def audit(
         Path | None, typer.Option(help="A split's file: who is a member.", rich_help_panel=_SAMPLES)
     ] = None,
     members: Annotated[
-        Path | None, typer.Option(help="Folder of images that were trained on.", rich_help_panel=_SAMPLES)
+        Path | None, typer.Option(help="Folder of images that were trained on; asking about users, with a sub-folder for each.", rich_help_panel=_SAMPLES)
     ] = None,
     non_members: Annotated[
         Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
@@ -192,7 +199,7 @@ def audit(
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
     from latentprint.attack_engine.runs.live import LiveAudit, run_audit
-    from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
+    from latentprint.attack_engine.runs.samples import samples_of_split
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.samples import height_width, parse_size
 
@@ -231,9 +238,7 @@ def audit(
     if split is not None and members is None and non_members is None:
         dataset, drawn = samples_of_split(split)
     elif split is None and members is not None and non_members is not None:
-        dataset, drawn = samples_of_folders(
-            members, non_members, spec, side=size, known_fraction=known_fraction, seed=seed, candidates=candidates
-        )
+        dataset, drawn = _folders(attacks, members, non_members, candidates, spec, size, known_fraction, seed)
     else:
         raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
     if split_by:
@@ -242,6 +247,37 @@ def audit(
     controls = untrained, seed, asking, sweeps, fresh, reference
     live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, *controls, auxiliary, shadow, fdr)
     run_audit(live, root, Console(stderr=True))
+
+
+def _folders(
+    attacks: "Sequence[Attack]",
+    members: Path,
+    non_members: Path,
+    candidates: Path | None,
+    endpoint: "EndpointSpec",
+    side: "Size",
+    known_fraction: float,
+    seed: int,
+) -> "tuple[DatasetSpec, Split]":
+    """The samples of folders: one a sample, or one a sub-folder for attacks on users."""
+    from latentprint.attack_engine.runs.samples import samples_of_folders
+    from latentprint.attack_engine.runs.users import images_a_user, samples_of_user_folders
+
+    if not any(attack.reading.of_units for attack in attacks):
+        return samples_of_folders(
+            members, non_members, endpoint, side=side, known_fraction=known_fraction, seed=seed, candidates=candidates
+        )
+    if candidates is not None:
+        raise UsageError("--candidates are samples whose membership is asked for, and this audit asks about users.")
+    return samples_of_user_folders(
+        members,
+        non_members,
+        endpoint,
+        images=images_a_user(attacks),
+        side=side,
+        known_fraction=known_fraction,
+        seed=seed,
+    )
 
 
 def _shadow_options(texts: list[str]) -> Iterator[tuple[str, Any]]:

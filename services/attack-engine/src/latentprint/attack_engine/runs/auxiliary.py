@@ -101,14 +101,19 @@ def knows_shadow(card: EndpointCard, options: ShadowOptions) -> bool:
     return bool(options.recipe) or POSTERIOR in card.outputs
 
 
-def _classifier(card: EndpointCard) -> dict[str, Any]:
-    """Options of the supervised recipe for the architecture on the card."""
+def architecture_on(card: EndpointCard) -> dict[str, Any]:
+    """A recipe's options for the architecture on the card, and for its size."""
     from latentprint.core import architectures  # brings timm, which most audits do without
 
     known = architectures.OPTIONS.get(card.architecture, ())
     size = {name: value for name, value in model_arguments(card).items() if name in known}
+    return {"architecture": card.architecture, "architecture_options": size}
+
+
+def _classifier(card: EndpointCard) -> dict[str, Any]:
+    """Options of the supervised recipe for the architecture on the card."""
     plain = {} if card.features is None else {"crop_scale_from": 1.0, "flip": 0.0}
-    return {"architecture": card.architecture, "architecture_options": size, **plain}
+    return {**architecture_on(card), **plain}
 
 
 def _check_classes(dataset: Dataset, folder: Path) -> None:

@@ -46,6 +46,7 @@ from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_s
 from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
+from latentprint.attack_engine.runs.users import auxiliary_users, images_a_user, users_shadow
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.checks import require, require_folder, require_folder_name, require_seed
@@ -180,19 +181,25 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     victim = AuditedModel(name, card.identity, samples, audit.seed, facts=facts)
     if audit.auxiliary is None:
         return victim
-    shadowed = knows_shadow(card, audit.shadow)
+    of_users = any(attack.reading.of_units for attack in audit.attacks)
+    options = users_shadow(audit.shadow, card) if of_users else audit.shadow
     choice = None
-    if shadowed or any(attack.reading.needs_shadow for attack in audit.attacks):
-        choice = shadow_choice(card, audit.shadow)
-    if audit.auxiliary.is_dir():
-        theirs = auxiliary_of_folder(audit.auxiliary, audit.dataset, seed=audit.seed, shadowed=choice is not None)
-    else:
-        theirs = samples_of_split(audit.auxiliary)
-    auxiliary = written(*theirs, layout)
+    if knows_shadow(card, options) or any(attack.reading.needs_shadow for attack in audit.attacks):
+        choice = shadow_choice(card, options)
+    auxiliary = written(*_auxiliary(audit, audit.auxiliary, shadowed=choice is not None), layout)
     shadow = None
     if choice is not None and len(auxiliary.split.sample_id):
         shadow = TrainingJob(choice, auxiliary, audit.seed, layout.models, role=SHADOW)
     return replace(victim, auxiliary=auxiliary, shadow=shadow)
+
+
+def _auxiliary(audit: LiveAudit, place: Path, *, shadowed: bool) -> tuple[DatasetSpec, Split]:
+    """The adversary's own samples at `place`, and what each is for."""
+    if not place.is_dir():
+        return samples_of_split(place)
+    if any(attack.reading.of_units for attack in audit.attacks):
+        return auxiliary_users(place, audit.dataset, images=images_a_user(audit.attacks), seed=audit.seed)
+    return auxiliary_of_folder(place, audit.dataset, seed=audit.seed, shadowed=shadowed)
 
 
 def audit_key(audit: LiveAudit, victim: AuditedModel) -> str:

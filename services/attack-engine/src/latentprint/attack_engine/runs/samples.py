@@ -125,7 +125,7 @@ def check_labels(attacks: Sequence[Attack], files: SampleFiles, console: Console
     readers = [attack.name for attack in attacks if attack.reading.reads_labels]
     alike = len(set(files.classes)) == 1
     if not readers:
-        if not alike:
+        if not alike and not any(attack.reading.of_units for attack in attacks):
             say(console, f"Class folders are not used, for no attack reads labels: {_classes_words(files)}.")
         return
     if not any(files.classes):
