@@ -1,4 +1,4 @@
-"""`latentprint audit --question users`: folders of people, a shadow model of the adversary's own, an answer for each."""
+"""`latentprint audit --question users`: folders of people, a shadow model of the adversary's own, answers for each."""
 
 import json
 from collections.abc import Callable

@@ -37,9 +37,7 @@ def others(tmp_path: Path) -> Path:
 
 
 def audited(members: Path, others: Path) -> tuple[DatasetSpec, Split]:
-    return samples_of_user_folders(
-        members, others, NOWHERE, images=IMAGES, side=SIZE, known_fraction=0.5, seed=0
-    )
+    return samples_of_user_folders(members, others, NOWHERE, images=IMAGES, side=SIZE, known_fraction=0.5, seed=0)
 
 
 def test_as_many_images_of_everybody_are_asked_about(members: Path, others: Path) -> None:
@@ -74,7 +72,7 @@ def test_a_person_with_too_few_images_is_named(members: Path, others: Path) -> N
 
 def test_images_in_no_sub_folder_are_refused(members: Path, others: Path) -> None:
     (members / "loose.png").write_bytes((members / "m00" / "1.png").read_bytes())
-    with pytest.raises(DataError, match="members holds images that lie in no sub-folder, such as loose.png"):
+    with pytest.raises(DataError, match=r"members holds images that lie in no sub-folder, such as loose\.png"):
         audited(members, others)
 
 
@@ -100,7 +98,7 @@ def test_the_adversarys_people_are_others_and_have_enough_images(members: Path, 
     with pytest.raises(DataError, match="few has 2 users; a shadow model needs at least 20"):
         auxiliary_users(few, spec, images=IMAGES, seed=0)
     short = people(tmp_path / "short", [f"t{i:02}" for i in range(20)], 4, seed=5)
-    with pytest.raises(DataError, match="The user t00 in .*short has 4 images; a shadow model takes 3"):
+    with pytest.raises(DataError, match=r"The user t00 in .*short has 4 images; a shadow model takes 3"):
         auxiliary_users(short, spec, images=IMAGES, seed=0)
     same = people(tmp_path / "same", ["m01", *(f"t{i:02}" for i in range(20))], 6, seed=6)
     with pytest.raises(DataError, match="The user m01 is audited and in"):

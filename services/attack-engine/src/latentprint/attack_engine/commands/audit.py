@@ -64,7 +64,11 @@ def audit(
         Path | None, typer.Option(help="A split's file: who is a member.", rich_help_panel=_SAMPLES)
     ] = None,
     members: Annotated[
-        Path | None, typer.Option(help="Folder of images that were trained on; asking about users, with a sub-folder for each.", rich_help_panel=_SAMPLES)
+        Path | None,
+        typer.Option(
+            help="Folder of images that were trained on; asking about users, with a sub-folder for each.",
+            rich_help_panel=_SAMPLES,
+        ),
     ] = None,
     non_members: Annotated[
         Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
