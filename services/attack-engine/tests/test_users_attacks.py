@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,13 @@ from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.majority_vote import MajorityVote
 from latentprint.attack_engine.inference.mlp import MlpClassifier
 from latentprint.attack_engine.inference.over_draws import OverDraws
+from latentprint.attack_engine.models.job import ModelStore
+from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob, VictimChoice
+from latentprint.attack_engine.runs.plan import require_units
+from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.statistics.auc import estimate_auc
 from latentprint.attack_engine.statistics.estimates import Estimate
+from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.splits import EVALUATION, KNOWN, Split, Units
 
@@ -154,3 +160,24 @@ def test_a_user_with_too_few_images_is_named() -> None:
         Compactness(images=EACH + 1).require_units(units, lambda unit: f"#{unit}")
     with pytest.raises(UsageError, match="at least 2"):
         Compactness(images=1)
+
+
+def test_users_with_too_few_images_are_refused_before_anything_is_trained_those_of_a_shadow_model_too(
+    tmp_path: Path,
+) -> None:
+    enough, digits = built(images=EACH), DatasetSpec("digits")
+    model = AuditedModel("v", "k", DrawnSamples(digits, SPLIT, tmp_path), 0)
+    require_units([enough], [model])
+    with pytest.raises(DataError, match="The user 1000 has 12 images"):
+        require_units([built(images=EACH + 1)], [model])
+    kept = (SPLIT.unit != 1000) | SPLIT.trained
+    units = Units(SPLIT.unit[kept], SPLIT.trained[kept])
+    fewer = replace(
+        SPLIT, sample_id=SPLIT.sample_id[kept], member=SPLIT.member[kept], role=SPLIT.role[kept], units=units
+    )
+    samples = DrawnSamples(digits, fewer, tmp_path)
+    shadow = TrainingJob(VictimChoice("shadow", "triplet", "", 1), samples, 0, ModelStore(tmp_path))
+    with pytest.raises(DataError, match="The user 1000 has 6 images, 6 of them trained on"):
+        require_units([enough], [replace(model, shadow=shadow)])
+    with pytest.raises(DataError, match="does not say whose"):
+        require_units([enough], [replace(model, samples=replace(samples, split=replace(SPLIT, units=None)))])

@@ -14,7 +14,7 @@ from latentprint.attack_engine.runs.conductor import Conductor, ConductorOptions
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.finish import FinishedAudit, announce, write_report
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
+from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references, require_units
 from latentprint.attack_engine.runs.searches import run_searches
 from latentprint.attack_engine.runs.serving import require_server
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
@@ -41,7 +41,9 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     require_server()
     layout, name = Layout(root, experiment.folder), experiment.title or experiment.name
     victims = plan_victims(experiment, layout)
-    require_enough_references(map(experiment.attack, experiment.attacks), victims)
+    attacks = list(map(experiment.attack, experiment.attacks))
+    require_enough_references(attacks, victims)
+    require_units(attacks, victims)
     facts = {"experiment": digest_file(source), "scale": experiment.scale, "victims": [one.key for one in victims]}
     run = open_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)

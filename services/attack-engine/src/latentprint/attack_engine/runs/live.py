@@ -41,7 +41,7 @@ from latentprint.attack_engine.runs.experiment import finished_cells
 from latentprint.attack_engine.runs.finish import Report, announce, write_report
 from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
-from latentprint.attack_engine.runs.plan import require_enough_references, written
+from latentprint.attack_engine.runs.plan import require_enough_references, require_units, written
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
 from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
@@ -135,6 +135,7 @@ def run_audit(
     beside = [control_identity(one, audit.endpoint) for one in (twin, placebo)]
     victim = audited_endpoint(audit, card, layout, beside)
     require_enough_references(audit.attacks, [victim])
+    require_units(audit.attacks, [victim])
     key = audit_key(audit, victim)
     name = victim.name
     layout = replace(layout, part=part_name(name, key))

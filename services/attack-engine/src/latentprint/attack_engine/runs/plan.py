@@ -7,6 +7,7 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.models.job import PLACEBO, SHADOW
 from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
+from latentprint.attack_engine.questions.membership.exposure import row_name
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel
@@ -83,6 +84,26 @@ def require_enough_references(attacks: Iterable[Attack], models: Sequence[Audite
                     f"trained on one of {parts} parts of {pool} samples, too few are trained on some sample or too few "
                     f"are not; give its references a count of at least {reading.needs.fewest(parts)}."
                 )
+
+
+def require_units(attacks: Iterable[Attack], models: Sequence[AuditedModel]) -> None:
+    """Raise `DataError` where an attack on users meets samples that are nobody's, or a user with too few of them.
+
+    So too among the samples of the adversary's shadow model, which it is fitted on.
+    """
+    for attack in (one for one in attacks if one.reading.of_units):
+        for model in models:
+            for samples in (model.samples, None if model.shadow is None else model.shadow.samples):
+                if samples is not None:
+                    _require_units(attack, samples)
+
+
+def _require_units(attack: Attack, samples: DrawnSamples) -> None:
+    split = samples.split
+    if split.units is None:
+        attack.rows(split)
+        return
+    attack.reading.require_units(split.units, lambda unit: row_name(samples.dataset.open(), split, unit))
 
 
 def _placebo(experiment: Experiment, name: str, parts: Partition, opened: Mapping[str, Dataset]) -> Split | None:

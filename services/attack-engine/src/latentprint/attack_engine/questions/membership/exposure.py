@@ -62,7 +62,7 @@ def row_name(dataset: Dataset, split: Split, row: int) -> str:
     if split.units is None:
         return file_of(dataset, row)
     folder, slash, _ = file_of(dataset, first_sample(split, row)).partition("/")
-    return folder if slash else f"user {row}"
+    return folder if slash else str(row)
 
 
 def file_of(dataset: Dataset, sample: int) -> str:
