@@ -125,5 +125,5 @@ def test_what_breaks_the_schema_is_found(split: Split, path: list[Any], value: o
 
 def test_the_result_of_a_question_that_the_schema_does_not_know_may_be_anything(split: Split) -> None:
     content = json.loads(to_json(leaking(split)))
-    content["audits"][0] |= {"question": "ownership", "result": {"fidelity": 0.9}}
+    content["audits"][0] |= {"question": "eye-colour", "result": {"blue": 0.9}}
     assert violations(content) == []

@@ -56,6 +56,14 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             {"splits": {"s": {"dataset": "d", "members": 4, "non_members": 4, "users": {"probe": 4}}}},
             "unknown key 'probe'. Did you mean 'probes'",
         ),
+        (
+            {"victims": [{**VALID["victims"][0], "owned_by": "v"}]},
+            "Unknown victim of the split 's' that may own 'v' 'v'",
+        ),
+        (
+            {"attacks": ["dataset-inference"], "sweeps": {"knowledge": [0.2]}},
+            "dataset-inference answers the question of ownership, which has no sweeps",
+        ),
         ({"seed": "many"}, "seed: Input should be a valid integer"),
     ],
 )
@@ -72,6 +80,18 @@ def test_an_attribute_that_the_samples_lack_is_found_before_anything_is_trained(
     experiment = load_experiment(written(tmp_path, {**VALID, "victims": victims}))
     with pytest.raises(LatentprintError, match="'digits' has no attributes"):
         plan_victims(experiment, Layout(tmp_path, "trial"))
+
+
+def test_a_suspect_stands_beside_its_victim_and_every_test_image_is_evaluated(tmp_path: Path) -> None:
+    victim = {**VALID["victims"][0], "name": "mine"}
+    suspect = {**victim, "name": "suspect", "epochs": 2, "owned_by": "mine"}
+    names = ["dataset-inference", "masked-reconstruction"]
+    experiment = load_experiment(written(tmp_path, {**VALID, "victims": [suspect, victim], "attacks": names}))
+    planned, mine = plan_victims(experiment, Layout(tmp_path, "trial"))
+    assert (planned.original, mine.original) == (mine.training, None)
+    assert mine.training in planned.trainings
+    assert [len(planned.split.ids(member=side, role="known")) for side in (True, False)] == [20, 0]
+    assert len(planned.training.split.ids(member=False, role="known")) == 40
 
 
 EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))

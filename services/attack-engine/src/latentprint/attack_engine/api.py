@@ -43,6 +43,7 @@ def audit(
     attacks: str | AttackChoice | Sequence[str | AttackChoice] = ATTACKS,
     untrained: Model | None = AUTO,
     reference: Model | None = None,
+    victim: Model | None = None,
     known_fraction: float = 0.5,
     split_by: str = "",
     seed: int = 0,
@@ -73,6 +74,8 @@ def audit(
             describes, which a server of latentprint's in a process of its own then serves; or any model; None leaves it
             out, and then no leak is claimed, only indicated.
         reference: the placebo, a trained model that saw neither side; None leaves it out.
+        victim: of audits of ownership (name their attacks), the model that the audited one may be stolen from; None
+            leaves this positive control out.
         known_fraction: of either side, that attacks are fitted on; the rest is evaluated.
         split_by: how sides were told apart: "coin" (at random from one source), "time", "source", or "" for unknown.
         seed: of crops, views, fits and bootstraps.
@@ -101,7 +104,7 @@ def audit(
     choices = _choices(attacks)
     dataset, split = _samples(model, members, non_members, candidates, side, known_fraction, seed)
     held = _Held(dataset.open().sample_shape, mean, std)
-    for control, what in ((untrained, "untrained"), (reference, "reference")):
+    for control, what in ((untrained, "untrained"), (reference, "reference"), (victim, "victim")):
         if control is not None and control is model:
             raise UsageError(f"{what} is the audited model itself, which controls nothing: pass another, or None.")
     live = LiveAudit(
@@ -115,6 +118,7 @@ def audit(
         AskingOptions(workers=1, budget=budget),
         reference="" if reference is None else held.control(reference, "reference"),
         fdr=fdr,
+        original="" if victim is None else held.control(victim, "victim"),
     )
     place: AbstractContextManager[str | Path] = nullcontext(root) if root is not None else TemporaryDirectory()
     with place as folder, _as_before():

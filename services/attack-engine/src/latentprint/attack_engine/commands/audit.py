@@ -66,12 +66,21 @@ def audit(
     members: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of images that were trained on; asking about users, with a sub-folder for each.",
+            "--members",
+            "--private",
+            help="Folder of images that were trained on; asking about users, with a sub-folder for each, and about "
+            "ownership, the victim's private ones.",
             rich_help_panel=_SAMPLES,
         ),
     ] = None,
     non_members: Annotated[
-        Path | None, typer.Option(help="Folder of images that were not, drawn alike.", rich_help_panel=_SAMPLES)
+        Path | None,
+        typer.Option(
+            "--non-members",
+            "--test",
+            help="Folder of images that were not, drawn alike.",
+            rich_help_panel=_SAMPLES,
+        ),
     ] = None,
     candidates: Annotated[
         Path | None,
@@ -176,6 +185,14 @@ def audit(
             rich_help_panel=_CONTROLS,
         ),
     ] = "",
+    victim: Annotated[
+        str,
+        typer.Option(
+            help="Positive control of an audit of ownership: the encoder that the audited one may be stolen from, as "
+            "grpc://..., a bundle or timm:NAME.",
+            rich_help_panel=_CONTROLS,
+        ),
+    ] = "",
     split_by: Annotated[
         str,
         typer.Option(
@@ -199,6 +216,7 @@ def audit(
     from latentprint.attack_engine.asking import EndpointSpec
     from latentprint.attack_engine.attacks import AttackChoice
     from latentprint.attack_engine.attacks.attack import require_one_question
+    from latentprint.attack_engine.attacks.definition import OWNERSHIP
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
@@ -236,7 +254,9 @@ def audit(
         **{key: value for key, value in checks.items() if value is not None},
     )
     attacks = [choice.build(seed) for choice in choices]
-    require_one_question(attacks, question)
+    asked = require_one_question(attacks, question)
+    if victim and asked != OWNERSHIP:
+        raise UsageError(f"--victim names whom the endpoint may be stolen from; this audit is one of {asked}.")
     if split is not None and candidates is not None:
         raise UsageError("--candidates goes with --members and --non-members; a split's file names its own candidates.")
     if split is not None and members is None and non_members is None:
@@ -244,11 +264,14 @@ def audit(
     elif split is None and members is not None and non_members is not None:
         dataset, drawn = _folders(attacks, members, non_members, candidates, spec, size, known_fraction, seed)
     else:
-        raise UsageError("Name the samples either by --split, or by both --members and --non-members.")
+        raise UsageError(
+            "Name the samples either by --split, or by both --members and --non-members (of ownership, --private and "
+            "--test)."
+        )
     if split_by:
         drawn = drawn.stated(split_by)
     shadow = ShadowOptions(shadow_recipe, shadow_epochs, dict(_shadow_options(shadow_option or [])))
-    controls = untrained, seed, asking, sweeps, fresh, reference
+    controls = untrained, seed, asking, sweeps, fresh, reference, victim
     live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, *controls, auxiliary, shadow, fdr)
     run_audit(live, root, Console(stderr=True))
 

@@ -25,7 +25,7 @@ def overall_verdict(findings: Sequence[Finding[Any]]) -> Verdict:
     verdicts = []
     for name in dict.fromkeys(finding.question for finding in findings):
         own = [(finding, passes) for finding, passes in zip(findings, stands, strict=True) if finding.question == name]
-        failed = any(finding.failed_controls for finding, _ in own)
+        failed = any(finding.failed_null_controls for finding, _ in own)
         question = QUESTIONS.get(name)
         verdict = question.overall([finding for finding, _ in own], [passes for _, passes in own])
         verdicts.append((not failed, list(Outcome).index(verdict.outcome), question.title, verdict))

@@ -18,7 +18,8 @@ MODEL_JOBS.add(REFERENCE, "references", summary="one of a set of reference model
 MODEL_JOBS.add(CANDIDATE, "candidates", summary="a search's candidate, measured", source="candidate_job.py")
 
 
-VICTIM, SHADOW, PLACEBO = "victim", "shadow", "placebo"  # beside TWIN: what a model is to an audit
+# Beside TWIN, what a model is to an audit; an audited suspect may be stolen from the original.
+VICTIM, SHADOW, PLACEBO, ORIGINAL = "victim", "shadow", "placebo", "original"
 
 
 class ModelJob(Task, Protocol):

@@ -24,7 +24,8 @@ TWIN_SEED = 1_000_003
 class VictimChoice:
     """A victim to train: a recipe on the members of a split, with or without a defence.
 
-    `deterministic` serves it so that an image's answer is the same bits in any batch.
+    `deterministic` serves it so that an image's answer is the same bits in any batch. `owned_by` names the victim of
+    the same split that it may be stolen from, which makes it a suspect of ownership.
     """
 
     name: str
@@ -35,6 +36,7 @@ class VictimChoice:
     defence: DefenceSpec | None = None
     seed: int | None = None
     deterministic: bool = False
+    owned_by: str = ""
 
     def __post_init__(self) -> None:
         require_seed("seed", self.seed)

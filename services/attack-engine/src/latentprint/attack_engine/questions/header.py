@@ -70,12 +70,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Control:
-    """The same where the answer is known beforehand, and whether it came out so (`holds`)."""
+    """The same where the answer is known beforehand, and whether it came out so (`holds`).
+
+    Of a `positive` one it is known that there is something to be found, of any other that there is nothing.
+    """
 
     name: str
     description: str
     effect: Effect
     holds: bool
+    positive: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,3 +143,8 @@ class Finding(Generic[R_co]):
     def failed_controls(self) -> tuple[Control, ...]:
         """The controls that found what cannot be there, or missed what is."""
         return tuple(control for control in self.controls if not control.holds)
+
+    @property
+    def failed_null_controls(self) -> tuple[Control, ...]:
+        """The controls that found what cannot be there."""
+        return tuple(control for control in self.failed_controls if not control.positive)

@@ -52,7 +52,14 @@ class Question(Protocol[R]):
         ...
 
     def foresee(
-        self, split: Split, examined: Any, *, untrained: bool, placebo: bool, fitted: bool = True
+        self,
+        split: Split,
+        examined: Any,
+        *,
+        untrained: bool,
+        placebo: bool,
+        original: bool = False,
+        fitted: bool = True,
     ) -> Iterator[str]:
         """What is known of the verdict before the first query, a sentence each.
 
@@ -61,6 +68,7 @@ class Question(Protocol[R]):
             examined: from `examine`.
             untrained: whether an untrained twin will be asked.
             placebo: whether a trained encoder that saw none of the samples will be asked.
+            original: whether the victim will be asked that the audited suspect may be stolen from.
             fitted: whether some attack is fitted on known samples of the victim.
         """
         ...

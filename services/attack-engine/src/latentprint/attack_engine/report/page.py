@@ -201,8 +201,8 @@ def _headline(findings: Findings, groups: Sequence[Group]) -> Headline:
 
     Where a null control fails, that comes first, whatever the verdict says.
     """
-    controls = sum(len(finding.controls) for finding in findings.audits)
-    failed = [cell.place for group in groups for cell in group.cells for _ in cell.finding.failed_controls]
+    controls = sum(not control.positive for finding in findings.audits for control in finding.controls)
+    failed = [cell.place for group in groups for cell in group.cells for _ in cell.finding.failed_null_controls]
     verdict = findings.verdict
     first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
     if not failed or not verdict.outcome.is_valid:

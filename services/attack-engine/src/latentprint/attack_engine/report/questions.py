@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP, USERS
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP, OWNERSHIP, USERS
 from latentprint.attack_engine.questions.attributes.results import AttributesFinding
 from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures
 from latentprint.attack_engine.report.membership.part import MEMBERSHIP_PART
+from latentprint.attack_engine.report.ownership.part import OWNERSHIP_PART
 from latentprint.attack_engine.report.parts import PLAIN, Part
 from latentprint.attack_engine.report.users.part import USERS_PART
 
@@ -20,7 +21,12 @@ def _counts(finding: AttributesFinding) -> Mapping[str, int]:
 
 
 PARTS: Mapping[str, Part] = MappingProxyType(
-    {MEMBERSHIP: MEMBERSHIP_PART, USERS: USERS_PART, ATTRIBUTES: Part(ATTRIBUTES, _figures, _counts)}
+    {
+        MEMBERSHIP: MEMBERSHIP_PART,
+        USERS: USERS_PART,
+        ATTRIBUTES: Part(ATTRIBUTES, _figures, _counts),
+        OWNERSHIP: OWNERSHIP_PART,
+    }
 )
 
 

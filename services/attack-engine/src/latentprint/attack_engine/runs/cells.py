@@ -136,7 +136,8 @@ class CellPlan:
         """Of the victim and of the encoders beside it, by side."""
         if self.threat is None:
             return own.evidence(self.attack, self.model.dataset)
-        return {side: plan.evidence(self.attack.reading, self.threat, _MODELS[side]) for side in own.sides}
+        sides = [side for side in own.sides if side in _MODELS]
+        return {side: plan.evidence(self.attack.reading, self.threat, _MODELS[side]) for side in sides}
 
     def _shadow_evidence(self, plan: EvidencePlan) -> ShadowEvidence | None:
         """Of the encoder that the attack is fitted on; None in the partial setting."""
@@ -214,7 +215,7 @@ def _against(attack: Attack, training: TrainingJob | None) -> Attack:
 
 def _weights(model: AuditedModel) -> list[str]:
     weights = [digest for job in (model.training,) if job is not None for digest in _trained_weights(job)]
-    weights += [] if model.placebo is None else [read_card(model.placebo.folder).weights_digest]
+    weights += [read_card(job.folder).weights_digest for job in model.beside.values()]
     return [*model.facts, *weights]
 
 

@@ -185,14 +185,12 @@ class Conductor:
         self._console.rule(Text(printable(model.name)))
         treated = any(cell.treated and cell.model.key == model.key for cell in cells)
         asked = AskedModels(
-            endpoints.victim,
-            endpoints.twin,
+            endpoints,
             model.dataset,
             model.split,
             self._layout.signals(model.key),
             _treated(model, options.seed) if treated else None,
             next((cell.distillation for cell in cells if cell.distillation is not None), None),
-            endpoints.placebo,
         )
         attacks = [cell.attack_on(model.key) for cell in cells]
         plan = plan_signals(attacks, asked, options.asking, self._console)

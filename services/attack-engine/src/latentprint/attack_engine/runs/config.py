@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latentprint.attack_engine.attacks import Attack, AttackChoice
-from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.findings.results import Published
+from latentprint.attack_engine.inference.base import MEMBERS_ALONE
 from latentprint.attack_engine.models.training import VictimChoice
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
@@ -206,10 +207,18 @@ def _check_attack(attack: Attack, experiment: Experiment) -> None:
             f"{attack.name} is fitted on a shadow model: give its split shadow_members and shadow_non_members."
         )
 
+    if experiment.sweeps != NO_SWEEPS and attack.known_sides == MEMBERS_ALONE:
+        raise UsageError(
+            f"{attack.name} answers the question of {attack.question}, which has no sweeps: leave them out."
+        )
+
 
 def _check_controls(experiment: Experiment) -> None:
     """Every victim and attack that is named beside the matrix is in it, and every sweep can be done."""
     victims = [victim.name for victim in experiment.victims]
+    for suspect in (victim for victim in experiment.victims if victim.owned_by):
+        others = [one.name for one in experiment.victims if one.split == suspect.split and one is not suspect]
+        _known(f"victim of the split {suspect.split!r} that may own {suspect.name!r}", suspect.owned_by, others)
     for name in experiment.as_published_transforms:
         _known("victim", name, victims)
     for number in experiment.published:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers import DRIVERS, named_driver
-from latentprint.attack_engine.evidence.controls import CONTROLS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import CONTROLS, ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.models.training import TWIN_SEED
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.bundles import read_card, read_config
@@ -101,7 +101,7 @@ def control_identity(control: ControlEncoder | None, endpoint: EndpointSpec) -> 
     return digest_json([control.source, control.options])
 
 
-def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
+def described_controls(untrained: str, reference: str, original: str = "") -> Mapping[str, str]:
     """What each null control of a live audit is, for the report: no more than is known of what the user named."""
     named = {}
     if untrained not in (AUTO, NONE):
@@ -113,6 +113,11 @@ def described_controls(untrained: str, reference: str) -> Mapping[str, str]:
         named[PLACEBO] = (
             f"the same attack on the same samples against {printable(reference)}, which was named as a trained encoder "
             "that saw neither members nor non-members; that was not checked"
+        )
+    if original:
+        named[ORIGINAL] = (
+            f"the same attack on the same samples against {printable(original)}, which was named as the victim "
+            "that was trained on the private images: a test that does not flag it can tell nothing"
         )
     return {**CONTROLS, **named}
 

@@ -15,7 +15,7 @@ from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.models.distillation_job import DistillationJob
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
-from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
+from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, TWIN, VICTIM
 from latentprint.attack_engine.models.reference_job import DistilledReferenceJob, TrainedReferenceJob
 from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.scheduling.task import FITTING, TaskProgress
@@ -103,7 +103,7 @@ class CellTask:
         """See `Task.make`: read the evidence, fit, score, write the cell."""
         split = read_split(self.split_path)
         evidence = {side: files.read_split(split) for side, files in self.evidence.items()}
-        beside = ControlEvidence(evidence.get(TWIN), evidence.get(PLACEBO))
+        beside = ControlEvidence(*(evidence.get(side) for side in (TWIN, PLACEBO, ORIGINAL)))
         write_cell(StoredScores(self._scores(split, evidence, beside), self.queries, self.card), self.folder)
 
     def _scores(self, split: Split, evidence: Mapping[str, Evidence], beside: ControlEvidence) -> AuditScores:

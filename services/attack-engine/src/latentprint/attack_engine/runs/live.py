@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.attack import require_one_question
+from latentprint.attack_engine.attacks.fitting.scoring import audited_split
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.models.job import SHADOW
+from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, SHADOW, TWIN, VICTIM
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.membership.results import MembershipResult
@@ -43,7 +44,6 @@ from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
 from latentprint.attack_engine.runs.plan import require_enough_references, require_units, written
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
-from latentprint.attack_engine.runs.serving import Endpoints
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.runs.users import auxiliary_users, images_a_user, users_shadow
@@ -59,6 +59,9 @@ from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
 from latentprint.core.text import SENTENCE_LENGTH, printable, say
 from latentprint.core.tracking import default_uri, open_run, tracked
+
+_CALLED = {TWIN: "untrained", PLACEBO: "placebo", ORIGINAL: "original"}
+_OR_NONE = {ORIGINAL: ", or leave it out: an encoder that has the victim's own weights is the victim"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class LiveAudit:
         asking: how the endpoint is asked.
         sweeps: what every attack is repeated with.
         fresh: forget what is kept of this endpoint first, and start anew.
+        original: where the victim is that the audited suspect may be stolen from, alike; "" for none.
         auxiliary: the adversary's own samples, a folder of images or a split's file; None for none.
         shadow: how its shadow model is trained.
         fdr: of members lists, the share of false calls allowed on average.
@@ -92,6 +96,7 @@ class LiveAudit:
     sweeps: SweepChoice = NO_SWEEPS
     fresh: bool = False
     reference: str | ControlEncoder = ""
+    original: str | ControlEncoder = ""
     auxiliary: Path | None = None
     shadow: ShadowOptions = field(default_factory=ShadowOptions)
     fdr: float = FDR
@@ -121,18 +126,20 @@ def run_audit(
     if workers is None:
         require_cluster()
     require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
+    audit = replace(audit, split=audited_split(audit.attacks, audit.split))
     with audit.endpoint.open() as opened:
         card = opened.card
     question, dataset = QUESTIONS.get(require_one_question(audit.attacks)), audit.dataset.open()
-    if len(audit.split.candidates) and question.result is not MembershipResult:
-        raise UsageError(f"Candidates belong to the question of membership; {question.title.lower()} has none.")
+    if question.result is not MembershipResult and (len(audit.split.candidates) or audit.sweeps != NO_SWEEPS):
+        given = "Candidates" if len(audit.split.candidates) else "Repetitions with less (--knowledge, --queries)"
+        raise UsageError(f"{given} belong to the question of membership; {question.title.lower()} has none.")
     question.require(audit.attacks, dataset, audit.split)
     for attack in audit.attacks:
         check_sizes(card, attack.on(card.outputs, card.url).signals, dataset.sample_shape)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
-    twin, placebo = _controls(audit, card)
-    beside = [control_identity(one, audit.endpoint) for one in (twin, placebo)]
+    controls = _controls(audit, card)
+    beside = [control_identity(controls.get(side), audit.endpoint) for side in (TWIN, PLACEBO, ORIGINAL)]
     victim = audited_endpoint(audit, card, layout, beside)
     require_enough_references(audit.attacks, [victim])
     require_units(audit.attacks, [victim])
@@ -142,18 +149,17 @@ def run_audit(
     run = open_run(default_uri(root), audit.name, name, key, layout.mlflow) if track else None
     examined = question.examine(audit.dataset, audit.split, audit.seed)
     fitted = not all(attack.unfitted for attack in audit.attacks)
-    controls = {"untrained": twin is not None, "placebo": placebo is not None}
-    for sentence in question.foresee(audit.split, examined, **controls, fitted=fitted):
+    there = {"untrained": TWIN in controls, "placebo": PLACEBO in controls, "original": ORIGINAL in controls}
+    for sentence in question.foresee(audit.split, examined, **there, fitted=fitted):
         say(console, sentence)
-    with (
-        nullcontext() if run is None else tracked(run, console),
-        _opened(twin, audit, card, "untrained") as untrained,
-        _opened(placebo, audit, card, "placebo") as trained,
-    ):
-        endpoints = {victim.key: Endpoints(audit.endpoint, untrained, trained)}
+    with nullcontext() if run is None else tracked(run, console), ExitStack() as opened_controls:
+        further = {
+            side: opened_controls.enter_context(_opened(one, audit, card, side)) for side, one in controls.items()
+        }
+        endpoints = {victim.key: {VICTIM: audit.endpoint, **further}}
         options = ConductorOptions(audit.asking, seed=audit.seed, workers=workers or RayWorkers())
         cells = Conductor(layout, options, run, console, endpoints).carry_out(list(_cells(audit, victim)))
-        described = described_controls(control_name(audit.untrained), control_name(audit.reference))
+        described = described_controls(*map(control_name, (audit.untrained, audit.reference, audit.original)))
         finished = list(finished_cells(cells, layout, described, fdr=audit.fdr))
         report = write_report(
             f"Audit of {name}",
@@ -175,7 +181,7 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     """
     kept = _kept_since(layout.signals(card.identity), forget=audit.fresh)
     samples = written(audit.dataset, audit.split, layout)
-    controls = (control_name(audit.untrained), control_name(audit.reference), *beside)
+    controls = (*map(control_name, (audit.untrained, audit.reference, audit.original)), *beside)
     asked = dict(audit.endpoint.output_names)  # the victim may be asked for another of its outputs under the same name
     facts = (kept, card.identity, audit.split.split_by, *controls, digest_json(asked))
     name = printable(card.model or card.url)
@@ -234,29 +240,28 @@ def _kept_since(folder: Path, *, forget: bool) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _controls(audit: LiveAudit, card: EndpointCard) -> tuple[ControlEncoder | None, ControlEncoder | None]:
-    """The untrained twin and the placebo, each where there is one."""
-    side = _side(audit.dataset)
-    twin = untrained_control(audit.untrained, card, side=side)
-    if isinstance(audit.reference, ControlEncoder) or not audit.reference:
-        return twin, audit.reference or None
-    return twin, named_control(audit.reference, "--reference", weights="hub", side=side)
+def _controls(audit: LiveAudit, card: EndpointCard) -> dict[str, ControlEncoder]:
+    """The encoders beside the endpoint that there are, by side."""
+    pixels = _side(audit.dataset)
+    controls = {TWIN: untrained_control(audit.untrained, card, side=pixels)}
+    for side, given, flag in ((PLACEBO, audit.reference, "--reference"), (ORIGINAL, audit.original, "--victim")):
+        if isinstance(given, ControlEncoder):
+            controls[side] = given
+        elif given:
+            controls[side] = named_control(given, flag, weights="hub", side=pixels)
+    return {side: control for side, control in controls.items() if control is not None}
 
 
 @contextmanager
-def _opened(
-    control: ControlEncoder | None, audit: LiveAudit, victim: EndpointCard, name: str
-) -> Iterator[EndpointSpec | None]:
-    """The control's endpoint, where there is one. Raises `UsageError` where it is the victim's."""
-    if control is None:
-        yield None
-        return
+def _opened(control: ControlEncoder, audit: LiveAudit, victim: EndpointCard, side: str) -> Iterator[EndpointSpec]:
+    """The control's endpoint. Raises `UsageError` where it is the audited one's."""
+    name = _CALLED[side]
     with opened_control(control, audit.endpoint, name=name) as endpoint:
         with endpoint.open() as opened:
             if opened.card.identity == victim.identity or opened.card.has_weights_of(victim):
                 raise UsageError(
                     f"The {name} encoder at {control.source} is the audited one itself, which controls nothing: name "
-                    "another."
+                    f"another{_OR_NONE.get(side, '')}."
                 )
         yield endpoint
 
@@ -278,6 +283,7 @@ def _configuration(audit: LiveAudit) -> dict[str, object]:
         "fdr": audit.fdr,
         "untrained": control_name(audit.untrained),
         "reference": control_name(audit.reference) or "none",
+        "victim": control_name(audit.original) or "none",
         "auxiliary": "none" if audit.auxiliary is None else printable(audit.auxiliary, SENTENCE_LENGTH),
         "seed": audit.seed,
         "effort": asdict(audit.asking),

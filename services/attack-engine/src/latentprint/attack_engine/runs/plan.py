@@ -1,9 +1,11 @@
 """What an experiment's file asks for, as victims with their samples drawn, before anything is trained."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.fitting.scoring import audited_split
 from latentprint.attack_engine.models.job import PLACEBO, SHADOW
 from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
@@ -41,7 +43,16 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
                 auxiliary=None if parts.shadow is None else written(theirs, parts.shadow, layout),
             )
         )
-    return models
+    return list(_as_asked(experiment, models, layout))
+
+
+def _as_asked(experiment: Experiment, models: Sequence[AuditedModel], layout: Layout) -> Iterator[AuditedModel]:
+    """The models with the samples that attacks use of their splits, and suspects with whom they may be stolen from."""
+    attacks = [experiment.attack(choice) for choice in experiment.attacks]
+    trainings = {model.name: model.training for model in models}
+    for choice, model in zip(experiment.victims, models, strict=True):
+        samples = written(model.dataset, audited_split(attacks, model.split), layout)
+        yield replace(model, samples=samples, original=trainings[choice.owned_by] if choice.owned_by else None)
 
 
 def audited(

@@ -77,7 +77,8 @@ def finding_metrics(finding: Finding[Any]) -> Iterator[Metric]:
     yield Metric(f"{effect}_high", finding.effect.interval.high)
     yield Metric("p_value", finding.p_value)
     for control in finding.controls:
-        yield Metric(f"null_{_slug(control.effect.name)}_{_slug(control.name)}", control.effect.estimate)
+        kind = "positive" if control.positive else "null"
+        yield Metric(f"{kind}_{_slug(control.effect.name)}_{_slug(control.name)}", control.effect.estimate)
     for kind in ("sent", "answered", "cached", "retried"):
         yield Metric(f"images_{kind}", getattr(finding.queries, kind))
     yield from QUESTIONS.get(finding.question).metrics(finding)

@@ -15,11 +15,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.models.job import TWIN, VICTIM
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.core.cli import COMMANDS
 from latentprint.core.errors import EndpointError
 
+Endpoints = Mapping[str, EndpointSpec]  # by side: a victim, and the encoders beside it that there are
 _START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.05
@@ -116,32 +118,24 @@ class ServerProcess:
         return [f"grpc://127.0.0.1:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
 
 
-@dataclass(frozen=True)
-class Endpoints:
-    """Where a victim and the encoders beside it are reached; None where there is none."""
-
-    victim: EndpointSpec
-    twin: EndpointSpec | None = None
-    placebo: EndpointSpec | None = None
-
-
 def server_of(model: AuditedModel | TrainingJob, *, beside: bool) -> contextlib.AbstractContextManager[ServerProcess]:
-    """A process that serves a model that is trained; where it is audited, with its twin and placebo `beside` it."""
+    """A process that serves a model that is trained; where it is audited, with the encoders `beside` it."""
     training = model.training if isinstance(model, AuditedModel) else model
     if training is None:
         raise ValueError(f"{model.name} is served by somebody else")
     name = model.name.replace(" ", "-")
     bundles = {name: str(training.folder)}
     if beside:
-        bundles[f"{name}-untrained"] = str(training.twin.folder)
-        placebo = model.placebo if isinstance(model, AuditedModel) else None
-        bundles |= {} if placebo is None else {f"{name}-placebo": str(placebo.folder)}
+        further = model.beside if isinstance(model, AuditedModel) else {}
+        folders = {TWIN: training.twin.folder, **{side: job.folder for side, job in further.items()}}
+        bundles |= {f"{name}-{side}": str(folder) for side, folder in folders.items()}
     return starting_server(bundles, options=["--deterministic"] if training.choice.deterministic else [])
 
 
 def endpoints_of(server: ServerProcess) -> Endpoints:
-    """The endpoints of what `server_of` serves, once it is ready: one, two or three."""
-    return Endpoints(*(EndpointSpec(url) for url in server.urls))
+    """The endpoints of what `server_of` serves, once it is ready."""
+    sides = [VICTIM, *(name.rpartition("-")[2] for name in server.names[1:])]
+    return {side: EndpointSpec(url) for side, url in zip(sides, server.urls, strict=True)}
 
 
 def _executable() -> str:

@@ -17,7 +17,7 @@ from latentprint.attack_engine.asking.signal import Signal
 from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
-from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
+from latentprint.attack_engine.models.job import TWIN, VICTIM
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.attack_engine.statistics.power import power_warnings
@@ -35,29 +35,21 @@ class AskedModels:
     """An endpoint, the encoders beside it where there are any, and the samples that all are asked about.
 
     Attributes:
-        endpoint: the victim.
-        twin: an untrained encoder of the same architecture, served the same way; None leaves that control out.
+        sides: where they are, by side: "victim", and "twin" (an untrained encoder of the same architecture, served the
+            same way), "placebo" (a trained one that saw none of the samples) and "original" (that the victim may be
+            stolen from), each where there is one.
         dataset, split: the samples and who is a member.
         folder: where signals and ledgers go; the same folder again resumes.
         treated: the same samples with members and non-members treated differently; None leaves that control out.
         distillation: further samples that all are asked about, to be imitated; their data set and ids int64 [Q].
-        placebo: a trained encoder that saw none of the samples; None leaves that control out.
     """
 
-    endpoint: EndpointSpec
-    twin: EndpointSpec | None
+    sides: Mapping[str, EndpointSpec]
     dataset: DatasetSpec
     split: Split
     folder: Path
     treated: DatasetSpec | None = None
     distillation: tuple[DatasetSpec, Ids] | None = None
-    placebo: EndpointSpec | None = None
-
-    @property
-    def sides(self) -> Mapping[str, EndpointSpec]:
-        """The endpoints that are asked, by side."""
-        sides = {VICTIM: self.endpoint, TWIN: self.twin, PLACEBO: self.placebo}
-        return {side: endpoint for side, endpoint in sides.items() if endpoint is not None}
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ class StoredSignals:
     Attributes:
         card: the endpoint's card as plain data.
         budget: images that the endpoint may be asked at most.
-        sides: extractions by signal, of "victim", "twin" and "placebo".
+        sides: extractions by signal, of "victim", "twin", "placebo" and "original".
         treated: the same with the samples treated differently.
         distillation: the same of the distillation samples.
     """
@@ -108,7 +100,7 @@ class StoredSignals:
 
     def evidence(self, attack: Attack, dataset: DatasetSpec, *, treated: bool = False) -> dict[str, EvidenceFiles]:
         """Where what was asked for `attack` lies, by side, of those that were asked."""
-        folders = {side: self.folders(attack, side, treated=treated) for side in (VICTIM, TWIN, PLACEBO)}
+        folders = {side: self.folders(attack, side, treated=treated) for side in self.sides}
         labels = attack.reading.reads_labels
         return {side: EvidenceFiles(dataset, asked, labels) for side, asked in folders.items() if asked}
 
@@ -212,7 +204,7 @@ def _wanted(attacks: Sequence[Attack], models: AskedModels) -> Iterator[_WantedS
     sides = tuple(models.sides)
     yield from (_WantedSignals(side, _AUDITED, signals) for side in sides)
     if models.treated is not None:
-        yield from (_WantedSignals(side, _TREATED, signals) for side in sides if side != PLACEBO)
+        yield from (_WantedSignals(side, _TREATED, signals) for side in sides if side in (VICTIM, TWIN))
     if models.distillation is not None and plain:
         yield from (_WantedSignals(side, _DISTILLATION, plain) for side in sides)
 

@@ -1,11 +1,13 @@
 """A model under audit, and what its adversary has: known samples, or samples and models of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from latentprint.attack_engine.evidence.needs import References
+from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO
 from latentprint.attack_engine.models.reference_job import SampleSet
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
 from latentprint.core.datasets import DatasetSpec, Ids
@@ -26,6 +28,7 @@ class AuditedModel:
         seed: of what the adversary trains.
         training: how it is trained; None for one that somebody else serves.
         placebo: trained as it was, on other samples; None where there are too few, or somebody else's is served.
+        original: the victim that it may be stolen from, where it is a suspect that is made here; None for none.
         auxiliary: the adversary's own samples: a shadow model's members and non-members, and distillation samples.
         shadow: the adversary's shadow model; None without samples for it.
         facts: what its scores depend on beside its weights, of one that somebody else serves.
@@ -40,6 +43,7 @@ class AuditedModel:
     auxiliary: DrawnSamples | None = None
     shadow: TrainingJob | None = None
     facts: tuple[str, ...] = ()
+    original: TrainingJob | None = None
 
     @property
     def dataset(self) -> DatasetSpec:
@@ -57,9 +61,16 @@ class AuditedModel:
         return "" if self.auxiliary is None else self.auxiliary.split.digest
 
     @property
+    def beside(self) -> Mapping[str, TrainingJob]:
+        """The trained encoders that stand beside it, by side."""
+        both = {PLACEBO: self.placebo, ORIGINAL: self.original}
+        return {side: job for side, job in both.items() if job is not None}
+
+    @property
     def trainings(self) -> tuple[TrainingJob, ...]:
         """What has to be trained before it can be audited, its shadow model left out."""
-        return tuple(job for job in (self.training, self.placebo) if job is not None)
+        own = () if self.training is None else (self.training,)
+        return (*own, *self.beside.values())
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from latentprint.attack_engine.attacks.fitting.scoring import (
 )
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice, Swept, sweep
 from latentprint.attack_engine.attacks.reading import same_within_rounding
-from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.base import BOTH_SIDES, Features
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
@@ -40,7 +40,7 @@ class AuditScores:
         scored: scores of the evaluated samples.
         p_values: float64 [E], calibrated p-value of each evaluated sample for "not a member"; None where no sample of
             this victim is known to calibrate on.
-        controls: scores of the null controls, by name.
+        controls: scores of the controls, by name.
         figures: what is drawn of the evaluated samples.
         sweeps: scores with less knowledge, or fewer queries, or what else the attack's reading varies.
         treated: scores with members and non-members treated differently, by side ("victim", "twin").
@@ -68,16 +68,18 @@ class ControlEvidence:
     Attributes:
         twin: the untrained twin.
         placebo: a trained encoder that saw neither members nor non-members.
+        original: the victim that an audited suspect may be stolen from.
     """
 
     twin: Evidence | None = None
     placebo: Evidence | None = None
+    original: Evidence | None = None
 
     @property
     def named(self) -> Mapping[str, Evidence]:
         """Those that there are, by the name of the control that they make."""
-        both = {UNTRAINED: self.twin, PLACEBO: self.placebo}
-        return {name: evidence for name, evidence in both.items() if evidence is not None}
+        all_three = {UNTRAINED: self.twin, PLACEBO: self.placebo, ORIGINAL: self.original}
+        return {name: evidence for name, evidence in all_three.items() if evidence is not None}
 
 
 @runtime_checkable
@@ -107,7 +109,7 @@ def fit_and_score(
         attack: what is fitted.
         split: the samples; evidence is in its order, and names its units where the attack reads units.
         victim: of the endpoint under audit.
-        beside: of the encoders that make null controls.
+        beside: of the encoders that make controls.
         knowledge: what the attack is fitted to.
         seed: of every fit.
         sweeps: what to repeat with less, where samples of the victim are known.

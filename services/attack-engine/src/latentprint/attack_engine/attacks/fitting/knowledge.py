@@ -9,7 +9,7 @@ import numpy as np
 
 from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import Calibrated, calibrated_by, cross_fitted
-from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, PLACEBO, UNTRAINED
+from latentprint.attack_engine.evidence.controls import EXCHANGED, LABELS, ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.base import BOTH_SIDES, MEMBERS_ALONE, Membership
 from latentprint.attack_engine.inference.over_draws import Draws, DrawsScorer
@@ -36,7 +36,7 @@ class Knowledge(ABC):
     # A generator spawns its streams by number, so that this order decides what each fit and draw of an audit comes to,
     # and every score that was ever stored with it. No purpose changes its place, and a new one goes to the end: then a
     # further control leaves every other score as it was. What is not drawn from costs nothing.
-    order: Sequence[str] = (FIT, EXCHANGE, LABELS, UNTRAINED, PLACEBO, EXCHANGED, CALIBRATE, SWEEP, TREATED)
+    order: Sequence[str] = (FIT, EXCHANGE, LABELS, UNTRAINED, PLACEBO, EXCHANGED, CALIBRATE, SWEEP, TREATED, ORIGINAL)
 
     def streams(self, seed: int) -> Streams:
         """One stream of random numbers a purpose, so that no fit depends on which others there are."""
@@ -59,7 +59,7 @@ class KnownSamples(Knowledge):
     """The membership of the split's known samples: each encoder's scorer is fitted to its own answers to them."""
 
     known: ClassVar[tuple[bool, ...]] = BOTH_SIDES
-    order = (FIT, CALIBRATE, UNTRAINED, EXCHANGE, EXCHANGED, SWEEP, TREATED, PLACEBO, LABELS)
+    order = (FIT, CALIBRATE, UNTRAINED, EXCHANGE, EXCHANGED, SWEEP, TREATED, PLACEBO, LABELS, ORIGINAL)
 
     def fitting(self, attack: Attack, streams: Streams) -> Fitting:
         """See `Knowledge.fitting`."""

@@ -77,8 +77,8 @@ def most_known(attacks: Iterable[Attack]) -> tuple[bool, ...]:
 
 
 def audited_split(attacks: Iterable[Attack], split: Split) -> Split:
-    """`split` as `attacks` use it: where none is fitted on non-members, all of these are evaluated."""
-    if any(False in attack.known_sides for attack in attacks):
+    """`split` as `attacks` use it: where all are fitted on members alone, all non-members are evaluated."""
+    if {attack.known_sides for attack in attacks} != {MEMBERS_ALONE}:
         return split
     return replace(split, role=np.where(split.member, split.role, EVALUATION))
 

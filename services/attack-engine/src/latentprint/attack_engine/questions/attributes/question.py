@@ -40,10 +40,17 @@ class AttributesQuestion:
         """See `Question.examine`: members and non-members are not held against each other."""
 
     def foresee(
-        self, split: Split, examined: None, *, untrained: bool, placebo: bool, fitted: bool = True
+        self,
+        split: Split,
+        examined: None,
+        *,
+        untrained: bool,
+        placebo: bool,
+        original: bool = False,
+        fitted: bool = True,
     ) -> Iterator[str]:
         """See `Question.foresee`."""
-        del split, examined, placebo, fitted
+        del split, examined, placebo, original, fitted
         if not untrained:
             yield (
                 "The most that this audit can say is that the attribute is indicated to be given away: no untrained "

@@ -44,11 +44,19 @@ class MembershipQuestion:
         return examine_samples(dataset, split, seed)
 
     def foresee(
-        self, split: Split, examined: "ExaminedSamples", *, untrained: bool, placebo: bool, fitted: bool = True
+        self,
+        split: Split,
+        examined: "ExaminedSamples",
+        *,
+        untrained: bool,
+        placebo: bool,
+        original: bool = False,
+        fitted: bool = True,
     ) -> Iterator[str]:
         """See `forecast`."""
         from latentprint.attack_engine.questions.membership.forecast import forecast
 
+        del original
         return forecast(split, examined.blind, untrained=untrained, placebo=placebo, fitted=fitted)
 
     def judge(

@@ -49,11 +49,19 @@ class UsersQuestion:
         return examine_samples(dataset, split, seed)
 
     def foresee(
-        self, split: Split, examined: "ExaminedSamples", *, untrained: bool, placebo: bool, fitted: bool = True
+        self,
+        split: Split,
+        examined: "ExaminedSamples",
+        *,
+        untrained: bool,
+        placebo: bool,
+        original: bool = False,
+        fitted: bool = True,
     ) -> Iterator[str]:
         """See `forecast`, of users."""
         from latentprint.attack_engine.questions.membership.forecast import forecast
 
+        del original
         return forecast(split.by_unit(), examined.blind, untrained=untrained, placebo=placebo, fitted=fitted)
 
     def judge(
