@@ -35,6 +35,7 @@ from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatMode
 from latentprint.core import code_digest, module_trees
 from latentprint.core.datasets import DatasetSpec
 from latentprint.trainer import DefenceSpec, make_plan, untrained
+from latentprint.trainer.probing import ProbeOptions, probe_identity
 from latentprint.trainer.setup import Setup
 
 Keys = dict[str, str]
@@ -104,6 +105,10 @@ def _stolen(model: AuditedModel, layout: Layout) -> Iterator[tuple[str, str]]:
         yield f"stolen/{loss}", StealingJob(Stealing(loss), answers, None, {}, 0, layout.models).key
 
 
+def _probed(model: AuditedModel) -> Iterator[tuple[str, str]]:
+    yield "probe/default", probe_identity("weights", "data", model.split.digest, ProbeOptions())
+
+
 def _audits(model: AuditedModel, bundle: Path, layout: Layout) -> Iterator[tuple[str, str]]:
     experiment, card = _experiment(), _card(bundle)
     for cell in plan_cells(experiment, [model]):
@@ -129,7 +134,7 @@ def keys(folder: Path, bundle: Path) -> Keys:
     for job in (plain.training, plain.shadow):
         if job is not None:
             _made(job, bundle)
-    made = (*_victims(models), *_prepared(plain, bundle, layout), *_stolen(plain, layout))
+    made = (*_victims(models), *_prepared(plain, bundle, layout), *_stolen(plain, layout), *_probed(plain))
     return dict([*made, *_audits(plain, bundle, layout)])
 
 

@@ -77,8 +77,7 @@ def probe(bundle: Path, dataset: DatasetSpec, split: Split, folder: Path, option
     split.check(opened)
     if POSTERIOR in card.outputs or EMBEDDING not in card.outputs:
         raise UsageError(f"{bundle} gives {', '.join(card.outputs)}: a probe wants an embedding, and no posterior yet.")
-    parts = [card.weights_digest, opened.digest, split.digest, asdict(options), code_digest(probe)]
-    workspace = Workspace(folder, digest_json(parts))
+    workspace = Workspace(folder, probe_identity(card.weights_digest, opened.digest, split.digest, options))
     finished = workspace.finished()
     if finished is not None:
         return finished
@@ -103,6 +102,11 @@ def probe(bundle: Path, dataset: DatasetSpec, split: Split, folder: Path, option
         versions=versions(*_LIBRARIES),
     )
     return workspace.publish(model, arguments, written)
+
+
+def probe_identity(weights_digest: str, dataset_digest: str, split_digest: str, options: ProbeOptions) -> str:
+    """SHA-256 (hex) of all that a probe depends on, the code that fits it included."""
+    return digest_json([weights_digest, dataset_digest, split_digest, asdict(options), code_digest(probe)])
 
 
 def fit_probe(vectors: Vectors, labels: NDArray[np.int64], classes: int, options: ProbeOptions) -> LinearClassifier:
