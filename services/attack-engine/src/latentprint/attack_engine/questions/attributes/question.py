@@ -79,3 +79,6 @@ class AttributesQuestion:
         yield Metric("accuracy", finding.result.accuracy.value)
         for one in finding.result.baselines:
             yield Metric(f"accuracy_{one.name.replace(' ', '_')}", one.accuracy.value)
+
+
+QUESTION = AttributesQuestion()

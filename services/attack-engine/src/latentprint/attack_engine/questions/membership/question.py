@@ -82,3 +82,6 @@ class MembershipQuestion:
     def metrics(self, finding: MembershipFinding) -> Iterator[Metric]:
         """See `membership_metrics`."""
         return membership_metrics(finding.result)
+
+
+QUESTION = MembershipQuestion()

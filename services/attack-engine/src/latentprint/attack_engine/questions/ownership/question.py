@@ -87,3 +87,6 @@ class OwnershipQuestion:
         published = result.published[SUSPECT]
         yield Metric("published_halved_p_value", published.halved)
         yield Metric("published_resampled_p_value", published.resampled)
+
+
+QUESTION = OwnershipQuestion()

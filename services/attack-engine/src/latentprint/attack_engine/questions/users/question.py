@@ -92,3 +92,6 @@ class UsersQuestion:
         yield from membership_metrics(finding.result)
         for group in finding.result.groups:
             yield Metric(f"called_{group.group.replace(' ', '_').replace('-', '_')}", group.rate)
+
+
+QUESTION = UsersQuestion()
