@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from latentprint.attack_engine.questions.header import Verdict
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
-from latentprint.attack_engine.questions.membership.overall import overall_verdict
 from latentprint.attack_engine.questions.membership.results import MembershipFinding, MembershipResult
 from latentprint.attack_engine.questions.question import Metric
 from latentprint.core.datasets import Dataset, DatasetSpec
@@ -69,6 +68,8 @@ class MembershipQuestion:
 
     def overall(self, findings: Sequence[MembershipFinding], stands: Sequence[bool]) -> Verdict:
         """See `overall_verdict`."""
+        from latentprint.attack_engine.questions.membership.overall import overall_verdict
+
         return overall_verdict(findings, stands)
 
     def parameters(self, finding: MembershipFinding) -> Mapping[str, object]:

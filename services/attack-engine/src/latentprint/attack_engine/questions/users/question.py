@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from latentprint.attack_engine.questions.header import Verdict
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
-from latentprint.attack_engine.questions.membership.overall import overall_verdict
 from latentprint.attack_engine.questions.question import Metric
 from latentprint.attack_engine.questions.users.results import UsersFinding, UsersResult
 from latentprint.attack_engine.questions.users.wording import USERS_PAIR
@@ -74,6 +73,8 @@ class UsersQuestion:
 
     def overall(self, findings: Sequence[UsersFinding], stands: Sequence[bool]) -> Verdict:
         """See `overall_verdict`."""
+        from latentprint.attack_engine.questions.membership.overall import overall_verdict
+
         return overall_verdict(findings, stands, USERS_PAIR)
 
     def parameters(self, finding: UsersFinding) -> Mapping[str, object]:
