@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from latentprint.attack_engine.statistics.usage import Scored, estimate_usage
+from latentprint.attack_engine.statistics.usage import CalledScores, estimate_usage
 
 DRAWS = int(os.environ.get("DRAWS", "2000"))
 SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)
@@ -26,10 +26,10 @@ class Attack:
     members: Draw
     threshold: float
 
-    def group(self, rng: np.random.Generator, members: int, non_members: int) -> Scored:
+    def group(self, rng: np.random.Generator, members: int, non_members: int) -> CalledScores:
         """Scores of so many of either."""
         score = np.concatenate([self.members(rng, members), rng.normal(size=non_members)])
-        return Scored(score, score >= self.threshold)
+        return CalledScores(score, score >= self.threshold)
 
 
 def shifted(auc: float) -> Attack:

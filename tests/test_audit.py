@@ -12,7 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.splits import draw_split, write_split
+from latentprint.core.split_files import write_split
+from latentprint.core.splits import draw_split
 
 pytestmark = pytest.mark.slow
 FOLDERS = tuple[Path, Path]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.splits import draw_split, write_split
+from latentprint.core.split_files import write_split
+from latentprint.core.splits import draw_split
 
 pytestmark = pytest.mark.slow
 SPEC = DatasetSpec("composites", {"count": 240})

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.splits import VALIDATION, Split, draw_split, write_split
+from latentprint.core.split_files import write_split
+from latentprint.core.splits import VALIDATION, Split, draw_split
 from latentprint.trainer import RECIPES, train
 from latentprint.trainer.foreign import Architecture, import_encoder
 

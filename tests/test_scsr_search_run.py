@@ -23,7 +23,8 @@ from latentprint.attack_engine.scheduling.scheduler import make
 from latentprint.attack_engine.scheduling.task import MAKING
 from latentprint.core.bundles import read_card
 from latentprint.core.errors import DataError
-from latentprint.core.splits import KNOWN, read_split
+from latentprint.core.split_files import read_split
+from latentprint.core.splits import KNOWN
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 MASKED = {"crop_scale_from": 0.2, "embed_dim": 64, "depth": 1, "heads": 2}

@@ -6,7 +6,8 @@ import pytest
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.partitions import PartSizes, draw_partition, draw_placebo, stratified_order
-from latentprint.core.splits import EVALUATION, KNOWN, read_split, write_split
+from latentprint.core.split_files import read_split, write_split
+from latentprint.core.splits import EVALUATION, KNOWN
 
 SPEC = DatasetSpec("digits", {"side": 8})
 SIZES = PartSizes(100, 300, 100, 200, distillation=400, validation=50)

@@ -8,6 +8,7 @@ import pytest
 
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.errors import DataError, UsageError
+from latentprint.core.split_files import read_split, write_split
 from latentprint.core.splits import (
     CANDIDATES,
     EVALUATION,
@@ -16,9 +17,7 @@ from latentprint.core.splits import (
     Split,
     Units,
     draw_split,
-    read_split,
     split_by_membership,
-    write_split,
 )
 
 

@@ -9,7 +9,8 @@ from latentprint.core.datasets import Dataset, DatasetSpec, users
 from latentprint.core.datasets.arrays import array_dataset
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.partitions import PartSizes
-from latentprint.core.splits import EVALUATION, KNOWN, read_split, write_split
+from latentprint.core.split_files import read_split, write_split
+from latentprint.core.splits import EVALUATION, KNOWN
 from latentprint.core.user_partitions import (
     UserImages,
     draw_user_partition,

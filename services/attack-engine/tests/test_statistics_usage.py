@@ -8,16 +8,16 @@ from scipy.stats import binom, norm
 
 from latentprint.attack_engine.statistics.calibration import Calibration, conformal_p_values
 from latentprint.attack_engine.statistics.estimates import Usage
-from latentprint.attack_engine.statistics.usage import Scored, estimate_usage
+from latentprint.attack_engine.statistics.usage import CalledScores, estimate_usage
 from latentprint.core.errors import DataError
 
 DRAWS = 200
 EXTREME = 1e-4  # two-sided, of a number of covering intervals, where coverage lies in the bounds that it is held to
 
 
-def group(rng: np.random.Generator, shift: float, members: int, non_members: int) -> Scored:
+def group(rng: np.random.Generator, shift: float, members: int, non_members: int) -> CalledScores:
     score = np.concatenate([rng.normal(shift, 1, members), rng.normal(size=non_members)])
-    return Scored(score, score >= shift / 2)
+    return CalledScores(score, score >= shift / 2)
 
 
 def drawn(
@@ -42,9 +42,9 @@ def test_intervals_hold_the_share_as_often_as_they_say(share: float, auc: float,
 
 
 def test_the_debiased_estimate_is_the_corrected_count() -> None:
-    members = Scored(np.arange(40.0), np.arange(40) < 30)  # TPR 0.75
-    others = Scored(np.arange(50.0), np.arange(50) < 10)  # FPR 0.2
-    asked = Scored(np.arange(100.0), np.arange(100) < 42)
+    members = CalledScores(np.arange(40.0), np.arange(40) < 30)  # TPR 0.75
+    others = CalledScores(np.arange(50.0), np.arange(50) < 10)  # FPR 0.2
+    asked = CalledScores(np.arange(100.0), np.arange(100) < 42)
     found = estimate_usage(asked, members, others)
     assert found.debiased.value == pytest.approx((0.42 - 0.2) / (0.75 - 0.2))
     assert found.gap.value == pytest.approx(0.55)
@@ -81,27 +81,27 @@ def test_too_few_candidates_are_refused_with_the_number_that_it_takes() -> None:
 
 
 def test_too_few_known_samples_are_refused_whatever_the_candidates() -> None:
-    members, others = Scored(np.zeros(12), np.arange(12) < 3), Scored(np.zeros(200), np.arange(200) < 2)
-    found = estimate_usage(Scored(np.zeros(10_000), np.arange(10_000) < 4000), members, others)
+    members, others = CalledScores(np.zeros(12), np.arange(12) < 3), CalledScores(np.zeros(200), np.arange(200) < 2)
+    found = estimate_usage(CalledScores(np.zeros(10_000), np.arange(10_000) < 4000), members, others)
     assert found.needed is None
     assert "no number of candidates suffices" in found.refused
 
 
 def test_a_perfect_attack_leaves_a_narrow_interval_and_not_none() -> None:
-    members, others = Scored(np.ones(500), np.ones(500, bool)), Scored(np.zeros(500), np.zeros(500, bool))
+    members, others = CalledScores(np.ones(500), np.ones(500, bool)), CalledScores(np.zeros(500), np.zeros(500, bool))
     asked = np.arange(3000) < 1000
     for one in (lambda found: found.debiased, lambda found: found.likelihood):
-        estimate = one(estimate_usage(Scored(asked.astype(float), asked), members, others))
+        estimate = one(estimate_usage(CalledScores(asked.astype(float), asked), members, others))
         assert estimate.value == pytest.approx(1 / 3)
         assert 0 < estimate.interval.high - estimate.interval.low < 0.02
 
 
 def test_scores_that_are_none_are_refused() -> None:
-    one = Scored(np.zeros(20), np.zeros(20, bool))
+    one = CalledScores(np.zeros(20), np.zeros(20, bool))
     with pytest.raises(DataError, match="no scores of candidates"):
-        estimate_usage(Scored([], []), one, one)
+        estimate_usage(CalledScores([], []), one, one)
     with pytest.raises(DataError, match="not finite"):
-        estimate_usage(one, Scored([np.nan], [True]), one)
+        estimate_usage(one, CalledScores([np.nan], [True]), one)
 
 
 def test_probabilities_are_shares_of_members_where_both_sides_are_as_many() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from latentprint.core.bundles import read_card
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.splits import draw_split, write_split
+from latentprint.core.split_files import write_split
+from latentprint.core.splits import draw_split
 from latentprint.core.tracking import default_uri
 from latentprint.trainer import RECIPES
 

@@ -10,7 +10,7 @@ from torch import Generator, nn
 from torch.optim import Adam
 
 from latentprint.core.errors import UsageError
-from latentprint.core.splits import read_split, write_split
+from latentprint.core.split_files import read_split, write_split
 from latentprint.trainer import DefenceSpec, make_plan, untrained
 from latentprint.trainer.members import TrainingSamples
 from latentprint.trainer.recipes.adv_reg import AdversarialRegularisation, MembershipNetwork, inference_gain

@@ -8,7 +8,8 @@ from PIL import Image
 
 from latentprint.core.bundles import read_card
 from latentprint.core.errors import DataError, UsageError
-from latentprint.core.splits import EVALUATION, KNOWN, read_split
+from latentprint.core.split_files import read_split
+from latentprint.core.splits import EVALUATION, KNOWN
 from latentprint.trainer.own_images import OwnImages, inferred_side
 from latentprint.trainer.request import read_request, resolve_data
 

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from latentprint.core.bundles import open_bundle
 from latentprint.core.errors import UsageError
 from latentprint.core.outputs import EMBEDDING, POSTERIOR
-from latentprint.core.splits import write_split
+from latentprint.core.split_files import write_split
 from latentprint.trainer.probing import ProbeOptions, fit_probe, probe
 
 OPTIONS = ProbeOptions(inverse_penalty=0.5)

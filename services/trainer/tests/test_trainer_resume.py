@@ -12,7 +12,8 @@ import pytest
 from latentprint.core.bundles import BundleCard
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, Interrupted
-from latentprint.core.splits import Split, write_split
+from latentprint.core.split_files import write_split
+from latentprint.core.splits import Split
 from latentprint.trainer import read_progress, train, work_folder
 from latentprint.trainer.progress import Progress
 
@@ -39,7 +40,7 @@ RECIPES = (
 SCRIPT = """
 import sys
 from pathlib import Path
-from latentprint.core.splits import read_split
+from latentprint.core.split_files import read_split
 from latentprint.trainer import train
 folder = Path(sys.argv[1])
 split = read_split(Path(sys.argv[2]))

@@ -11,7 +11,8 @@ from latentprint.core.bundles import open_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.partitions import PartSizes
-from latentprint.core.splits import Split, read_split
+from latentprint.core.split_files import read_split
+from latentprint.core.splits import Split
 from latentprint.core.user_partitions import UserImages, draw_user_partition
 from latentprint.trainer.members import identities, identity_batches
 from latentprint.trainer.recipes.triplet import Triplet, hardest_distances

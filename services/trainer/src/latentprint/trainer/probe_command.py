@@ -20,7 +20,7 @@ def probe_command(
     """Fit a linear classifier to an encoder's embeddings and write both as one bundle, to be served and audited."""
     from latentprint.core.errors import UsageError
     from latentprint.core.files import named_folder
-    from latentprint.core.splits import read_split
+    from latentprint.core.split_files import read_split
     from latentprint.trainer.probing import ProbeOptions, probe
 
     given, folder = read_split(split), named_folder(out)

@@ -11,7 +11,8 @@ from latentprint.core.errors import UsageError
 from latentprint.core.files import writing
 from latentprint.core.partitions import PartSizes
 from latentprint.core.samples import Size
-from latentprint.core.splits import Split, draw_split, read_split, write_split
+from latentprint.core.split_files import read_split, write_split
+from latentprint.core.splits import Split, draw_split
 from latentprint.core.user_partitions import UserImages, draw_user_partition
 from latentprint.core.values import parse_pairs
 from latentprint.trainer.device import Precision

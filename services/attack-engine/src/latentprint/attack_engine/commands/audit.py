@@ -1,21 +1,12 @@
 """`latentprint audit`: attack a live endpoint and report."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.errors import UsageError
-from latentprint.core.values import parse_value
-
-if TYPE_CHECKING:
-    from latentprint.attack_engine.asking import EndpointSpec
-    from latentprint.attack_engine.attacks import Attack
-    from latentprint.core.datasets import DatasetSpec
-    from latentprint.core.samples import Size
-    from latentprint.core.splits import Split
 
 MOST_SIDE = 8192  # pixels; beyond it one image fills a message
 _SAMPLES, _ADVERSARY, _ENDPOINT, _CONTROLS = "Samples", "Adversary", "Endpoint", "Controls"
@@ -214,14 +205,18 @@ def audit(
     from rich.console import Console
 
     from latentprint.attack_engine.asking import EndpointSpec
-    from latentprint.attack_engine.attacks import AttackChoice
-    from latentprint.attack_engine.attacks.attack import require_one_question
     from latentprint.attack_engine.attacks.definition import OWNERSHIP
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+    from latentprint.attack_engine.commands.audit_options import (
+        NamedFolders,
+        chosen_attacks,
+        named_samples,
+        pair,
+        shadow_options,
+    )
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
     from latentprint.attack_engine.runs.live import LiveAudit, run_audit
-    from latentprint.attack_engine.runs.samples import samples_of_split
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.samples import height_width, parse_size
 
@@ -233,15 +228,6 @@ def audit(
     require_folder_name("--name", name, RESERVED)
     asking = AskingOptions(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
-    options = _attack_options(attack_option or [])
-    parts = _attack_names(attack, question)
-    _infer(attribute, question, parts, options)
-    versions = tuple(one.strip() for one in version_range.split(",") if one.strip())
-    ranged: dict[str, Any] = {"range": versions, "range_draws": range_draws}
-    choices = [AttackChoice(part, options.pop(part, {}), inference, **ranged) for part in parts]
-    if options:
-        named = ",".join(parts)
-        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {named!r}.")
     checks: dict[str, Any] = {"canaries": canaries, "canary_every": canary_every}
     spec = EndpointSpec(
         endpoint,
@@ -250,107 +236,20 @@ def audit(
         in_flight=in_flight,
         images_per_request=images_per_request,
         images_per_second=images_per_second,
-        output_names=dict(_pair(text, "--output-name") for text in output_name or []),
+        output_names=dict(pair(text, "--output-name") for text in output_name or []),
         **{key: value for key, value in checks.items() if value is not None},
     )
-    attacks = [choice.build(seed) for choice in choices]
-    asked = require_one_question(attacks, question)
-    if victim and asked != OWNERSHIP:
-        raise UsageError(f"--victim names whom the endpoint may be stolen from; this audit is one of {asked}.")
-    if split is not None and candidates is not None:
-        raise UsageError("--candidates goes with --members and --non-members; a split's file names its own candidates.")
-    if split is not None and members is None and non_members is None:
-        dataset, drawn = samples_of_split(split)
-    elif split is None and members is not None and non_members is not None:
-        dataset, drawn = _folders(attacks, members, non_members, candidates, spec, size, known_fraction, seed)
-    else:
+    ranged = tuple(one.strip() for one in version_range.split(",") if one.strip()), range_draws
+    attacks = chosen_attacks(attack, question, attribute, attack_option or [], inference, ranged, seed)
+    if victim and attacks[0].question != OWNERSHIP:
         raise UsageError(
-            "Name the samples either by --split, or by both --members and --non-members (of ownership, --private and "
-            "--test)."
+            f"--victim names whom the endpoint may be stolen from; this audit asks of {attacks[0].question}."
         )
+    folders = NamedFolders(members, non_members, candidates)
+    dataset, drawn = named_samples(split, folders, attacks, spec, size, known_fraction, seed)
     if split_by:
         drawn = drawn.stated(split_by)
-    shadow = ShadowOptions(shadow_recipe, shadow_epochs, dict(_shadow_options(shadow_option or [])))
+    shadow = ShadowOptions(shadow_recipe, shadow_epochs, shadow_options(shadow_option or []))
     controls = untrained, seed, asking, sweeps, fresh, reference, victim
-    live = LiveAudit(name, spec, tuple(attacks), dataset, drawn, *controls, auxiliary, shadow, fdr)
+    live = LiveAudit(name, spec, attacks, dataset, drawn, *controls, auxiliary, shadow, fdr)
     run_audit(live, root, Console(stderr=True))
-
-
-def _folders(
-    attacks: "Sequence[Attack]",
-    members: Path,
-    non_members: Path,
-    candidates: Path | None,
-    endpoint: "EndpointSpec",
-    side: "Size",
-    known_fraction: float,
-    seed: int,
-) -> "tuple[DatasetSpec, Split]":
-    """The samples of folders: one a sample, or one a sub-folder for attacks on users."""
-    from latentprint.attack_engine.runs.samples import samples_of_folders
-    from latentprint.attack_engine.runs.users import images_a_user, samples_of_user_folders
-
-    if not any(attack.reading.of_units for attack in attacks):
-        return samples_of_folders(
-            members, non_members, endpoint, side=side, known_fraction=known_fraction, seed=seed, candidates=candidates
-        )
-    if candidates is not None:
-        raise UsageError("--candidates are samples whose membership is asked for, and this audit asks about users.")
-    return samples_of_user_folders(
-        members,
-        non_members,
-        endpoint,
-        images=images_a_user(attacks),
-        side=side,
-        known_fraction=known_fraction,
-        seed=seed,
-    )
-
-
-def _shadow_options(texts: list[str]) -> Iterator[tuple[str, Any]]:
-    for text in texts:
-        key, value = _pair(text, "--shadow-option")
-        yield key, parse_value(value, f"--shadow-option {key}")
-
-
-def _attack_names(attack: str, question: str) -> list[str]:
-    """The attacks that are named, or those that the question is asked with by default."""
-    from latentprint.attack_engine.attacks.definition import MEMBERSHIP
-    from latentprint.attack_engine.questions import QUESTIONS
-
-    asked = QUESTIONS.get(question or MEMBERSHIP)
-    parts = [part.strip() for part in attack.split(",") if part.strip()] if attack else list(asked.attacks)
-    require(bool(parts), "--attack", repr(attack), "at least one attack")
-    require(len(set(parts)) == len(parts), "--attack", attack, "a list that names every attack once")
-    return parts
-
-
-def _infer(attribute: str, question: str, attacks: list[str], options: dict[str, dict[str, Any]]) -> None:
-    """Give the attacks on attributes the one that they are to infer."""
-    from latentprint.attack_engine.attacks import ATTACKS
-    from latentprint.attack_engine.attacks.definition import ATTRIBUTES
-
-    if attribute and question != ATTRIBUTES:
-        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
-    for name in attacks if attribute else ():
-        if ATTACKS.get(name).question == ATTRIBUTES:
-            options.setdefault(name, {}).setdefault("attribute", attribute)
-
-
-def _attack_options(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """Options by attack and key; of a combination, partcrop+encodermi.partcrop={crops: 64}."""
-    options: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        place, value = _pair(text, "--attack-option")
-        name, dot, key = place.rpartition(".")
-        if not dot:
-            raise UsageError(f"--attack-option {text!r}: write ATTACK.KEY=VALUE, as partcrop.crops=64.")
-        options.setdefault(name, {})[key] = parse_value(value, f"--attack-option {place}")
-    return options
-
-
-def _pair(text: str, flag: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise UsageError(f"{flag} {text!r}: write KEY=VALUE.")
-    return key, value

@@ -12,7 +12,8 @@ from latentprint.core.bundles import CARD
 from latentprint.core.checks import require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
-from latentprint.core.splits import Split, read_split, write_split
+from latentprint.core.split_files import read_split, write_split
+from latentprint.core.splits import Split
 from latentprint.core.tracking import Run, finishing
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer import DefenceSpec, make_plan, read_progress, train, training_code, untrained, work_folder

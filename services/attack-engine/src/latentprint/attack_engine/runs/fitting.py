@@ -20,7 +20,8 @@ from latentprint.attack_engine.models.reference_job import DistilledReferenceJob
 from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.scheduling.task import FITTING, TaskProgress
 from latentprint.core.code_digest import code_digest
-from latentprint.core.splits import Split, read_split
+from latentprint.core.split_files import read_split
+from latentprint.core.splits import Split
 
 # What a stored cell holds is computed by these and by the attack's own classes: what was asked and prepared is read,
 # fits and figures' data are made of it, and the file has a form. Judging comes later, anew in every report.

@@ -17,7 +17,8 @@ from latentprint.core.datasets.near_duplicates import NearDuplicate, near_duplic
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.samples import Size
-from latentprint.core.splits import Split, read_split, split_by_membership
+from latentprint.core.split_files import read_split
+from latentprint.core.splits import Split, split_by_membership
 from latentprint.core.text import printable, say
 
 _LISTED = 100  # names that a report holds of what was left out for one reason, or shared images

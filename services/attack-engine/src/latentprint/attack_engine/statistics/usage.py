@@ -23,7 +23,7 @@ _WIDEST = 0.5  # to either side of one half: what a half-used collection's inter
 
 
 @dataclass(frozen=True)
-class Scored:
+class CalledScores:
     """Scores of one group, float [S], and who of it the attack's own decision calls a member, bool [S]."""
 
     score: ArrayLike
@@ -69,7 +69,9 @@ class _Weights:
         return own + share**2 * inside / self.members.size + (1 - share) ** 2 * outside / self.non_members.size
 
 
-def estimate_usage(candidates: Scored, members: Scored, non_members: Scored, *, level: float = 0.95) -> Usage:
+def estimate_usage(
+    candidates: CalledScores, members: CalledScores, non_members: CalledScores, *, level: float = 0.95
+) -> Usage:
     """The share of members among `candidates`.
 
     `debiased` is (mean decision - FPR) / (TPR - FPR), clipped to [0, 1] (DUCI, ICLR 2025). `likelihood` weighs scores
@@ -103,7 +105,7 @@ def estimate_usage(candidates: Scored, members: Scored, non_members: Scored, *, 
     return Usage(asked.size, needed, gap, _inverted(decisions, level), likelihood)
 
 
-def refused_usage(candidates: Scored, members: Scored, non_members: Scored, reason: str) -> Usage:
+def refused_usage(candidates: CalledScores, members: CalledScores, non_members: CalledScores, reason: str) -> Usage:
     """No estimate, for a reason that is not in the scores; what they say of the attack's decision is there.
 
     See `estimate_usage` for the groups. Raises `DataError` where a group is empty.

@@ -13,7 +13,7 @@ from latentprint.attack_engine.questions.membership.samples import ExaminedSampl
 from latentprint.attack_engine.statistics.calibration import Calibration, conformal_p_values
 from latentprint.attack_engine.statistics.discoveries import discover
 from latentprint.attack_engine.statistics.estimates import Usage
-from latentprint.attack_engine.statistics.usage import Scored, estimate_usage, refused_usage
+from latentprint.attack_engine.statistics.usage import CalledScores, estimate_usage, refused_usage
 
 
 def judge_candidates(audit: Audit, samples: ExaminedSamples, verdict: Verdict) -> Candidates | None:
@@ -46,8 +46,8 @@ def candidate_columns(scores: AuditScores, candidates: ScoredCandidates) -> dict
 
 def _usage(scores: AuditScores, candidates: ScoredCandidates, verdict: Verdict) -> Usage:
     groups = zip(scores.scored.sides, scores.scored.called_sides, strict=True)
-    members, non_members = (Scored(score, called) for score, called in groups)
-    asked = Scored(candidates.score, candidates.called)
+    members, non_members = (CalledScores(score, called) for score, called in groups)
+    asked = CalledScores(candidates.score, candidates.called)
     if verdict.outcome.claims:
         return estimate_usage(asked, members, non_members)
     return refused_usage(asked, members, non_members, f"the verdict on this audit claims no leak ({verdict.label}).")

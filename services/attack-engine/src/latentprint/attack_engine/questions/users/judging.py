@@ -14,8 +14,8 @@ from latentprint.attack_engine.questions.membership.exposure import row_name
 from latentprint.attack_engine.questions.membership.judging import examined_samples, finding_of
 from latentprint.attack_engine.questions.membership.results import MembershipResult
 from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
+from latentprint.attack_engine.questions.users.question import USERS_PAIR
 from latentprint.attack_engine.questions.users.results import GroupRate, UserAnswer, UsersFinding, UsersResult
-from latentprint.attack_engine.questions.users.wording import USERS_PAIR
 from latentprint.attack_engine.statistics.binomial import clopper_pearson
 from latentprint.attack_engine.statistics.calibration import PRIOR, Calibration
 

@@ -12,7 +12,6 @@ from latentprint.attack_engine.questions.header import Verdict
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
 from latentprint.attack_engine.questions.question import Metric
 from latentprint.attack_engine.questions.users.results import UsersFinding, UsersResult
-from latentprint.attack_engine.questions.users.wording import USERS_PAIR
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from latentprint.attack_engine.attacks.attack import Attack
     from latentprint.attack_engine.questions.audit import Audit
     from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
+
+
+USERS_PAIR = "one user whose images the encoder was trained on and one of whom it saw no image"
 
 
 @dataclass(frozen=True)

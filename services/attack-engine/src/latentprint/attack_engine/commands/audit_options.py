@@ -1,0 +1,142 @@
+"""What the options of `latentprint audit` name: attacks with their options, and the samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentprint.core.checks import require
+from latentprint.core.errors import UsageError
+from latentprint.core.values import parse_value
+
+if TYPE_CHECKING:
+    from latentprint.attack_engine.asking import EndpointSpec
+    from latentprint.attack_engine.attacks import Attack
+    from latentprint.core.datasets import DatasetSpec
+    from latentprint.core.samples import Size
+    from latentprint.core.splits import Split
+
+
+@dataclass(frozen=True)
+class NamedFolders:
+    """The folders of images that a user names, each None where it is not named."""
+
+    members: Path | None
+    non_members: Path | None
+    candidates: Path | None
+
+
+def chosen_attacks(
+    attack: str,
+    question: str,
+    attribute: str,
+    attack_options: Sequence[str],
+    inference: str,
+    ranged: tuple[tuple[str, ...], int],
+    seed: int,
+) -> "tuple[Attack, ...]":
+    """The attacks that are named, or the question's own, built; all of them answer one question.
+
+    Raises:
+        UsageError: whatever is named wrongly, or attacks of several questions.
+    """
+    from latentprint.attack_engine.attacks import AttackChoice
+    from latentprint.attack_engine.attacks.attack import require_one_question
+
+    options, names = _options_by_attack(attack_options), _attack_names(attack, question)
+    _infer(attribute, question, names, options)
+    versions, draws = ranged
+    choices = [
+        AttackChoice(name, options.pop(name, {}), inference, range=versions, range_draws=draws) for name in names
+    ]
+    if options:
+        named = ",".join(names)
+        raise UsageError(f"--attack-option names {next(iter(options))!r}, which is not among the attacks {named!r}.")
+    attacks = tuple(choice.build(seed) for choice in choices)
+    require_one_question(attacks, question)
+    return attacks
+
+
+def named_samples(
+    split: Path | None,
+    folders: NamedFolders,
+    attacks: "Sequence[Attack]",
+    endpoint: "EndpointSpec",
+    size: "Size",
+    known_fraction: float,
+    seed: int,
+) -> "tuple[DatasetSpec, Split]":
+    """The samples: a split's, or those of two folders, one a file, or one a sub-folder for attacks on users.
+
+    Raises:
+        UsageError: both or neither are named, or what the attacks do not go with; DataError: samples that are none.
+    """
+    from latentprint.attack_engine.runs.samples import samples_of_folders, samples_of_split
+    from latentprint.attack_engine.runs.users import images_a_user, samples_of_user_folders
+
+    members, non_members, candidates = folders.members, folders.non_members, folders.candidates
+    if split is not None and candidates is not None:
+        raise UsageError("--candidates goes with --members and --non-members; a split's file names its own candidates.")
+    if split is not None and members is None and non_members is None:
+        return samples_of_split(split)
+    if split is not None or members is None or non_members is None:
+        raise UsageError(
+            "Name the samples either by --split, or by both --members and --non-members (of ownership, --private and "
+            "--test)."
+        )
+    drawn: dict[str, Any] = {"side": size, "known_fraction": known_fraction, "seed": seed}
+    if not any(attack.reading.of_units for attack in attacks):
+        return samples_of_folders(members, non_members, endpoint, candidates=candidates, **drawn)
+    if candidates is not None:
+        raise UsageError("--candidates are samples whose membership is asked for, and this audit asks about users.")
+    return samples_of_user_folders(members, non_members, endpoint, images=images_a_user(attacks), **drawn)
+
+
+def shadow_options(texts: Sequence[str]) -> Mapping[str, Any]:
+    """The options of the shadow model's recipe."""
+    pairs = (pair(text, "--shadow-option") for text in texts)
+    return {key: parse_value(value, f"--shadow-option {key}") for key, value in pairs}
+
+
+def pair(text: str, flag: str) -> tuple[str, str]:
+    """KEY and VALUE of KEY=VALUE. Raises `UsageError` where it is none."""
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"{flag} {text!r}: write KEY=VALUE.")
+    return key, value
+
+
+def _attack_names(attack: str, question: str) -> list[str]:
+    """The attacks that are named, or those that the question is asked with by default."""
+    from latentprint.attack_engine.attacks.definition import MEMBERSHIP
+    from latentprint.attack_engine.questions import QUESTIONS
+
+    asked = QUESTIONS.get(question or MEMBERSHIP)
+    names = [name.strip() for name in attack.split(",") if name.strip()] if attack else list(asked.attacks)
+    require(bool(names), "--attack", repr(attack), "at least one attack")
+    require(len(set(names)) == len(names), "--attack", attack, "a list that names every attack once")
+    return names
+
+
+def _infer(attribute: str, question: str, attacks: Sequence[str], options: dict[str, dict[str, Any]]) -> None:
+    """Give the attacks on attributes the one that they are to infer."""
+    from latentprint.attack_engine.attacks import ATTACKS
+    from latentprint.attack_engine.attacks.definition import ATTRIBUTES
+
+    if attribute and question != ATTRIBUTES:
+        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
+    for name in attacks if attribute else ():
+        if ATTACKS.get(name).question == ATTRIBUTES:
+            options.setdefault(name, {}).setdefault("attribute", attribute)
+
+
+def _options_by_attack(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options by attack and key; of a combination, partcrop+encodermi.partcrop={crops: 64}."""
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, value = pair(text, "--attack-option")
+        name, dot, key = place.rpartition(".")
+        if not dot:
+            raise UsageError(f"--attack-option {text!r}: write ATTACK.KEY=VALUE, as partcrop.crops=64.")
+        options.setdefault(name, {})[key] = parse_value(value, f"--attack-option {place}")
+    return options
