@@ -87,10 +87,10 @@ def test_model_args_that_are_no_object_are_told(published: str) -> None:
 
 @pytest.mark.slow
 def test_a_twin_that_cannot_be_made_is_one_sentence() -> None:
-    control = untrained_control("auto", described(VIT, {"img_size": [32, 64]}), side=32)
+    control = untrained_control("auto", described(VIT, {"no_such_argument": 1}), side=32)
     assert control is not None
     with (
-        pytest.raises(EndpointError, match=r"images of 32 x 64 pixels, and .* Name another with --untrained"),
+        pytest.raises(EndpointError, match=r"no_such_argument.* Name another with --untrained"),
         opened_control(control, EndpointSpec("grpc://127.0.0.1:1"), name="twin"),
     ):
         pass
