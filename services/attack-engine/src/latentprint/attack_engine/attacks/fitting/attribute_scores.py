@@ -12,7 +12,7 @@ from latentprint.attack_engine.evidence.controls import MAJORITY, PIXELS, UNTRAI
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.base import Features
 from latentprint.attack_engine.inference.softmax_mlp import Classes, ClassInference
-from latentprint.core.datasets import Dataset
+from latentprint.core.datasets import Dataset, Ids
 from latentprint.core.datasets.attributes import labelled
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.samples import Samples, is_vector
@@ -20,6 +20,7 @@ from latentprint.core.splits import KNOWN, Split
 
 _ATTRIBUTES = 5  # what a seed is used for tells its streams apart; 1 is the fits of membership
 _THUMBNAIL = 32  # pixels a side at most, which the baseline reads of an image
+_TOGETHER = 256  # images in memory at once
 _FEWEST = 10
 
 
@@ -53,7 +54,7 @@ def infer_attribute(
     scored = score(read, streams[0])
     controls = {
         MAJORITY: _scored(split, target[~known] == np.bincount(target[known]).argmax()),
-        PIXELS: score(_pixels(dataset.images(split.sample_id)), streams[1]),
+        PIXELS: score(_pixels(dataset, split.sample_id), streams[1]),
     }
     if beside.twin is not None:
         controls[UNTRAINED] = score(attack.features(beside.twin)[:, 0], streams[2])
@@ -98,8 +99,13 @@ def _scored(split: Split, right: NDArray[np.bool_]) -> Scored:
     return Scored(split.sample_id[evaluated], split.member[evaluated], right.astype(np.float64), 0.5)
 
 
-def _pixels(samples: Samples) -> Features:
-    """The samples themselves, float32 [S, F]: vectors, or images of at most 32 pixels a side."""
+def _pixels(dataset: Dataset, ids: Ids) -> Features:
+    """The samples themselves, float32 [S, F]: vectors, or images of at most 32 pixels a side. A part at a time."""
+    starts = range(0, len(ids), _TOGETHER)
+    return np.concatenate([_small(dataset.images(ids[start : start + _TOGETHER])) for start in starts])
+
+
+def _small(samples: Samples) -> Features:
     if is_vector(samples.shape[1:]):
         return samples.astype(np.float32)
     height, width = (min(side, _THUMBNAIL) for side in samples.shape[1:3])
