@@ -13,7 +13,7 @@ from latentprint.core.cli import COMMANDS, build_app
 from latentprint.core.commands.doctor.services import SERVER_PORT
 from latentprint.encoder_server.settings import Listening
 
-SUBCOMMANDS = ["audit", "bundle", "doctor", "list", "probe", "report", "run", "serve", "track", "train"]
+SUBCOMMANDS = ["audit", "bundle", "doctor", "list", "probe", "report", "run", "serve", "steal", "track", "train"]
 KINDS = ["attacks", "datasets", "defences", "drivers", "questions", "recipes"]
 LATENTPRINT = shutil.which("latentprint", path=Path(sys.executable).parent)
 
@@ -73,7 +73,7 @@ def test_an_unknown_kind_is_one_sentence_and_exit_2():
     result = latentprint("list", "defenses")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("error: Unknown kind 'defenses'. Did you mean 'defences'")
-    assert result.stderr.endswith("Known: attacks, datasets, defences, drivers, recipes.\n")
+    assert result.stderr.endswith("Known: attacks, datasets, defences, drivers, questions, recipes.\n")
     assert result.stderr.count("\n") == 1
 
 

@@ -11,6 +11,7 @@ from timm.models import save_for_hf
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, open_bundle, save_bundle
 from latentprint.core.encoders import Encoder
+from latentprint.core.memory_format import channels_last
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP, POSTERIOR
 
 NARROW = {"resnet18_cifar": 8, "resnet56_cifar": 8, "vgg16_cifar": 8, "wrn32_4_cifar": 8, "mobilenetv2_cifar": 8}
@@ -111,7 +112,7 @@ def test_a_bundle_answers_as_the_model_it_was_made_from(name, images, tmp_path: 
     card = BundleCard("untrained", OUTPUTS, 32, (0.5,) * 3, (0.25,) * 3)
     save_bundle(model, tmp_path / "victim", card, {"num_classes": 5, "width": NARROW[name]})
     encoder, _ = open_bundle(tmp_path / "victim")
-    expected = Encoder(model, OUTPUTS, card.mean, card.std).answer(images, OUTPUTS)
+    expected = Encoder(channels_last(model), OUTPUTS, card.mean, card.std).answer(images, OUTPUTS)
     for output, values in encoder.answer(images, OUTPUTS).items():
         np.testing.assert_array_equal(values, expected[output])
 

@@ -124,7 +124,7 @@ def test_a_missing_key_file_says_so(bundle, tmp_path):
         (["--name", ".."], "cannot end an endpoint's address"),
         (["--name", "a b"], "cannot end an endpoint's address"),
         (["--name", "a\x1b[31m"], "--name 'a\\\\x1b[31m' cannot end"),
-        (["--image-size", "0"], "--image-size must be at least 1"),
+        (["--image-size", "0"], "--image-size must be a side in pixels"),
         (["--mean", "127,127,127"], "between 0 and 1; divide by 255"),
         (["--std", "0.5,0.5"], "give one number a channel"),
         (["--precision", "fp8"], "Unknown precision 'fp8'."),

@@ -16,6 +16,7 @@ from latentprint.core.datasets.base import DATASETS, Dataset, DatasetSpec, Ids, 
 from latentprint.core.datasets.sample_files import SampleFiles
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
+from latentprint.core.samples import is_vector
 
 NAME = "as-published"
 
@@ -101,6 +102,8 @@ def as_published(options: Mapping[str, Any]) -> Dataset:
     """
     given = from_mapping(AsPublishedOptions, options, f"data set {NAME!r}")
     of, treated = given.of.open(), np.array(given.treated, dtype=np.int64)
+    if is_vector(of.sample_shape):
+        raise UsageError(f"The data set {NAME!r} crops and flips images; {of.name!r} holds vectors, not images.")
     if len(treated) and not 0 <= treated.min() <= treated.max() < len(of):
         raise UsageError(f"The data set {NAME!r}: treated must hold sample ids from 0 to {len(of) - 1}.")
     made = {"treatment": NAME, "of": of.digest, "treated": list(given.treated), "seed": given.seed}

@@ -241,10 +241,9 @@ def audit(
     )
     ranged = tuple(one.strip() for one in version_range.split(",") if one.strip()), range_draws
     attacks = chosen_attacks(attack, question, attribute, attack_option or [], inference, ranged, seed)
-    if victim and attacks[0].question != OWNERSHIP:
-        raise UsageError(
-            f"--victim names whom the endpoint may be stolen from; this audit asks of {attacks[0].question}."
-        )
+    asked = attacks[0].question
+    if victim and asked != OWNERSHIP:
+        raise UsageError(f"--victim names whom the endpoint may be stolen from; this audit is one of {asked}.")
     folders = NamedFolders(members, non_members, candidates)
     dataset, drawn = named_samples(split, folders, attacks, spec, size, known_fraction, seed)
     if split_by:
