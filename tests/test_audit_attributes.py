@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.split_files import write_split
@@ -54,3 +56,22 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_asked(
     assert ended.code == 2
     assert words in ended.err
     assert "images to ask" not in ended.err
+
+
+def test_values_of_sorted_folders_go_by_the_folders_names(
+    latentprint: Callable[..., object], endpoint: str, tmp_path: Path, cluster: None
+) -> None:
+    images = SPEC.open().images(np.arange(96))
+    for row, pixels in enumerate(images):
+        folder = tmp_path / ("in", "out")[row % 2] / ("Läufer", "square line")[row // 2 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{row:03}.png")
+    named = ("--members", tmp_path / "in", "--non-members", tmp_path / "out", "--root", tmp_path / "runs")
+    ended = latentprint("audit", endpoint, "--question", "attributes", *named)
+    assert ended.code == 0, ended.err
+    findings = Path(ended.out.strip().splitlines()[-1]).with_name("findings.json")
+    (audit,) = json.loads(findings.read_text())["audits"]
+    assert {one["value"] for one in audit["result"]["recalls"]} == {"Läufer", "square line"}
+    assert "not resolvable" not in ended.err
+    unused = latentprint("audit", endpoint, "--question", "attributes", *named, "--reference", endpoint)
+    assert (unused.code, "--reference is not used" in unused.err) == (2, True)

@@ -14,6 +14,7 @@ import timm
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.evidence.controls import CONTROLS, EXCHANGED, PLACEBO, UNTRAINED
+from latentprint.attack_engine.runs.auxiliary import ShadowOptions
 from latentprint.attack_engine.runs.controls import (
     ControlEncoder,
     described_controls,
@@ -21,6 +22,7 @@ from latentprint.attack_engine.runs.controls import (
     opened_control,
     untrained_control,
 )
+from latentprint.attack_engine.runs.users import users_shadow
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.errors import EndpointError, UsageError
@@ -94,6 +96,14 @@ def test_a_twin_that_cannot_be_made_is_one_sentence() -> None:
         opened_control(control, EndpointSpec("grpc://127.0.0.1:1"), name="twin"),
     ):
         pass
+
+
+def test_a_shadow_of_users_has_the_cards_architecture_where_its_recipe_can() -> None:
+    narrow = described("resnet18_cifar_narrow", {"width": 16})
+    assert users_shadow(ShadowOptions(), narrow).options["architecture"] == "resnet18_cifar_narrow"
+    assert users_shadow(ShadowOptions(), described(VIT, {})).options == {}
+    named = ShadowOptions(options={"architecture": "lunet"})
+    assert users_shadow(named, described(VIT, {})).options == {"architecture": "lunet"}
 
 
 def test_an_architecture_nobody_has_and_none_are_no_twin() -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from latentprint.core.datasets.base import Dataset, Ids
 from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.text import printable
 
 USER, CLASS = "user", "class"
 
@@ -34,14 +35,15 @@ def attribute(dataset: Dataset, name: str) -> Attribute:
     """
     known = dataset.attributes
     if not known:
-        raise UsageError(f"The data set {dataset.name!r} has no attributes: choose one that has, such as 'composites'.")
+        instead = f"take {CLASS!r}, or choose one" if CLASS in dataset.labels else "choose one"
+        raise UsageError(f"The data set {dataset.name!r} has no attributes: {instead} that has, such as 'composites'.")
     if name not in known:
         raise unknown_name("attribute", name, known)
     return Attribute(name, dataset.labels[name], known[name])
 
 
 def labelled(dataset: Dataset, name: str) -> Attribute:
-    """An attribute, or what the data set calls its samples' class, whose values then go by their numbers.
+    """An attribute, or the samples' class, whose values go by their folders' names, or by their numbers.
 
     Raises:
         UsageError: see `attribute`.
@@ -49,7 +51,10 @@ def labelled(dataset: Dataset, name: str) -> Attribute:
     if name != CLASS or CLASS not in dataset.labels:
         return attribute(dataset, name)
     classes = dataset.labels[CLASS]
-    return Attribute(name, classes, tuple(str(number) for number in range(int(classes.max()) + 1)))
+    count = int(classes.max()) + 1
+    folders = () if dataset.files is None else sorted({one for names in dataset.files.classes for one in names})
+    named = folders if len(folders) == count else map(str, range(count))
+    return Attribute(name, classes, tuple(map(printable, named)))
 
 
 def users(dataset: Dataset) -> Ids:

@@ -79,8 +79,8 @@ class Reading(ABC):
         """The reading of `draws` versions of each image in its place. Raises `UsageError` where it has none."""
         del versions, draws, seed
         raise UsageError(
-            f"{self.name} reads more than its signals' features, so that it has no range: take an attack that does "
-            "not, such as encodermi, or leave the range out."
+            f"{self.name} has no range of versions: that is for attacks on membership which read their signals alone, "
+            "such as encodermi. Leave the range out."
         )
 
     @property

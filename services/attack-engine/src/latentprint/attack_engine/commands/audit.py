@@ -33,7 +33,7 @@ def audit(
         str,
         typer.Option(
             help="Of --question attributes: what is inferred, an attribute of the split's data set, or class: the "
-            "folders that the images are sorted into."
+            "folders that the images are sorted into. Default: class."
         ),
     ] = "",
     attack_option: Annotated[
@@ -127,7 +127,11 @@ def audit(
         typer.Option(help="Repeat as if so many images a sample had been asked; costs none.", rich_help_panel=_SAMPLES),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(help="Images the endpoint may be asked at most.", rich_help_panel=_ENDPOINT)
+        int | None,
+        typer.Option(
+            help="Images the endpoint may be asked at most, by earlier audits below --root too.",
+            rich_help_panel=_ENDPOINT,
+        ),
     ] = None,
     api_key_file: Annotated[
         Path | None, typer.Option(help="File that holds the endpoint's key.", rich_help_panel=_ENDPOINT)
@@ -212,6 +216,7 @@ def audit(
         chosen_attacks,
         named_samples,
         pair,
+        require_used,
         shadow_options,
     )
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
@@ -244,6 +249,7 @@ def audit(
     asked = attacks[0].question
     if victim and asked != OWNERSHIP:
         raise UsageError(f"--victim names whom the endpoint may be stolen from; this audit is one of {asked}.")
+    require_used(asked, attribute=attribute, reference=reference, auxiliary=auxiliary, shadow=shadow_recipe)
     folders = NamedFolders(members, non_members, candidates)
     dataset, drawn = named_samples(split, folders, attacks, spec, size, known_fraction, seed)
     if split_by:

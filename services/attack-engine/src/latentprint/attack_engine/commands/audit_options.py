@@ -44,7 +44,7 @@ def chosen_attacks(
     from latentprint.attack_engine.attacks.attack import require_one_question
 
     options, names = _options_by_attack(attack_options), _attack_names(attack, question)
-    _infer(attribute, question, names, options)
+    _infer(attribute, names, options)
     versions, draws = ranged
     choices = [
         AttackChoice(name, options.pop(name, {}), inference, range=versions, range_draws=draws) for name in names
@@ -92,6 +92,19 @@ def named_samples(
     return samples_of_user_folders(members, non_members, endpoint, images=images_a_user(attacks), **drawn)
 
 
+def require_used(question: str, *, attribute: str, reference: str, auxiliary: Path | None, shadow: str) -> None:
+    """Raise `UsageError` for what is named and would not be used."""
+    from latentprint.attack_engine.attacks.definition import ATTRIBUTES
+
+    if attribute and question != ATTRIBUTES:
+        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
+    unused = [name for name, given in (("--reference", reference), ("--auxiliary", auxiliary)) if given]
+    if question == ATTRIBUTES and unused:
+        raise UsageError(f"{unused[0]} is not used by audits of attributes, whose baselines need none: leave it out.")
+    if shadow and auxiliary is None:
+        raise UsageError("--shadow-recipe trains on the adversary's own samples: name them with --auxiliary.")
+
+
 def shadow_options(texts: Sequence[str]) -> Mapping[str, Any]:
     """The options of the shadow model's recipe."""
     pairs = (pair(text, "--shadow-option") for text in texts)
@@ -118,13 +131,11 @@ def _attack_names(attack: str, question: str) -> list[str]:
     return names
 
 
-def _infer(attribute: str, question: str, attacks: Sequence[str], options: dict[str, dict[str, Any]]) -> None:
+def _infer(attribute: str, attacks: Sequence[str], options: dict[str, dict[str, Any]]) -> None:
     """Give the attacks on attributes the one that they are to infer."""
     from latentprint.attack_engine.attacks import ATTACKS
     from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 
-    if attribute and question != ATTRIBUTES:
-        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
     for name in attacks if attribute else ():
         if ATTACKS.get(name).question == ATTRIBUTES:
             options.setdefault(name, {}).setdefault("attribute", attribute)

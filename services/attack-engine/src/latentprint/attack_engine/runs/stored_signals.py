@@ -16,6 +16,7 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.asking.signal import Signal
 from latentprint.attack_engine.asking.signal_store import Taken, taken_between
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.attacks.definition import MEMBERSHIP, USERS
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import TWIN, VICTIM
 from latentprint.attack_engine.questions import QUESTIONS
@@ -171,7 +172,7 @@ def plan_signals(
         own = [attack for attack in on_victim if attack.question == name]
         QUESTIONS.get(name).require(own, dataset, asked.split)
     asked.split.check(dataset)
-    if min(_evaluated(asked.split)):
+    if min(_evaluated(asked.split)) and any(attack.question in (MEMBERSHIP, USERS) for attack in attacks):
         for warning in power_warnings(*_evaluated(asked.split), TARGET_FPRS):
             say(console, warning)
     wanted = tuple(_wanted(attacks, asked))

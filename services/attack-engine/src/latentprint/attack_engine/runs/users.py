@@ -13,11 +13,12 @@ from latentprint.attack_engine.runs.samples import published_side
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.datasets.folders import ROOT, folders_spec, paired_folders
 from latentprint.core.datasets.sample_files import SampleFiles
-from latentprint.core.errors import DataError
+from latentprint.core.errors import DataError, UsageError
 from latentprint.core.samples import Size
 from latentprint.core.splits import COIN, KNOWN, Split, Units
 from latentprint.core.text import printable
 from latentprint.core.user_partitions import split_users_by_membership
+from latentprint.trainer import make_plan
 
 RECIPE = "triplet"
 _TRAINED = 2  # images that a shadow model takes of a member at least: of fewer nobody learns what two have in common
@@ -100,11 +101,15 @@ def auxiliary_users(folder: Path, audited: DatasetSpec, *, images: int, seed: in
 
 
 def users_shadow(options: ShadowOptions, card: EndpointCard) -> ShadowOptions:
-    """The training of a shadow model of a metric embedding with this card: of its architecture, where it names one."""
+    """The training of a shadow model of a metric embedding with this card: of its architecture where it can be."""
     if options.recipe:
         return options
-    known = architecture_on(card) if card.architecture else {}
-    return ShadowOptions(RECIPE, options.epochs, {**known, **options.options})
+    known = {**architecture_on(card), **options.options} if card.architecture else options.options
+    try:
+        make_plan(RECIPE, known, options.epochs)
+    except UsageError:  # of the card's architecture it cannot be: the recipe's own is the nearest that there is
+        known = options.options
+    return ShadowOptions(RECIPE, options.epochs, known)
 
 
 def _people(dataset: Dataset) -> list[str]:

@@ -89,7 +89,7 @@ def _inference(attack: Attack) -> ClassInference:
     if not isinstance(attack.inference, ClassInference):
         raise UsageError(
             f"{attack.name} infers one of several values, and its inference model tells members from non-members only: "
-            "use softmax-mlp."
+            "leave --inference out, or name softmax-mlp."
         )
     return attack.inference
 
