@@ -1,7 +1,8 @@
 """The users of a live audit: folders with one sub-folder a person, the audited ones and the adversary's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ def users_shadow(options: ShadowOptions, card: EndpointCard) -> ShadowOptions:
     """The training of a shadow model of a metric embedding with this card: of its architecture where it can be."""
     if options.recipe:
         return options
-    known = {**architecture_on(card), **options.options} if card.architecture else options.options
+    on_card = architecture_on(card) if card.architecture and "architecture" not in options.options else {}
+    known: Mapping[str, Any] = {**on_card, **options.options}
     try:
         make_plan(RECIPE, known, options.epochs)
     except UsageError:  # of the card's architecture it cannot be: the recipe's own is the nearest that there is
