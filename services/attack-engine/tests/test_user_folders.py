@@ -64,6 +64,12 @@ def test_an_image_in_both_groups_is_named_though_the_people_are_called_otherwise
         audited(members, others)
 
 
+def test_an_image_of_two_people_of_one_group_is_named(members: Path, others: Path) -> None:
+    (members / "m05" / "copy.png").write_bytes((members / "m00" / "1.png").read_bytes())
+    with pytest.raises(DataError, match=r"m00.1.png and .*m05.copy.png show the same image.*two people"):
+        audited(members, others)
+
+
 def test_a_person_with_too_few_images_is_named(members: Path, others: Path) -> None:
     people(others, ["short"], 2, seed=7)
     with pytest.raises(DataError, match="The user short has 2 images, and 3 of each are asked about"):

@@ -49,8 +49,8 @@ def read_split(path: Path) -> Split:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise DataError(f"No such split: {path}.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a split (Parquet): {error}.") from None
+    except (pa.ArrowInvalid, OSError):
+        raise DataError(f"{path} is not a split: it is no Parquet file, or a damaged one.") from None
     metadata = table.schema.metadata or {}
     meta = metadata.get(_META, metadata.get(_FORMER_META))
     if meta is None or set(_COLUMNS) - set(table.column_names):

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.answer_store import sample_digests
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.users.unit_reading import UnitReading
+from latentprint.attack_engine.questions.membership.exposure import file_of
 from latentprint.attack_engine.runs.auxiliary import ShadowOptions, architecture_on
 from latentprint.attack_engine.runs.samples import published_side
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
@@ -24,6 +26,7 @@ from latentprint.trainer import make_plan
 RECIPE = "triplet"
 _TRAINED = 2  # images that a shadow model takes of a member at least: of fewer nobody learns what two have in common
 _FEWEST = 20
+_TOGETHER = 256  # images in memory at once
 _DRAW = 5  # tells its stream apart from the other draws of a seed
 
 
@@ -55,12 +58,14 @@ def samples_of_user_folders(
 
     Raises:
         UsageError: no side is known.
-        DataError: images in no sub-folder, a person or an image in both folders, a person with too few images.
+        DataError: images in no sub-folder, a person or an image in both folders, an image of two people, a person with
+            too few images.
     """
     size = side or published_side(endpoint)
     spec = folders_spec(members, non_members, size)
     dataset, member = paired_folders(members, non_members, size)
     names = _people(dataset)
+    _require_images_of_one(dataset)
     split = split_users_by_membership(
         dataset,
         dataset.labels["class"],
@@ -126,6 +131,20 @@ def _people(dataset: Dataset) -> list[str]:
                 "user a sub-folder of their own."
             )
     return sorted({name for names in files.classes for name in names})
+
+
+def _require_images_of_one(dataset: Dataset) -> None:
+    """Raise `DataError` where one image is of two people: known of one, it would tell of the other."""
+    person, seen = dataset.labels["class"], dict[bytes, int]()
+    for start in range(0, len(dataset), _TOGETHER):
+        ids = np.arange(start, min(start + _TOGETHER, len(dataset)))
+        for sample, digest in zip(ids.tolist(), sample_digests(dataset.images(ids)).tolist(), strict=True):
+            first = seen.setdefault(digest, sample)
+            if person[first] != person[sample]:
+                raise DataError(
+                    f"{file_of(dataset, first)} and {file_of(dataset, sample)} show the same image, which cannot be of "
+                    "two people: remove one of them."
+                )
 
 
 def _first_loose(files: SampleFiles, root: Path) -> str:
