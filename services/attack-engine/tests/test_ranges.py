@@ -85,7 +85,7 @@ def test_a_member_is_found_from_versions_that_were_never_trained_on() -> None:
     [
         (AttackChoice("supervisedmi", range=("crop",)), "crops"),
         (AttackChoice("supervisedmi", range=("crops",), range_draws=0), "at least 1"),
-        (AttackChoice("lpla", range=("crops",)), "lpla reads more than its signals' features"),
+        (AttackChoice("lpla", range=("crops",)), "lpla has no range of versions"),
     ],
 )
 def test_a_range_that_is_none_is_refused(choice: AttackChoice, message: str) -> None:
