@@ -1,19 +1,14 @@
 """Which part of the report shows which question. A further one: its folder of templates, one entry here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP, OWNERSHIP, USERS
 from latentprint.attack_engine.questions.attributes.results import AttributesFinding
-from latentprint.attack_engine.report.charts.drawn import DrawnChart, drawn_figures
 from latentprint.attack_engine.report.membership.part import MEMBERSHIP_PART
 from latentprint.attack_engine.report.ownership.part import OWNERSHIP_PART
 from latentprint.attack_engine.report.parts import PLAIN, Part
 from latentprint.attack_engine.report.users.part import USERS_PART
-
-
-def _figures(finding: AttributesFinding) -> Iterator[DrawnChart]:
-    return drawn_figures(finding.figures)
 
 
 def _counts(finding: AttributesFinding) -> Mapping[str, int]:
@@ -24,7 +19,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
     {
         MEMBERSHIP: MEMBERSHIP_PART,
         USERS: USERS_PART,
-        ATTRIBUTES: Part(ATTRIBUTES, _figures, _counts),
+        ATTRIBUTES: Part(ATTRIBUTES, PLAIN.charts, _counts),
         OWNERSHIP: OWNERSHIP_PART,
     }
 )

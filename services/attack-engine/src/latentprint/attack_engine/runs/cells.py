@@ -106,7 +106,7 @@ class CellPlan:
             return self.shadow_attack
         return self.attack
 
-    @property
+    @cached_property
     def is_offered(self) -> bool:
         """Whether the victim, once it is trained, offers what the attack asks for."""
         training = self.model.training

@@ -11,36 +11,22 @@ from typing import TYPE_CHECKING
 from latentprint.attack_engine.questions.header import Verdict
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
 from latentprint.attack_engine.questions.membership.results import MembershipFinding, MembershipResult
+from latentprint.attack_engine.questions.membership.two_groups import TwoGroups
 from latentprint.attack_engine.questions.question import Metric
-from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split
 
 if TYPE_CHECKING:
-    from latentprint.attack_engine.attacks.attack import Attack
     from latentprint.attack_engine.questions.audit import Audit
     from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 
 
 @dataclass(frozen=True)
-class MembershipQuestion:
+class MembershipQuestion(TwoGroups):
     """Membership of single samples."""
 
     title: str = "Membership"
     result: type[MembershipResult] = MembershipResult
     attacks: Sequence[str] = ("partcrop", "encodermi")
-
-    def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
-        """See `Question.require`: enough samples a side, known ones too unless every attack does without a fit."""
-        from latentprint.attack_engine.attacks.fitting.scoring import most_known, require_samples
-
-        del dataset
-        require_samples(split, known=most_known(attacks))
-
-    def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> "ExaminedSamples":
-        """See `examine_samples`."""
-        from latentprint.attack_engine.questions.membership.samples import examine_samples
-
-        return examine_samples(dataset, split, seed)
 
     def foresee(
         self,

@@ -10,7 +10,8 @@ from latentprint.attack_engine.attacks.fitting.scoring import Scored
 from latentprint.attack_engine.evidence.controls import ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import Control, Effect
-from latentprint.attack_engine.questions.membership.samples import ExaminedSamples, examine_samples
+from latentprint.attack_engine.questions.membership.judging import examined_samples
+from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 from latentprint.attack_engine.questions.ownership.results import (
     SUSPECT,
     OwnershipFinding,
@@ -41,11 +42,7 @@ def judge_ownership(
     audits: Sequence[Audit], controls: int, examined: Mapping[str, ExaminedSamples]
 ) -> list[OwnershipFinding]:
     """See `Question.judge`; samples that were not examined before are examined once for all audits of them."""
-    one_of_each = {audit.split.digest: audit for audit in audits}
-    samples = {
-        digest: examined.get(digest) or examine_samples(audit.dataset, audit.split, audit.seed)
-        for digest, audit in one_of_each.items()
-    }
+    samples = examined_samples(audits, examined)
     return [_finding(audit, samples[audit.split.digest], controls) for audit in audits]
 
 

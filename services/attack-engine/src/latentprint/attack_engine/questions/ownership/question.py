@@ -11,38 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latentprint.attack_engine.questions.header import Verdict
+from latentprint.attack_engine.questions.membership.two_groups import TwoGroups
 from latentprint.attack_engine.questions.ownership.results import SUSPECT, OwnershipFinding, OwnershipResult
 from latentprint.attack_engine.questions.ownership.verdicts import foreseen, overall_verdict
 from latentprint.attack_engine.questions.question import Metric
-from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split
 
 if TYPE_CHECKING:
-    from latentprint.attack_engine.attacks.attack import Attack
     from latentprint.attack_engine.questions.audit import Audit
     from latentprint.attack_engine.questions.membership.samples import ExaminedSamples
 
 
 @dataclass(frozen=True)
-class OwnershipQuestion:
+class OwnershipQuestion(TwoGroups):
     """Ownership of an encoder."""
 
     title: str = "Ownership"
     result: type[OwnershipResult] = OwnershipResult
     attacks: Sequence[str] = ("dataset-inference", "view-relations", "masked-reconstruction")
-
-    def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
-        """See `Question.require`: enough held-out images of either group, and enough known private ones."""
-        from latentprint.attack_engine.attacks.fitting.scoring import most_known, require_samples
-
-        del dataset
-        require_samples(split, known=most_known(attacks))
-
-    def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> "ExaminedSamples":
-        """See `examine_samples`."""
-        from latentprint.attack_engine.questions.membership.samples import examine_samples
-
-        return examine_samples(dataset, split, seed)
 
     def foresee(
         self,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from latentprint.attack_engine.questions.header import Verdict
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
+from latentprint.attack_engine.questions.membership.two_groups import TwoGroups
 from latentprint.attack_engine.questions.question import Metric
 from latentprint.attack_engine.questions.users.results import UsersFinding, UsersResult
-from latentprint.core.datasets import Dataset, DatasetSpec
+from latentprint.core.datasets import Dataset
 from latentprint.core.splits import Split
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ USERS_PAIR = "one user whose images the encoder was trained on and one of whom i
 
 
 @dataclass(frozen=True)
-class UsersQuestion:
+class UsersQuestion(TwoGroups):
     """Membership of users."""
 
     title: str = "Users"
@@ -42,12 +43,6 @@ class UsersQuestion:
             if split.units is not None:
                 attack.reading.require_units(split.units, lambda unit: row_name(dataset, split, unit))
             require_samples(rows, known=attack.known_sides)
-
-    def examine(self, dataset: DatasetSpec, split: Split, seed: int) -> "ExaminedSamples":
-        """See `examine_samples`, which exchanges whole units."""
-        from latentprint.attack_engine.questions.membership.samples import examine_samples
-
-        return examine_samples(dataset, split, seed)
 
     def foresee(
         self,
