@@ -188,6 +188,8 @@ SERVE = {
     "--device": ["[/red]", "cuda:99", ""],
     "--settle-seconds": ["nan", "-1", "inf"],
     "--grace-seconds": ["nan", "-1", "inf"],
+    "--max-connection-age": ["nan", "0", "inf"],
+    "--max-connection-age-grace": ["5"],
     "--max-images-per-request": ["0"],
     "--max-message-bytes": ["0"],
     "--max-queued-images": ["0"],

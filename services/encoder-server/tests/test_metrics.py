@@ -1,3 +1,4 @@
+import asyncio
 import urllib.request
 
 import pytest
@@ -17,6 +18,21 @@ async def test_metrics_are_served_over_http(serve, images):
     assert "latentprint_queued_images 0.0" in lines
     assert any(line.startswith("latentprint_batch_images_bucket") for line in lines)
     assert any(line.startswith("latentprint_request_seconds_bucket") for line in lines)
+
+
+async def test_the_time_that_requests_wait_for_a_device_is_told(serve, braked, images):
+    victim, brake = braked
+    running = await serve(victim)
+    before = running.count("latentprint_queue_seconds_count")
+    brake.hold()
+    under_way = [asyncio.create_task(running.infer(images(1)))]
+    await brake.wait()
+    under_way += [asyncio.create_task(running.infer(images(1))) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    brake.release()
+    await asyncio.gather(*under_way)
+    assert running.count("latentprint_queue_seconds_count") - before == 3
+    assert 0.8 < running.count("latentprint_queue_seconds_sum") < 5
 
 
 async def test_two_servers_in_a_process_count_apart(serve, images):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -28,11 +29,15 @@ class Batcher:
         forwards: one per device.
         batching: sizes and delays.
         limits: of what may wait.
-        observe: told the number of images of each batch, on the event loop.
+        observe: told of each batch, on the event loop: its images, and the seconds that each of its requests waited.
     """
 
     def __init__(
-        self, forwards: Sequence[Forward], batching: Batching, limits: Limits, observe: Callable[[int], None]
+        self,
+        forwards: Sequence[Forward],
+        batching: Batching,
+        limits: Limits,
+        observe: Callable[[int, Sequence[float]], None],
     ) -> None:
         self.queue = BatchQueue(batching, limits)
         self._loop = asyncio.get_running_loop()
@@ -66,11 +71,13 @@ class Batcher:
             for ticket in late:
                 self._loop.call_soon_threadsafe(_resolve, ticket, expired())
             if batch:
+                taken_at = time.monotonic()
                 outcomes = _outcomes(forward, batch)
-                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, taken_at)
 
-    def _deliver(self, batch: list[Ticket], outcomes: list[Outcome]) -> None:
-        self._observe(sum(len(ticket.samples) for ticket in batch))
+    def _deliver(self, batch: list[Ticket], outcomes: list[Outcome], taken_at: float) -> None:
+        waited = [taken_at - ticket.arrived for ticket in batch]
+        self._observe(sum(len(ticket.samples) for ticket in batch), waited)
         for ticket, outcome in zip(batch, outcomes, strict=True):
             _resolve(ticket, outcome)
 

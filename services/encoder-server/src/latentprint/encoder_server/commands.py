@@ -97,6 +97,22 @@ def serve(
             "--until-stdin-closes", help="Stop as well when standard input closes.", rich_help_panel=_LISTENING
         ),
     ] = _DEFAULT.listening.until_stdin_closes,
+    max_connection_age: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Have clients renew a connection of this age, so that they meet new replicas. Default: never.",
+            rich_help_panel=_LISTENING,
+        ),
+    ] = _DEFAULT.listening.max_connection_age,
+    max_connection_age_grace: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="For calls under way on such a connection. Default: as long as they take.",
+            rich_help_panel=_LISTENING,
+        ),
+    ] = _DEFAULT.listening.max_connection_age_grace,
     max_batch: Annotated[
         int, typer.Option(help="Images of up to 224 x 224 in one forward.", rich_help_panel=_BATCHING)
     ] = _DEFAULT.batching.max_batch,
@@ -167,6 +183,8 @@ def serve(
             settle_seconds,
             grace_seconds,
             until_stdin_closes,
+            max_connection_age,
+            max_connection_age_grace,
         ),
         Obfuscation(tuple(map(ObfuscationStep.parse, obfuscate or [])), obfuscate_seed),
     )

@@ -14,7 +14,7 @@ _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """Requests by code, images answered and replayed, batch sizes, queue depth and latency.
+    """Requests by code, images answered and replayed, batch sizes, queue depth and wait, and latency.
 
     Args:
         queued: reads the number of images that wait.
@@ -43,6 +43,12 @@ class Metrics:
         self._batches = Histogram(
             "latentprint_batch_images", "Images in a forward", buckets=_IMAGES, registry=self.registry
         )
+        self._waits = Histogram(
+            "latentprint_queue_seconds",
+            "Time that a request waits for a device",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         gauge = Gauge("latentprint_queued_images", "Images that wait for a device", registry=self.registry)
         gauge.set_function(queued)
 
@@ -51,9 +57,11 @@ class Metrics:
         self._requests.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
 
-    def batch(self, images: int) -> None:
-        """Count one forward."""
+    def batch(self, images: int, waited: Sequence[float]) -> None:
+        """Count one forward, and the seconds that each of its requests waited for it."""
         self._batches.observe(images)
+        for seconds in waited:
+            self._waits.observe(seconds)
 
     def answered(self, shape: Sequence[int], outputs: Sequence[str]) -> None:
         """Count the samples of a request of `shape` [B, H, W, 3] or [B, F] that the model answered."""

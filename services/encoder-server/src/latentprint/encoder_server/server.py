@@ -25,7 +25,7 @@ from latentprint.encoder_server.metadata import model_metadata
 from latentprint.encoder_server.metrics import Metrics, MetricsEndpoint
 from latentprint.encoder_server.obfuscations import obfuscated
 from latentprint.encoder_server.reflection import standard_pool
-from latentprint.encoder_server.settings import Settings
+from latentprint.encoder_server.settings import Listening, Settings
 from latentprint.encoder_server.sizes import Sizes
 from latentprint.encoder_server.victims import Victim
 
@@ -143,7 +143,7 @@ class Server:
         self._guard = CallGuard(self.metrics, _methods(listed, pool))
         self._grpc = grpc.aio.server(
             interceptors=[self._guard, *([KeyInterceptor(self._keys)] if self._keys else [])],
-            options=_options(self._settings.limits.max_message_bytes),
+            options=_options(self._settings.limits.max_message_bytes, listening),
         )
         self._grpc.add_generic_rpc_handlers((self._generic_handler(listening.service), self._health.handler()))
         reflection.enable_server_reflection(listed, self._grpc, pool=pool)
@@ -185,8 +185,13 @@ def _warm_up(forwards: Sequence[Forward], victim: Victim) -> None:
         forward(probe, victim.encoder.outputs)
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(max_message_bytes: int, listening: Listening) -> list[tuple[str, int]]:
+    ages = {
+        "grpc.max_connection_age_ms": listening.max_connection_age,
+        "grpc.max_connection_age_grace_ms": listening.max_connection_age_grace,
+    }
     return [
+        *((name, round(seconds * 1000)) for name, seconds in ages.items() if seconds is not None),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),

@@ -20,6 +20,7 @@ PRECISIONS = ("fp32", "bf16")
 OBFUSCATIONS: Mapping[str, int | None] = {"permutation": None, "padding": 32, "linear": None, "rounding": 2}
 """What may be done to answers, to the amount that it takes by default; None for none."""
 _MOST_AMOUNT = 4096
+_SHORTEST_AGE, _LONGEST_AGE = 1.0, 1e6  # seconds; gRPC counts milliseconds in 32 bits
 _FULL_SIDE = 224  # images up to this side count as one in a batch
 
 
@@ -116,6 +117,8 @@ class Listening:
         settle_seconds: between going NOT_SERVING and refusing new calls.
         grace_seconds: for calls under way to finish.
         until_stdin_closes: whether it stops as well when nobody can write to its standard input any more.
+        max_connection_age: seconds after which a connection is to be renewed, give or take a tenth; None for never.
+        max_connection_age_grace: seconds for calls under way on it to finish; None for as long as they take.
     """
 
     host: str = "127.0.0.1"
@@ -127,6 +130,8 @@ class Listening:
     settle_seconds: float = 0.5
     grace_seconds: float = 30.0
     until_stdin_closes: bool = False
+    max_connection_age: float | None = None
+    max_connection_age_grace: float | None = None
 
     def __post_init__(self) -> None:
         if not _SERVICE.fullmatch(self.service):
@@ -136,6 +141,16 @@ class Listening:
                 raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
         if not (0 <= self.settle_seconds < inf and 0 <= self.grace_seconds < inf):
             raise UsageError("--settle-seconds and --grace-seconds must be finite and not negative.")
+        self._check_connection_age()
+
+    def _check_connection_age(self) -> None:
+        age, grace = self.max_connection_age, self.max_connection_age_grace
+        if age is None and grace is not None:
+            raise UsageError("--max-connection-age-grace needs --max-connection-age: without it no connection ends.")
+        if age is not None and not _SHORTEST_AGE <= age <= _LONGEST_AGE:
+            raise UsageError(f"--max-connection-age must be {_SHORTEST_AGE:g} to {_LONGEST_AGE:g} seconds.")
+        if grace is not None and not 0 <= grace <= _LONGEST_AGE:
+            raise UsageError(f"--max-connection-age-grace must be 0 to {_LONGEST_AGE:g} seconds.")
 
 
 @dataclass(frozen=True)
