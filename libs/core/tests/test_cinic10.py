@@ -56,6 +56,13 @@ def test_order_labels_and_pixels(official, files, tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.images(IDS), np.stack(want))
 
 
+def test_images_need_not_be_square(official, files, tmp_path: Path) -> None:
+    dataset = opened(official.pack(tmp_path / "CINIC-10.tar.gz", files), side=[32, 16])
+    assert dataset.image_size == (32, 16)
+    first = np.asarray(Image.open(io.BytesIO(files[expected_names()[0]])).convert("RGB"))
+    np.testing.assert_array_equal(dataset.images(IDS[:1])[0], first[:, 8:24])  # the middle: fit is "crop"
+
+
 @pytest.mark.parametrize(("origin", "kept"), [("imagenet", [1, 2]), ("cifar10", [0])])
 def test_an_origin_is_part_of_the_whole_in_the_same_order(official, files, tmp_path, origin: str, kept) -> None:
     archive = official.pack(tmp_path / "CINIC-10.tar.gz", files)

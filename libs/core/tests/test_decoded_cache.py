@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentprint.core.config import from_mapping
 from latentprint.core.datasets import DatasetSpec, decoding
+from latentprint.core.datasets.cache import DecodedOptions
 from latentprint.core.errors import DataError
 
 COUNT = 12
@@ -35,6 +37,11 @@ def write(official, place: Path, count: int, first_seed: int = 0) -> Path:
     table = "\n".join(["lesion_id,image_id,dx,dx_type,age,sex,localization", *lines])
     (place / "HAM10000_metadata").write_text(table)
     return place
+
+
+@pytest.mark.parametrize("options", DecodedOptions.__subclasses__(), ids=lambda options: options.__name__)
+def test_every_loader_brings_images_to_a_height_and_a_width(options: type[DecodedOptions]) -> None:
+    assert from_mapping(options, {"path": "x", "side": [16, 8]}, "data set").side == (16, 8)
 
 
 def spec(place: Path, **options) -> DatasetSpec:

@@ -16,6 +16,7 @@ from latentprint.core.datasets.members import Members, opened
 from latentprint.core.datasets.sources import find_source, read_text
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import DataError, unknown_name
+from latentprint.core.samples import Size
 
 ATTRIBUTES = 40
 _IMAGES = "img_align_celeba"
@@ -39,7 +40,7 @@ class CelebAOptions(DecodedOptions):
         task: the attribute, or the attributes, that make the class: the values of the first count most.
     """
 
-    side: int = 64
+    side: Size = 64
     task: str | tuple[str, ...] = "Smiling"
 
     @property

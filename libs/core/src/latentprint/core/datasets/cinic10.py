@@ -17,6 +17,7 @@ from latentprint.core.datasets.gzipped import opened_gzip
 from latentprint.core.datasets.members import Members, opened
 from latentprint.core.datasets.sources import find_source
 from latentprint.core.errors import DataError
+from latentprint.core.samples import Size
 
 Origin = Literal["all", "imagenet", "cifar10"]
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -33,13 +34,13 @@ class Cinic10Options(DecodedOptions):
     Attributes:
         path: CINIC-10.tar.gz, its extracted folder (that of train/, valid/ and test/), or a folder that holds
             CINIC-10.tar.gz or CINIC-10/.
-        side: height and width, pixels; 32 leaves the images as they are.
+        side: see `DecodedOptions`; 32 leaves the images as they are.
         fit: see `DecodedOptions`; the images are square, so both are the same.
         cache: see `DecodedOptions`.
         origin: "imagenet" or "cifar10", the images that come from there, or "all".
     """
 
-    side: int = 32
+    side: Size = 32
     origin: Origin = "all"
 
 

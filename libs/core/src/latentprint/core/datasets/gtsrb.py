@@ -20,6 +20,7 @@ from latentprint.core.datasets.members import Members, opened
 from latentprint.core.datasets.ppm import PpmAsBmp
 from latentprint.core.datasets.sources import find_source, read_text, require
 from latentprint.core.errors import DataError
+from latentprint.core.samples import Size
 
 CLASSES = 43
 _TRAINING, _TEST = "Final_Training/Images", "Final_Test/Images"
@@ -42,7 +43,7 @@ class GtsrbOptions(DecodedOptions):
         cache: see `DecodedOptions`.
     """
 
-    side: int = 32
+    side: Size = 32
     fit: Fit = "squash"
 
 

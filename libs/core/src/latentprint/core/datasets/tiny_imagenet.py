@@ -15,6 +15,7 @@ from latentprint.core.datasets.decoding import Listing
 from latentprint.core.datasets.members import Members, opened
 from latentprint.core.datasets.sources import SPLITS, Split, find_source, read_text
 from latentprint.core.errors import DataError
+from latentprint.core.samples import Size
 
 _FOLDER = "tiny-imagenet-200"
 _AGAIN = "fetch or extract the official archive again"
@@ -26,13 +27,13 @@ class TinyImageNetOptions(DecodedOptions):
 
     Attributes:
         path: tiny-imagenet-200.zip, its extracted folder, or a folder that holds either.
-        side: height and width, pixels; 64 leaves the images as they are.
+        side: see `DecodedOptions`; 64 leaves the images as they are.
         fit: see `DecodedOptions`; the images are square, so both are the same.
         cache: see `DecodedOptions`.
         split: "train", "val", or "all", training images first.
     """
 
-    side: int = 64
+    side: Size = 64
     split: Split = "all"
 
 

@@ -18,6 +18,7 @@ from latentprint.core.datasets.gzipped import opened_gzip
 from latentprint.core.datasets.members import Members, opened
 from latentprint.core.datasets.sources import find_source
 from latentprint.core.errors import DataError
+from latentprint.core.samples import Size
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "others")
@@ -37,7 +38,7 @@ class UtkFaceOptions(DecodedOptions):
         cache: see `DecodedOptions`.
     """
 
-    side: int = 64
+    side: Size = 64
 
 
 @DATASETS.register(
