@@ -46,6 +46,40 @@ AUDIT = {
     "no option": ["--seeed", "1"],
 }
 
+OF_USERS, OF_ATTRIBUTES, OF_OWNERSHIP = (["--question", one] for one in ("users", "attributes", "ownership"))
+IMITATOR = ["--attack", "seqmia", "--auxiliary", "x.parquet"]
+UNUSED = {
+    "--range-draws": ["--range-draws=8"],
+    "--shadow-recipe": ["--shadow-recipe=mae"],
+    "--shadow-epochs": ["--shadow-epochs=60"],
+    "--shadow-option": [*OF_USERS, "--shadow-option=batch_size=8"],
+    "--auxiliary": ["--auxiliary=x.parquet", "--attack=partcrop,encodermi"],
+    "--auxiliary is not used by audits": [*OF_ATTRIBUTES, "--auxiliary=x.parquet"],
+    "--auxiliary is not used by dataset-inference, view-relations, masked-reconstruction:": [
+        *OF_OWNERSHIP,
+        "--auxiliary=x.parquet",
+    ],
+    "--canary-every": ["--canaries=0", "--canary-every=1000"],
+    "--attribute": ["--attribute=class"],
+    "--attribute and --attack-option": [
+        *OF_ATTRIBUTES,
+        "--attribute=class",
+        "--attack-option=attribute-inference.attribute=class",
+    ],
+    "--victim": [*IMITATOR, "--victim=x"],
+    "--reference": [*OF_ATTRIBUTES, "--reference=x"],
+    "--split-by": [*OF_ATTRIBUTES, "--split-by=coin"],
+    "--fdr": [*OF_OWNERSHIP, "--fdr=0.1"],
+}
+UNUSED_OF_SPLITS = {"--side": ["--side=32"], "--known-fraction": ["--known-fraction=0.5"]}
+UNUSED_IN_PROCESS = {
+    "--output-name": ["--output-name=embedding=x"],
+    "--api-key-file": ["--api-key-file=x"],
+    "--timeout": ["--timeout=60", "--reference=x"],
+    "--canaries": ["--canaries=2"],
+    "--in-flight": ["--in-flight=1"],
+}
+
 
 def refused(ended: Any, code: int) -> None:
     assert ended.code == code, ended.err
@@ -70,6 +104,56 @@ def test_audit_refuses(
 ) -> None:
     refused(latentprint("audit", NOBODY, *samples, "--root", tmp_path / "runs", *arguments), 2)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("option", "arguments"), UNUSED.items(), ids=UNUSED)
+def test_audit_refuses_what_it_would_not_use(
+    latentprint: Callable[..., Any], tmp_path: Path, samples: list[str], option: str, arguments: list[str]
+) -> None:
+    ended = latentprint("audit", NOBODY, *samples, "--root", tmp_path / "runs", *arguments)
+    refused(ended, 2)
+    assert ended.err.startswith(f"error: {option} ")
+
+
+@pytest.mark.parametrize(("option", "arguments"), UNUSED_OF_SPLITS.items(), ids=UNUSED_OF_SPLITS)
+def test_audit_refuses_what_a_split_says_itself(
+    latentprint: Callable[..., Any], option: str, arguments: list[str]
+) -> None:
+    ended = latentprint("audit", NOBODY, "--split", "x.parquet", *arguments)
+    refused(ended, 2)
+    assert ended.err.startswith(f"error: {option} is of folders")
+
+
+@pytest.mark.parametrize(("option", "arguments"), UNUSED_IN_PROCESS.items(), ids=UNUSED_IN_PROCESS)
+def test_audit_refuses_what_only_a_server_needs(
+    latentprint: Callable[..., Any], samples: list[str], option: str, arguments: list[str]
+) -> None:
+    ended = latentprint("audit", "local:nowhere", *samples, *arguments)
+    refused(ended, 2)
+    assert ended.err.startswith(f"error: {option} is of a server")
+
+
+def test_a_server_beside_an_encoder_in_this_process_is_asked_as_the_options_say(
+    latentprint: Callable[..., Any], samples: list[str]
+) -> None:
+    ended = latentprint("audit", "local:nowhere", *samples, "--in-flight=1", f"--reference={NOBODY}", "--side=32")
+    refused(ended, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--data", "digits", "--side=32"], "--side"),
+        (["--images", "x", "--data-option=count=2"], "--data-option"),
+        (["--split", "x", "--side=32"], "--side"),
+    ],
+)
+def test_steal_refuses_what_it_would_not_use(
+    latentprint: Callable[..., Any], tmp_path: Path, arguments: list[str], option: str
+) -> None:
+    ended = latentprint("steal", NOBODY, "--out", tmp_path / "copy", *arguments)
+    refused(ended, 2)
+    assert ended.err.startswith(f"error: {option} is of ")
 
 
 @pytest.mark.parametrize("url", ["", "grpc://[", "grpc://h:0", "grpc://h:99999", "[/red]", "\x1b[2J", "http://h:1"])
@@ -219,6 +303,23 @@ def test_serve_refuses(latentprint: Callable[..., Any], option: str, value: str)
 )
 def test_serve_refuses_a_source(latentprint: Callable[..., Any], source: str, code: int) -> None:
     refused(latentprint("serve", source, "--port=0"), code)
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "arguments"),
+    [
+        ("nowhere", "--weights", ["--weights=random"]),
+        ("nowhere", "--seed", ["--seed=0"]),
+        ("timm:resnet18", "--seed", ["--seed=0"]),
+        ("timm:resnet18", "--obfuscate-seed", ["--obfuscate-seed=0"]),
+    ],
+)
+def test_serve_refuses_what_it_would_not_use(
+    latentprint: Callable[..., Any], source: str, option: str, arguments: list[str]
+) -> None:
+    ended = latentprint("serve", source, "--port=0", *arguments)
+    refused(ended, 2)
+    assert ended.err.splitlines()[-1].startswith(f"error: {option} is of ")
 
 
 def test_serve_refuses_a_key_file_that_is_not_there(latentprint: Callable[..., Any]) -> None:

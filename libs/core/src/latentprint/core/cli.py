@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points, version
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from latentprint.core.errors import DataError, Interrupted, LatentprintError
+from latentprint.core.errors import DataError, Interrupted, LatentprintError, UsageError
 from latentprint.core.text import SENTENCE_LENGTH, printable
 
 COMMANDS = "latentprint.commands"
@@ -65,6 +65,27 @@ def main() -> None:
         _fail(DataError(f"{error.filename or 'The disk'}: {error.strerror}. Free some space or give another folder."))
     except KeyboardInterrupt:
         _fail(Interrupted("Stopped by Ctrl-C before the command had started."))
+
+
+def given_options(context: typer.Context) -> Mapping[str, object]:
+    """The values of the options that stand on the command line, by flag; an empty text is none."""
+    given = {}
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE" and context.params[str(option.name)] != "":
+            given[option.opts[0]] = context.params[str(option.name)]
+    return given
+
+
+def refuse_unused(given: Mapping[str, object], flags: Iterable[str], why: str) -> None:
+    """Refuse the first of `flags` that is `given` although nothing would use it; `why` ends the sentence.
+
+    Raises:
+        UsageError: with the flag and `why`.
+    """
+    for flag in flags:
+        if flag in given:
+            raise UsageError(f"{flag} {why}")
 
 
 def _wanted(arguments: Sequence[str], known: Iterable[str]) -> list[str]:

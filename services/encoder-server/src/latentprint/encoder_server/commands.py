@@ -8,6 +8,7 @@ import typer
 
 from latentprint.core.channels import parse_mean, parse_std
 from latentprint.core.checks import require_seed
+from latentprint.core.cli import given_options, refuse_unused
 from latentprint.core.errors import UsageError
 from latentprint.core.oip import SERVICE
 from latentprint.core.values import parse_value
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="BUNDLE|timm:NAME", help="A bundle's folder, or a timm model.")],
     name: Annotated[
         str | None, typer.Option(help="Model name to serve under. Default: the folder's or timm's.")
@@ -197,6 +199,13 @@ def serve(
     for called in (*([] if name is None else [name]), *(called for called, _ in named)):
         check_model_name(called)
     require_seed("--seed", seed)
+    given, of_timm = given_options(context), any(one.startswith(TIMM) for one in (source, *(one for _, one in named)))
+    if not of_timm:
+        refuse_unused(given, ["--weights", "--seed"], "is of timm models; a bundle has its own weights.")
+    if weights == HUB:
+        refuse_unused(given, ["--seed"], "is of --weights random; those of the hub are drawn by nobody.")
+    if not obfuscate:
+        refuse_unused(given, ["--obfuscate-seed"], "is of what --obfuscate draws: name that too.")
     victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
     further = [_victim(other, called, [], weights, seed, [], Inputs()) for called, other in named]
     asyncio.run(serve_until_told([victim, *further], settings))

@@ -30,7 +30,8 @@ class Request:
         options: of the recipe.
         data, data_options: the data set; where absent, the one that the split was drawn from.
         split: file of a split; where absent, one is drawn.
-        members, non_members, split_seed: of the split to draw.
+        members, non_members: of the split to draw.
+        split_seed: of that split; 0 where absent.
         users: images of each user, where the members to draw are users.
         images: folder of the user's own images; all are members unless a split is drawn.
         held_out: folder of images that nobody is trained on.
@@ -48,7 +49,7 @@ class Request:
     split: Path | None = None
     members: int | None = None
     non_members: int | None = None
-    split_seed: int = 0
+    split_seed: int | None = None
     users: UserImages | None = None
     images: Path | None = None
     held_out: Path | None = None
@@ -64,14 +65,25 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("seed", "split_seed"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}.")
         if self.images is None and (self.held_out is not None or self.side is not None):
             raise UsageError("--held-out and --side belong to --images, the folder of the members.")
+        drawn = (self.members, self.non_members, self.users)
         if self.images is not None and (self.data is not None or self.data_options or self.split is not None):
             raise UsageError("--images is the data set itself: leave out --data, --data-option and --split.")
-        if self.images is not None and (self.members is not None or self.non_members is not None):
-            raise UsageError("All of --images are members: leave out --members and --non-members, or see --held-out.")
+        if self.images is not None and any(one is not None for one in drawn):
+            raise UsageError(
+                "All of --images are members: leave out --members, --non-members, --trained-images and --probes, or "
+                "see --held-out."
+            )
+        if self.split is not None and any(one is not None for one in (*drawn, self.split_seed)):
+            raise UsageError(
+                "--split says who is a member: leave out --members, --non-members, --trained-images, --probes and "
+                "--split-seed, which draw a split."
+            )
+        if self.data_options and self.data is None:
+            raise UsageError("--data-option is of a data set: name it with --data.")
 
 
 def read_request(config: Path | None, given: Mapping[str, Any]) -> Request:
@@ -115,7 +127,7 @@ def resolve_data(
         DataError: a file that cannot be read or written.
     """
     if request.images is not None:
-        own = OwnImages(request.images, request.held_out, request.side, request.split_seed)
+        own = OwnImages(request.images, request.held_out, request.side, request.split_seed or 0)
         spec, split = own.data(request.recipe, needs_validation=needs_validation, tell=tell)
         return spec, _kept(split, drawn)
     given = read_split(request.split) if request.split else None
@@ -130,7 +142,7 @@ def resolve_data(
 def _drawn_split(request: Request, source: DatasetSpec, drawn: Path) -> Split:
     if request.members is None or request.non_members is None:
         raise UsageError("Who is a member? Give --split FILE, or --members N and --non-members N to draw one.")
-    dataset, seed = source.open(), request.split_seed
+    dataset, seed = source.open(), request.split_seed or 0
     members, others = request.members, request.non_members
     if request.users is not None:
         sizes = PartSizes(members, others, distillation=0)

@@ -1,15 +1,27 @@
 """`latentprint audit`: attack a live endpoint and report."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from latentprint.attack_engine.commands.endpoint_options import (
+    ENDPOINT,
+    ApiKeyFile,
+    ImagesPerRequest,
+    ImagesPerSecond,
+    InFlight,
+    OutputName,
+    Root,
+    Timeout,
+    Workers,
+    named_endpoint,
+)
 from latentprint.core.checks import require, require_folder_name, require_seed
-from latentprint.core.errors import UsageError
+from latentprint.core.cli import given_options
 
 MOST_SIDE = 8192  # pixels; beyond it one image fills a message
-_SAMPLES, _ADVERSARY, _ENDPOINT, _CONTROLS = "Samples", "Adversary", "Endpoint", "Controls"
+_SAMPLES, _ADVERSARY, _CONTROLS = "Samples", "Adversary", "Controls"
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
+    context: typer.Context,
     endpoint: Annotated[str, typer.Argument(metavar="grpc://HOST:PORT[/MODEL]", help="The endpoint to audit.")],
     question: Annotated[
         str,
@@ -130,26 +143,15 @@ def audit(
         int | None,
         typer.Option(
             help="Images the endpoint may be asked at most, by earlier audits below --root too.",
-            rich_help_panel=_ENDPOINT,
+            rich_help_panel=ENDPOINT,
         ),
     ] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="File that holds the endpoint's key.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    in_flight: Annotated[
-        int, typer.Option(help="Requests under way at once, of each worker.", rich_help_panel=_ENDPOINT)
-    ] = 4,
-    images_per_request: Annotated[
-        int | None, typer.Option(help="Images in one request; default: what it prefers.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    images_per_second: Annotated[
-        float | None, typer.Option(help="Ceiling on the rate of all workers together.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for one attempt.", rich_help_panel=_ENDPOINT)] = 60.0,
-    output_name: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
-    ] = None,
+    api_key_file: ApiKeyFile = None,
+    in_flight: InFlight = 4,
+    images_per_request: ImagesPerRequest = None,
+    images_per_second: ImagesPerSecond = None,
+    timeout: Timeout = 60.0,
+    output_name: OutputName = None,
     canaries: Annotated[
         int | None,
         typer.Option(
@@ -197,25 +199,22 @@ def audit(
         ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Of crops, views, fits and bootstraps.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
+    workers: Workers = 2,
     keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep every answer on disk.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget the kept answers, signals and cells of this endpoint first.")
     ] = False,
-    root: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    root: Root = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
     """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
     from rich.console import Console
 
-    from latentprint.attack_engine.asking import EndpointSpec
-    from latentprint.attack_engine.attacks.definition import OWNERSHIP
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
     from latentprint.attack_engine.commands.audit_options import (
         NamedFolders,
         chosen_attacks,
         named_samples,
-        pair,
         require_used,
         shadow_options,
     )
@@ -233,23 +232,20 @@ def audit(
     require_folder_name("--name", name, RESERVED)
     asking = AskingOptions(workers, budget, keep_answers)
     sweeps = SweepChoice(tuple(knowledge or ()), tuple(queries or ()))
-    checks: dict[str, Any] = {"canaries": canaries, "canary_every": canary_every}
-    spec = EndpointSpec(
+    spec = named_endpoint(
         endpoint,
-        api_key_file=str(api_key_file) if api_key_file else None,
+        api_key_file=api_key_file,
+        output_name=output_name,
         timeout_seconds=timeout,
         in_flight=in_flight,
         images_per_request=images_per_request,
         images_per_second=images_per_second,
-        output_names=dict(pair(text, "--output-name") for text in output_name or []),
-        **{key: value for key, value in checks.items() if value is not None},
+        canaries=canaries,
+        canary_every=canary_every,
     )
     ranged = tuple(one.strip() for one in version_range.split(",") if one.strip()), range_draws
     attacks = chosen_attacks(attack, question, attribute, attack_option or [], inference, ranged, seed)
-    asked = attacks[0].question
-    if victim and asked != OWNERSHIP:
-        raise UsageError(f"--victim names whom the endpoint may be stolen from; this audit is one of {asked}.")
-    require_used(asked, attribute=attribute, reference=reference, auxiliary=auxiliary, shadow=shadow_recipe)
+    require_used(attacks, endpoint, given_options(context))
     folders = NamedFolders(members, non_members, candidates)
     dataset, drawn = named_samples(split, folders, attacks, spec, size, known_fraction, seed)
     if split_by:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentprint.attack_engine.commands.endpoint_options import pair, require_remote
 from latentprint.core.checks import require
+from latentprint.core.cli import refuse_unused
 from latentprint.core.errors import UsageError
 from latentprint.core.values import parse_value
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from latentprint.core.datasets import DatasetSpec
     from latentprint.core.samples import Size
     from latentprint.core.splits import Split
+
+_SHADOW = ("--shadow-recipe", "--shadow-epochs", "--shadow-option")
 
 
 @dataclass(frozen=True)
@@ -92,31 +96,52 @@ def named_samples(
     return samples_of_user_folders(members, non_members, endpoint, images=images_a_user(attacks), **drawn)
 
 
-def require_used(question: str, *, attribute: str, reference: str, auxiliary: Path | None, shadow: str) -> None:
-    """Raise `UsageError` for what is named and would not be used."""
-    from latentprint.attack_engine.attacks.definition import ATTRIBUTES
+def require_used(attacks: "Sequence[Attack]", url: str, given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for what is given and would not be used.
 
-    if attribute and question != ATTRIBUTES:
-        raise UsageError(f"--attribute {attribute!r} is what --question attributes asks for: name that question too.")
-    unused = [name for name, given in (("--reference", reference), ("--auxiliary", auxiliary)) if given]
-    if question == ATTRIBUTES and unused:
-        raise UsageError(f"{unused[0]} is not used by audits of attributes, whose baselines need none: leave it out.")
-    if shadow and auxiliary is None:
-        raise UsageError("--shadow-recipe trains on the adversary's own samples: name them with --auxiliary.")
+    Args:
+        attacks: of one question.
+        url: of the endpoint.
+        given: the values of the options that were given, by flag.
+    """
+    require_remote(url, given, [str(given.get(flag)) for flag in ("--untrained", "--reference", "--victim")])
+    if "--range" not in given:
+        refuse_unused(given, ["--range-draws"], "counts the versions in a --range: name that too.")
+    if "--split" in given:
+        refuse_unused(given, ["--side", "--known-fraction"], "is of folders; a split's file says it itself.")
+    if "--auxiliary" not in given:
+        refuse_unused(
+            given, _SHADOW, "is of a shadow model, which learns the adversary's samples: name --auxiliary DIR."
+        )
+    if given.get("--canaries") == 0:
+        refuse_unused(given, ["--canary-every"], "says how often canaries are asked, and --canaries 0 asks none.")
+    _require_used_by_question(attacks, given)
+
+
+def _require_used_by_question(attacks: "Sequence[Attack]", given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for what is given and the attacks, or their question, do not use."""
+    from latentprint.attack_engine.attacks.definition import ATTRIBUTES, MEMBERSHIP, OWNERSHIP, USERS
+
+    question, names = attacks[0].question, ", ".join(attack.name for attack in attacks)
+    unused = f"is not used by audits of {question}"
+    if question == ATTRIBUTES:
+        further = ["--reference", "--auxiliary", "--split-by"]
+        refuse_unused(given, further, f"{unused}, whose baselines need none: leave it out.")
+    else:
+        refuse_unused(given, ["--attribute"], "is what --question attributes asks for: name that question too.")
+    if question != OWNERSHIP:
+        refuse_unused(given, ["--victim"], f"is whom an encoder may be stolen from; this audit is one of {question}.")
+    if question not in (MEMBERSHIP, USERS):
+        refuse_unused(given, ["--fdr"], f"{unused}, which list no members: leave it out.")
+    readings = [attack.reading for attack in attacks]
+    if not any(one.fitted_on_shadow or one.needs_shadow or one.imitates for one in readings):
+        refuse_unused(given, ["--auxiliary"], f"is not used by {names}: leave it out.")
 
 
 def shadow_options(texts: Sequence[str]) -> Mapping[str, Any]:
     """The options of the shadow model's recipe."""
     pairs = (pair(text, "--shadow-option") for text in texts)
     return {key: parse_value(value, f"--shadow-option {key}") for key, value in pairs}
-
-
-def pair(text: str, flag: str) -> tuple[str, str]:
-    """KEY and VALUE of KEY=VALUE. Raises `UsageError` where it is none."""
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise UsageError(f"{flag} {text!r}: write KEY=VALUE.")
-    return key, value
 
 
 def _attack_names(attack: str, question: str) -> list[str]:
@@ -137,8 +162,11 @@ def _infer(attribute: str, attacks: Sequence[str], options: dict[str, dict[str, 
     from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 
     for name in attacks if attribute else ():
-        if ATTACKS.get(name).question == ATTRIBUTES:
-            options.setdefault(name, {}).setdefault("attribute", attribute)
+        if ATTACKS.get(name).question != ATTRIBUTES:
+            continue
+        if "attribute" in options.setdefault(name, {}):
+            raise UsageError(f"--attribute and --attack-option {name}.attribute both name one: leave one of them out.")
+        options[name]["attribute"] = attribute
 
 
 def _options_by_attack(texts: Sequence[str]) -> dict[str, dict[str, Any]]:

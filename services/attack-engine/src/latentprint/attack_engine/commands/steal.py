@@ -5,13 +5,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latentprint.attack_engine.commands.endpoint_options import (
+    ENDPOINT,
+    ApiKeyFile,
+    ImagesPerRequest,
+    ImagesPerSecond,
+    InFlight,
+    OutputName,
+    Root,
+    Timeout,
+    Workers,
+    named_endpoint,
+    require_remote,
+)
+from latentprint.core.cli import given_options, refuse_unused
 from latentprint.core.errors import UsageError
 
 if TYPE_CHECKING:
     from latentprint.attack_engine.asking import EndpointSpec
     from latentprint.core.datasets import DatasetSpec, Ids
 
-_IMAGES, _STUDENT, _ENDPOINT = "Images", "Student", "Endpoint"
+_IMAGES, _STUDENT = "Images", "Student"
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def steal_command(
+    context: typer.Context,
     endpoint: Annotated[str, typer.Argument(metavar="grpc://HOST:PORT[/MODEL]", help="The victim.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     loss: Annotated[str, typer.Option(help="mse, infonce, softnn, supcon, barlow or wasserstein.")] = "mse",
@@ -29,8 +44,13 @@ def steal_command(
     ] = 200,
     images: Annotated[Path | None, typer.Option(help="Folder of the thief's images.", rich_help_panel=_IMAGES)] = None,
     side: Annotated[
-        int, typer.Option(help="Side to resize --images to; 0 asks the endpoint.", rich_help_panel=_IMAGES)
-    ] = 0,
+        str,
+        typer.Option(
+            metavar="SIDE|HxW",
+            help="Size to bring --images to. Default: what the endpoint says.",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = "",
     split: Annotated[
         Path | None,
         typer.Option(
@@ -58,24 +78,17 @@ def steal_command(
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at the start.", rich_help_panel=_STUDENT)] = 2e-3,
     budget: Annotated[
         int | None,
-        typer.Option(help="Images that all thefts from this endpoint may ask at most.", rich_help_panel=_ENDPOINT),
+        typer.Option(help="Images that all thefts from this endpoint may ask at most.", rich_help_panel=ENDPOINT),
     ] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="File that holds the endpoint's key.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    images_per_request: Annotated[
-        int | None, typer.Option(help="Images in one request; default: what it prefers.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    images_per_second: Annotated[
-        float | None, typer.Option(help="Ceiling on the rate of all workers together.", rich_help_panel=_ENDPOINT)
-    ] = None,
-    output_name: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=_ENDPOINT),
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that ask at the same time.")] = 2,
+    api_key_file: ApiKeyFile = None,
+    in_flight: InFlight = 4,
+    images_per_request: ImagesPerRequest = None,
+    images_per_second: ImagesPerSecond = None,
+    timeout: Timeout = 60.0,
+    output_name: OutputName = None,
+    workers: Workers = 2,
     seed: Annotated[int, typer.Option(help="Of the draw of images and of the training.")] = 0,
-    root: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    root: Root = Path("runs"),
 ) -> None:
     """Steal an encoder: ask it about images, train a student to embed them alike, and write that as a bundle.
 
@@ -83,13 +96,18 @@ def steal_command(
     """
     from rich.console import Console
 
-    from latentprint.attack_engine.asking import EndpointSpec
     from latentprint.attack_engine.models.stealing import Stealing
     from latentprint.attack_engine.runs.stealing import Theft, run_theft
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.files import named_folder
     from latentprint.core.values import parse_pairs
 
+    given = given_options(context)
+    if images is None:
+        refuse_unused(given, ["--side"], "is of --images: data sets and splits say it themselves.")
+    if not data:
+        refuse_unused(given, ["--data-option"], "is of --data: name a data set.")
+    require_remote(endpoint, given)
     options = Stealing(
         loss,
         queries,
@@ -100,12 +118,14 @@ def steal_command(
         batch_size,
         learning_rate,
     )
-    spec = EndpointSpec(
+    spec = named_endpoint(
         endpoint,
-        api_key_file=str(api_key_file) if api_key_file else None,
+        api_key_file=api_key_file,
+        output_name=output_name,
+        timeout_seconds=timeout,
+        in_flight=in_flight,
         images_per_request=images_per_request,
         images_per_second=images_per_second,
-        output_names={key: str(name) for key, name in parse_pairs(output_name or [], "--output-name").items()},
     )
     asking, target = AskingOptions(workers, budget), named_folder(out)
     dataset, ids = _images(spec, images, side, split, data, parse_pairs(data_option or [], "--data-option"))
@@ -114,7 +134,7 @@ def steal_command(
 
 
 def _images(
-    endpoint: "EndpointSpec", images: Path | None, side: int, split: Path | None, data: str, options: dict[str, object]
+    endpoint: "EndpointSpec", images: Path | None, side: str, split: Path | None, data: str, options: dict[str, object]
 ) -> "tuple[DatasetSpec, Ids]":
     """The thief's images, named in one of three ways."""
     import numpy as np
@@ -122,6 +142,7 @@ def _images(
     from latentprint.attack_engine.runs.samples import published_side
     from latentprint.attack_engine.runs.stealing import images_of_split
     from latentprint.core.datasets import DatasetSpec
+    from latentprint.core.samples import parse_size
 
     if [images is not None, split is not None, bool(data)].count(True) != 1:
         raise UsageError("Name the images to ask about by one of --images, --split and --data.")
@@ -129,5 +150,6 @@ def _images(
         return images_of_split(split)
     spec = DatasetSpec(data, options)
     if images is not None:
-        spec = DatasetSpec("folder", {"path": str(images.resolve()), "side": side or published_side(endpoint)})
+        size = parse_size(side, "--side") if side else published_side(endpoint)
+        spec = DatasetSpec("folder", {"path": str(images.resolve()), "side": size})
     return spec, np.arange(len(spec.open()))

@@ -214,7 +214,7 @@ def control_name(control: str | ControlEncoder) -> str:
 
 
 def _weights(weights: Weights) -> Sequence[str]:
-    return ["--weights", weights, "--seed", str(TWIN_SEED)]
+    return ["--weights", weights, *(["--seed", str(TWIN_SEED)] if weights == "random" else [])]
 
 
 def _image_size(side: Size | None) -> Sequence[str]:

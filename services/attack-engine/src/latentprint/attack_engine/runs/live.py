@@ -42,7 +42,7 @@ from latentprint.attack_engine.runs.experiment import finished_cells
 from latentprint.attack_engine.runs.finish import Report, announce, write_report
 from latentprint.attack_engine.runs.fitting import cell_code
 from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
-from latentprint.attack_engine.runs.plan import require_enough_references, require_units, written
+from latentprint.attack_engine.runs.plan import require_enough_references, require_swept, require_units, written
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
@@ -143,6 +143,7 @@ def run_audit(
     victim = audited_endpoint(audit, card, layout, beside)
     require_enough_references(audit.attacks, [victim])
     require_units(audit.attacks, [victim])
+    require_swept(audit.attacks, audit.sweeps, victim)
     key = audit_key(audit, victim)
     name = victim.name
     layout = replace(layout, part=part_name(name, key))
@@ -193,6 +194,11 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     choice = None
     if knows_shadow(card, options) or any(attack.reading.needs_shadow for attack in audit.attacks):
         choice = shadow_choice(card, options)
+    elif audit.shadow != ShadowOptions():
+        raise UsageError(
+            f"No shadow model is trained of {card.url}, which answers no posterior: leave out --shadow-epochs and "
+            "--shadow-option, or name a recipe with --shadow-recipe."
+        )
     auxiliary = written(*_auxiliary(audit, audit.auxiliary, shadowed=choice is not None), layout)
     shadow = None
     if choice is not None and len(auxiliary.split.sample_id):

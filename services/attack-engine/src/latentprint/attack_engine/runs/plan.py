@@ -6,6 +6,7 @@ from functools import partial
 
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import audited_split
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.job import PLACEBO, SHADOW
 from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
@@ -107,6 +108,16 @@ def require_units(attacks: Iterable[Attack], models: Sequence[AuditedModel]) -> 
             for samples in (model.samples, None if model.shadow is None else model.shadow.samples):
                 if samples is not None:
                     _require_units(attack, samples)
+
+
+def require_swept(attacks: Iterable[Attack], sweeps: SweepChoice, model: AuditedModel) -> None:
+    """Raise `UsageError` where repetitions are asked for and every attack is fitted on the shadow model instead."""
+    if sweeps == NO_SWEEPS or model.shadow is None or not all(one.reading.fitted_on_shadow for one in attacks):
+        return
+    raise UsageError(
+        "Repetitions with less (--knowledge, --queries) are of attacks that are fitted on known samples, and these are "
+        "fitted on the shadow model: leave them out."
+    )
 
 
 def _require_units(attack: Attack, samples: DrawnSamples) -> None:
