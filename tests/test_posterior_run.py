@@ -61,6 +61,7 @@ EXPERIMENT = {
         {"name": "lira", "options": {"references": {"count": 4}}},
         {"name": "lira-online", "options": {"references": {"count": 8}}},
         "mba-m-entropy",
+        {"name": "label-only", "options": {"queries": 32, "rounds": 1}},
         {
             "name": "seqmia-encoder",
             "options": {"distillation": {**SHORT, "output": "feature_map", "optimiser": "adamw"}},
@@ -70,7 +71,7 @@ EXPERIMENT = {
     "pairs": True,
     "workers": 1,
 }
-FITTED = ("seqmia", "lira", "mba-m-entropy")
+FITTED = ("seqmia", "lira", "mba-m-entropy", "label-only")
 
 
 def run(run_here: Run, folder: Path, experiment: dict) -> list[dict]:
@@ -117,7 +118,9 @@ def test_every_audit_has_its_controls_and_counts_its_queries(first: tuple[Path, 
         asked = (130 if audit["attack"]["name"] == "seqmia-encoder" else 310) + (
             imitated if "seqmia" in audit["attack"]["name"] else 0
         )
-        assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked
+        asked *= 32 if audit["attack"]["name"] == "label-only" else 1
+        assert audit["queries"]["sent"] == audit["queries"]["answered"] == asked - audit["queries"]["cached"]
+        assert audit["queries"]["cached"] == 0 or audit["attack"]["name"] == "label-only"
 
 
 def test_every_attack_scores_the_candidates(first: tuple[Path, list[dict]]) -> None:

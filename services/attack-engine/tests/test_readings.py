@@ -28,7 +28,9 @@ SEQUENCE = RNG.normal(size=(SAMPLES, STEPS, len(METRICS))).astype(np.float32)
 NAMES = [
     entry.name
     for entry in ATTACKS
-    if entry.value.question == MEMBERSHIP and AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+    if entry.value.question == MEMBERSHIP
+    and AttackChoice(entry.name).build(0).reading.fitted_on_shadow
+    and entry.name != "label-only"  # which asks a sample more than once: test_label_only.py
 ]
 
 
@@ -64,6 +66,9 @@ def of_encoder(maps: bool = False) -> Evidence:
 def test_shadow_training_reads_the_sorted_posterior() -> None:
     np.testing.assert_array_equal(read("st"), np.sort(POSTERIOR, axis=1)[:, ::-1])
     np.testing.assert_array_equal(read("st", {"largest": 2}), np.sort(POSTERIOR, axis=1)[:, :-3:-1])
+    right = POSTERIOR.argmax(axis=1) == LABEL
+    assert 0 < right.sum() < SAMPLES
+    np.testing.assert_array_equal(read("st-top-2"), np.column_stack([read("st", {"largest": 2}), right]))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -78,7 +83,9 @@ def test_a_metric_is_larger_for_members_and_stands_beside_its_class(metric: str)
     assert pair[0, 0] > pair[1, 0]
 
 
-@pytest.mark.parametrize(("name", "metric"), [("mba-entropy", "entropy"), ("mba-m-entropy", "m-entropy")])
+@pytest.mark.parametrize(
+    ("name", "metric"), [("mba-entropy", "entropy"), ("mba-m-entropy", "m-entropy"), ("mba-confidence", "loss")]
+)
 def test_each_metric_attack_reads_its_own(name: str, metric: str) -> None:
     np.testing.assert_array_equal(read(name), read(name, {"metric": metric}))
 

@@ -15,6 +15,7 @@ from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import NoKnowledge, ShadowModel
 from latentprint.attack_engine.attacks.fitting.scoring import score_partial
+from latentprint.attack_engine.attacks.membership.label_only import LabelOnly
 from latentprint.attack_engine.attacks.reading import Reading
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.models.distillation_job import DistillationJob
@@ -212,7 +213,7 @@ def small(name: str, references: int, distillation: Mapping[str, Any], epochs: i
     """An attack with few references, a short distillation and, where it learns epoch by epoch, few epochs."""
     usual = AttackChoice(name).build(0)
     reading = usual.reading
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"queries": 32, "rounds": 1} if isinstance(reading, LabelOnly) else {}
     if reading.distillation is not None:
         options["distillation"] = distillation
     if reading.references is not None:

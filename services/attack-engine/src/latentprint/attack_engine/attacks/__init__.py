@@ -139,6 +139,32 @@ ATTACKS.add(
     needs=_POSTERIOR,
 )
 ATTACKS.add(
+    "st-top-2",
+    AttackDefinition(
+        f"{_MEMBERSHIP}.shadow_training:SortedPosterior",
+        "mlp",
+        {"hidden": (64,)},
+        options={"largest": 2, "correctness": True},
+    ),
+    summary="the two largest probabilities, and whether the predicted class is right, learned on one shadow model",
+    source="ContrastiveLeaks, CCS 2021",
+    needs=_POSTERIOR,
+)
+ATTACKS.add(
+    "label-only",
+    AttackDefinition(f"{_MEMBERSHIP}.label_only:LabelOnly", "threshold"),
+    summary="distance to the decision boundary, found by predicted classes alone",
+    source="Li and Zhang, CCS 2021",
+    needs={**_POSTERIOR, "queries": "200 a sample"},
+)
+ATTACKS.add(
+    "mba-confidence",
+    AttackDefinition(f"{_MEMBERSHIP}.metric_threshold:OneMetric", "class-threshold", options={"metric": "loss"}),
+    summary="probability of the sample's own class against a threshold a class",
+    source="Song and Mittal, USENIX Security 2021",
+    needs=_POSTERIOR,
+)
+ATTACKS.add(
     "mba-entropy",
     AttackDefinition(f"{_MEMBERSHIP}.metric_threshold:OneMetric", "class-threshold", options={"metric": "entropy"}),
     summary="entropy of the posterior against a threshold a class",

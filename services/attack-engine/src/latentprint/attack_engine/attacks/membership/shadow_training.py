@@ -16,17 +16,24 @@ class SortedPosterior(PosteriorReading):
 
     Attributes:
         largest: how many of its entries; None for all.
+        correctness: whether 1 or 0 stands beside them, where the predicted class is the sample's own or is not: with
+            the two largest, what ContrastiveLeaks (CCS 2021) reads.
     """
 
     name = "st"
     largest: int | None = None
+    correctness: bool = False
 
     @property
     def reads_labels(self) -> bool:
-        """See `Reading.reads_labels`: the posterior is sorted, whatever the class."""
-        return False
+        """See `Reading.reads_labels`: the posterior is sorted, whatever the class, unless correctness is read."""
+        return self.correctness
 
     def features(self, evidence: Evidence) -> Values:
         """See `Reading.features`."""
-        ranked = -np.sort(-self.posterior(evidence), axis=1)
-        return one_draw(ranked[:, : self.largest])
+        posterior = self.posterior(evidence)
+        ranked = -np.sort(-posterior, axis=1)[:, : self.largest]
+        if not self.correctness:
+            return one_draw(ranked)
+        right = posterior.argmax(axis=1) == evidence.label
+        return one_draw(np.concatenate([ranked, right[:, None]], axis=1))
