@@ -97,15 +97,17 @@ def _entry(entry: object) -> Definition:
     return module, name or WHOLE
 
 
-@cache
 def _read(definition: Definition) -> tuple[str, list[Named]]:
     """SHA-256 (hex) of a definition's own statements, and what they name."""
-    name, wanted = definition
-    module = read_module(name)
-    if module is None:
-        return "", []
+    module = read_module(definition[0])
+    return ("", []) if module is None else read_within(module, definition[1])
+
+
+@cache
+def read_within(module: Module, wanted: str) -> tuple[str, list[Named]]:
+    """SHA-256 (hex) of the statements of a definition in `module`, and what they name."""
     if wanted == WHOLE:
-        return "", [(name, one, ()) for one in (*module.definitions, *module.imports, EFFECTS)]
+        return "", [(module.name, one, ()) for one in (*module.definitions, *module.imports, EFFECTS)]
     statements = module.effects if wanted == EFFECTS else module.definitions.get(wanted)
     if statements is None:
         return "", _passed_on(module, wanted)
@@ -115,7 +117,7 @@ def _read(definition: Definition) -> tuple[str, list[Named]]:
         state.update(ast.dump(statement).encode())
         named.update(_named(statement, module))
     if wanted != EFFECTS:  # importing a module runs it, and the packages around it
-        parts = name.split(".")
+        parts = module.name.split(".")
         named |= {(".".join(parts[:end]), EFFECTS, ()) for end in range(1, len(parts) + 1)}
     return state.hexdigest(), sorted(named)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -27,11 +28,17 @@ def from_mapping(cls: type[T], options: Mapping[str, Any], where: str) -> T:
     """
     checked = _checked(cls, options, where)
     try:
-        return TypeAdapter(cls).validate_python(checked)
+        return cast(T, _adapter(cast(Any, cls)).validate_python(checked))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "value"
         raise UsageError(f"{where}: {place}: {first['msg']}.") from None
+
+
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    """Making one takes milliseconds, and a run makes hundreds of a few classes."""
+    return TypeAdapter(cls)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -17,9 +17,9 @@ Named = tuple[str, str, tuple[str, ...]]
 """A definition, or what passes it on, with the attributes that are taken of it."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Module:
-    """A module's top level.
+    """A module's top level; each is itself alone, so that what is read of it can be kept.
 
     Attributes:
         name: dotted.
@@ -57,8 +57,14 @@ def read_module(name: str) -> Module | None:
     if path is None:
         return None
     is_package = path.name == "__init__.py"
-    module = Module(name, name if is_package else name.rpartition(".")[0])
-    tree = ast.parse(path.read_bytes())
+    return parsed(name, name if is_package else name.rpartition(".")[0], path.read_bytes())
+
+
+@cache
+def parsed(name: str, package: str, source: bytes) -> Module:
+    """The module of a source text; arguments as the attributes of `Module`."""
+    module = Module(name, package)
+    tree = ast.parse(source)
     _drop_prose(tree)
     for statement in tree.body:
         module.add(statement)
