@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,26 @@ def test_the_twin_takes_the_victims_images() -> None:
         assert opened.query(np.zeros((2, 32, 32, 3), np.uint8), ["embedding"])["embedding"].shape[0] == 2
 
 
-def test_a_bundle_in_this_process_describes_its_twin(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_bundle_in_this_process_has_the_twin_there_that_a_server_would_have(tmp_path: Path) -> None:
     architectures.register()
     arguments = {**SMALL, "img_size": 32}
     card = BundleCard("mae", ("embedding",), 32, (0.4, 0.5, 0.6), (0.25,) * 3)
     save_bundle(timm.create_model(VIT, **arguments), tmp_path / "victim", card, arguments)
-    with EndpointSpec(f"local:{tmp_path / 'victim'}").open() as opened:
-        control = untrained_control("auto", opened.card, side=None)
+    victim, images = EndpointSpec(f"local:{tmp_path / 'victim'}"), np.arange(6144, dtype=np.uint8).reshape(2, 32, 32, 3)
+    with victim.open() as opened:
+        control, of_victim = untrained_control("auto", opened.card, side=None), opened.query(images, ["embedding"])
     assert control is not None
     assert control.source == f"timm:{VIT}"
     assert {"--image-size", "32", "--mean=0.4,0.5,0.6", "--model-arg=embed_dim=48"} <= set(control.options)
+    answers = []
+    for one in (control, replace(control, twin_of=None)):
+        with opened_control(one, victim, name="twin") as twin, twin.open() as opened:
+            assert opened.card.url.startswith("local:" if one is control else "grpc:")
+            answers.append(opened.query(images, ["embedding"])["embedding"])
+    assert not Path(twin.url.removeprefix("local:")).exists()
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)
+    assert np.abs(answers[0] - of_victim["embedding"]).max() > 0.1
 
 
 def test_what_answers_depend_on_is_what_names_an_endpoint(tmp_path: Path) -> None:

@@ -83,6 +83,27 @@ def save_bundle(model: "nn.Module", folder: Path, card: BundleCard, model_args: 
     return from_mapping(BundleCard, written, str(folder / CARD))
 
 
+def save_twin(bundle: Path, folder: Path, seed: int) -> BundleCard:
+    """Write to `folder` what `bundle` would be with the random weights of `seed`; returns the card as written.
+
+    Raises:
+        DataError: see `read_card` and `read_config`.
+    """
+    import timm
+    import torch
+
+    from latentprint.core import architectures
+
+    card, config = read_card(bundle), read_config(bundle)
+    architectures.register()
+    model_args = config.get("model_args", {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = timm.create_model(config["architecture"], **model_args)
+    twin = BundleCard("untrained", card.outputs, card.image_size, card.mean, card.std, features=card.features)
+    return save_bundle(model, folder, twin, model_args)
+
+
 def _forget_input_size(config: Path) -> None:
     """Take out the size of images that timm notes of every model; the length of vectors is in `model_args`."""
     content = json.loads(config.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
@@ -15,7 +16,7 @@ from latentprint.attack_engine.asking.drivers import DRIVERS, named_driver
 from latentprint.attack_engine.evidence.controls import CONTROLS, ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.models.training import TWIN_SEED
 from latentprint.attack_engine.runs.serving import served
-from latentprint.core.bundles import read_card, read_config
+from latentprint.core.bundles import read_card, read_config, save_twin
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.oip import names
@@ -38,12 +39,14 @@ class ControlEncoder:
         options: of `latentprint serve`, for one that has to be served first.
         otherwise: what a user can do where it cannot be served.
         endpoint: how it is asked, where the program that audits says so; `source` is then what reports call it.
+        twin_of: the bundle that it has the architecture of, where that is here; it needs no server then.
     """
 
     source: str
     options: tuple[str, ...] = ()
     otherwise: str = ""
     endpoint: EndpointSpec | None = None
+    twin_of: Path | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -170,13 +173,16 @@ def untrained_control(
     arguments = [f"--model-arg={key}={json.dumps(value)}" for key, value in model_arguments(card).items()]
     otherwise = f" Name another with {flag}, or leave it out with {flag} none."
     inputs = [*_image_size(card.image_side or side), *_normalisation(card), *_obfuscation(card)]
-    return ControlEncoder(f"{_TIMM}{card.architecture}", (*_weights("random"), *inputs, *arguments), otherwise)
+    bundle = Path(card.url.removeprefix(_LOCAL)) if card.url.startswith(_LOCAL) else None
+    options = (*_weights("random"), *inputs, *arguments)
+    return ControlEncoder(f"{_TIMM}{card.architecture}", options, otherwise, twin_of=bundle)
 
 
 @contextmanager
 def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) -> Iterator[EndpointSpec]:
     """The control as an endpoint, served under `name` from a process of its own where nobody serves it yet.
 
+    The twin of a bundle that is asked in this process is one too, with the weights that its server would draw.
     Somebody's server is reached and asked as the victim is: with its key, output names, timeouts and rate. What
     latentprint serves itself gets neither key nor names, nor is its rate limited.
 
@@ -187,6 +193,11 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
         yield control.endpoint
     elif control.is_remote:
         yield victim.like(control.source)
+    elif control.twin_of is not None:
+        with TemporaryDirectory(prefix="latentprint-twin-") as folder:
+            twin = Path(folder) / name
+            save_twin(control.twin_of, twin, TWIN_SEED)
+            yield _ours(victim, f"{_LOCAL}{twin}")
     elif named_driver(control.source) is not None:
         yield _ours(victim, control.source)
     else:
