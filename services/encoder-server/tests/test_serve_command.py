@@ -59,6 +59,28 @@ def spawned(tmp_path):
         process.communicate()
 
 
+UNCOMPILED = """
+import sys
+from latentprint.core.cli import main
+try:
+    main()
+finally:
+    assert "timm" in sys.modules
+    assert "torch._dynamo" not in sys.modules
+    import torch
+    assert torch.compiler.disable(main) is not main
+    assert sys.modules["torch._dynamo.utils"].is_compile_supported("cpu") in (True, False)
+"""
+
+
+def test_a_server_starts_without_the_compiler_and_leaves_it_whole(bundle):
+    command = [sys.executable, "-c", UNCOMPILED, "serve", bundle, "--port", "0", "--until-stdin-closes"]
+    command += ["--settle-seconds", "0"]
+    done = subprocess.run([*map(str, command)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "serving victim" in done.stdout
+
+
 @pytest.mark.slow
 def test_serves_a_bundle_and_drains_on_sigterm(spawned, bundle, images):
     process, port = spawned(bundle, "--outputs", "embedding", "--settle-seconds", "0.1")
