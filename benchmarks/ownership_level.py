@@ -19,7 +19,8 @@ from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import knowledge_of
 from latentprint.attack_engine.evidence.types import Evidence
-from latentprint.attack_engine.statistics.mean_difference import mean_difference
+from latentprint.attack_engine.statistics.estimates import MeanDifference
+from latentprint.attack_engine.statistics.mean_difference import Sides, mean_difference
 from latentprint.attack_engine.statistics.published_ownership import published_halved_p, published_resampled_p
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import EVALUATION, KNOWN, Split
@@ -54,21 +55,25 @@ def main() -> None:
 
 def flagged(seed: int, *, victim: bool) -> list[tuple[bool, bool]]:
     """Whether each test flags an encoder, by its own p-value and by the published one."""
-    split, others = drawn(seed)
+    split, others = drawn(seed, OTHERS)
     ids = split.ids(member=True) if victim else others
     model = trained(seed, ids, VICTIM_STEPS if victim else STEPS)
     held = InMemoryModel(model, (32, 32, 3), name="encoder", mean=(0.5,) * 3, std=(1.0,) * 3)
     with EndpointSpec("python:encoder", model=held).open() as endpoint:
         scored = [scores(attack, split, endpoint) for attack in ATTACKS]
-    rng, found = np.random.default_rng(seed), []
-    for attack, sides in zip(ATTACKS, scored, strict=True):
-        halved = PUBLISHED.get(attack.name) == "halved"
-        published = published_halved_p(*sides) if halved else published_resampled_p(*sides, rng=rng)
-        found.append((mean_difference(*sides, rng=rng).p_value <= LEVEL, published <= LEVEL))
-    return found
+    rng = np.random.default_rng(seed)
+    tests = [tested(attack, sides, rng) for attack, sides in zip(ATTACKS, scored, strict=True)]
+    return [(difference.p_value <= LEVEL, published <= LEVEL) for difference, published in tests]
 
 
-def scores(attack: Attack, split: Split, endpoint: Endpoint) -> tuple[np.ndarray, np.ndarray]:
+def tested(attack: Attack, sides: Sides, rng: np.random.Generator) -> tuple[MeanDifference, float]:
+    """What a test finds in an encoder's scores, and the published procedure's p-value of the same scores."""
+    halved = PUBLISHED.get(attack.name) == "halved"
+    published = published_halved_p(*sides) if halved else published_resampled_p(*sides, rng=rng)
+    return mean_difference(*sides, rng=rng), published
+
+
+def scores(attack: Attack, split: Split, endpoint: Endpoint) -> Sides:
     """Scores of held-out private images and of test images."""
     (signal,) = attack.signals
     values = signal.extract(DATA.images(split.sample_id), split.sample_id, endpoint).values
@@ -76,9 +81,9 @@ def scores(attack: Attack, split: Split, endpoint: Endpoint) -> tuple[np.ndarray
     return fit_and_score(attack, split, Evidence({signal.name: values}), ControlEvidence(), knowledge, 0).scored.sides
 
 
-def drawn(seed: int) -> tuple[Split, np.ndarray]:
-    """Private images, half of them known, and test images; and others, which neither of them are."""
-    ids = np.random.default_rng([seed, 9]).permutation(len(DATA))[: PRIVATE + TEST + OTHERS]
+def drawn(seed: int, others: int) -> tuple[Split, np.ndarray]:
+    """Private images, half of them known, and test images; and so many others, which neither of them are."""
+    ids = np.random.default_rng([seed, 9]).permutation(len(DATA))[: PRIVATE + TEST + others]
     own = np.sort(ids[: PRIVATE + TEST])
     role = np.where(np.isin(own, ids[: PRIVATE // 2]), KNOWN, EVALUATION)
     return Split(own, np.isin(own, ids[:PRIVATE]), role, DATA.digest, seed), ids[PRIVATE + TEST :]
@@ -87,10 +92,7 @@ def drawn(seed: int) -> tuple[Split, np.ndarray]:
 def trained(seed: int, ids: np.ndarray, steps: int, batch: int = 100) -> nn.Module:
     """A small encoder, trained on these images so that two crops of one image are alike."""
     torch.manual_seed(seed)
-    model = nn.Sequential(
-        *(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU()),
-        *(nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, DIM)),
-    )
+    model = layers()
     optimiser, rng, images = torch.optim.Adam(model.parameters(), 2e-3), np.random.default_rng(seed), DATA.images(ids)
     for _ in range(steps):
         rows = rng.permutation(len(ids))[:batch]
@@ -102,6 +104,14 @@ def trained(seed: int, ids: np.ndarray, steps: int, batch: int = 100) -> nn.Modu
         torch.autograd.backward(info_nce(*(model(as_input(views[:, place])) for place in (0, 1))))
         optimiser.step()
     return model.eval()
+
+
+def layers() -> nn.Sequential:
+    """A small encoder with initial weights: three convolutions and a linear layer."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU()),
+        *(nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, DIM)),
+    )
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float = 0.2) -> Tensor:
