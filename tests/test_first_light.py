@@ -16,15 +16,22 @@ from mlflow import MlflowClient
 pytestmark = pytest.mark.slow
 SMALL_VIT = {"embed_dim": 64, "depth": 2, "heads": 2}
 NARROW = {"architecture_options": {"width": 8}}
+MAE = {"recipe": "mae", "split": "s", "epochs": 3, "options": SMALL_VIT}
+BOTH = ["partcrop", "encodermi"]
 EXPERIMENT = {
     "name": "trial",
     "datasets": {"d": {"name": "composites", "options": {"count": 200}}},
     "splits": {"s": {"dataset": "d", "members": 40, "non_members": 80}},
     "victims": [
-        {"name": "mae", "recipe": "mae", "split": "s", "epochs": 3, "options": SMALL_VIT},
-        {"name": "supervised", "recipe": "supervised", "split": "s", "epochs": 2, "options": NARROW},
+        {**MAE, "name": "mae", "attacks": BOTH},
+        {"name": "supervised", "recipe": "supervised", "split": "s", "epochs": 2, "options": NARROW, "attacks": BOTH},
+        {**MAE, "name": "copy", "owned_by": "mae", "attacks": ["view-relations"]},
     ],
-    "attacks": [{"name": "partcrop", "options": {"crops": 8}}, {"name": "encodermi", "inference": "logistic"}],
+    "attacks": [
+        {"name": "partcrop", "options": {"crops": 8}},
+        {"name": "encodermi", "inference": "logistic"},
+        "view-relations",
+    ],
 }
 CONTROLS = ["untrained encoder", "placebo encoder", "exchanged non-members"]
 Run = Callable[..., None]
@@ -76,14 +83,14 @@ def undisturbed(run_here: Run, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return folder, finish_here(run_here, folder)
 
 
-def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tuple[Path, dict]) -> None:
+def test_every_victim_meets_every_attack_that_it_names_with_all_its_controls(undisturbed: tuple[Path, dict]) -> None:
     folder, findings = undisturbed
-    cells = {(audit["victim"]["name"], audit["attack"]["name"]) for audit in findings["audits"]}
-    assert cells == {(v, a) for v in ("mae", "supervised") for a in ("partcrop", "encodermi")}
-    for audit in findings["audits"]:
+    cells = [(audit["victim"]["name"], audit["attack"]["name"]) for audit in findings["audits"]]
+    assert cells == [*((v, a) for v in ("mae", "supervised") for a in BOTH), ("copy", "view-relations")]
+    for audit in findings["audits"][:4]:
         controls = audit["controls"]
         assert [control["name"] for control in controls] == CONTROLS
-        assert all(control["effect"]["interval"]["level"] == pytest.approx(1 - 0.025 / 12) for control in controls)
+        assert all(control["effect"]["interval"]["level"] == pytest.approx(1 - 0.025 / 15) for control in controls)
         differences = {difference["control"] for difference in audit["result"]["validity"]["differences"]}
         assert differences == {"untrained encoder", "placebo encoder", "blind baseline"}
         assert audit["result"]["validity"]["absent"] == []
@@ -96,11 +103,21 @@ def test_every_victim_meets_every_attack_with_all_its_controls(undisturbed: tupl
     assert "<script src" not in page
 
 
+def test_a_copy_of_a_victim_is_asked_about_ownership_beside_the_victim_itself(undisturbed: tuple[Path, dict]) -> None:
+    findings = undisturbed[1]
+    mae, copy = findings["audits"][0], findings["audits"][4]
+    assert copy["question"] == "ownership"
+    assert copy["victim"]["card"]["weights_digest"] == mae["victim"]["card"]["weights_digest"]
+    assert [control["name"] for control in copy["controls"]] == [*CONTROLS[:2], "victim itself"]
+    assert copy["controls"][2]["effect"]["value"] == copy["effect"]["value"]
+    assert copy["result"]["known_private"] == 20
+
+
 def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     client = MlflowClient(f"sqlite:///{undisturbed[0] / 'runs' / 'mlflow' / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     kinds = sorted(run.data.tags["latentprint.kind"] for run in runs)
-    assert kinds == ["audit"] * 4 + ["experiment"] + ["placebo"] * 2 + ["victim"] * 2
+    assert kinds == ["audit"] * 5 + ["experiment"] + ["placebo"] * 2 + ["victim"] * 2
     parent = next(run for run in runs if run.data.tags["latentprint.kind"] == "experiment")
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} >= {"report", "findings", "experiment"}
     assert "latentprint.version.torch" in parent.data.tags
@@ -145,8 +162,7 @@ def test_a_run_killed_twice_ends_in_the_same_scores(
     findings = finish_here(run_here, tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
-        assert audit["result"]["evaluation"]["auc"]["value"] == pytest.approx(
-            expected["result"]["evaluation"]["auc"]["value"], abs=1e-5
-        )
+        assert audit["effect"]["value"] == pytest.approx(expected["effect"]["value"], abs=1e-5)
+    for audit, expected in zip(findings["audits"][:4], undisturbed[1]["audits"], strict=False):
         scores = [[sample["score"] for sample in side["result"]["most_exposed"]] for side in (audit, expected)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)

@@ -6,6 +6,7 @@ import yaml
 
 from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.report.membership.published import METRICS
+from latentprint.attack_engine.runs.cells import plan_cells
 from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
@@ -60,6 +61,17 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             {"victims": [{**VALID["victims"][0], "owned_by": "v"}]},
             "Unknown victim of the split 's' that may own 'v' 'v'",
         ),
+        ({"victims": [{**VALID["victims"][0], "attacks": ["partcorp"]}]}, "attack of the victim 'v' 'partcorp'. Did you"),
+        ({"victims": [{**VALID["victims"][0], "attacks": []}]}, "Nothing is asked of 'v', and it owns no suspect"),
+        ({"victims": [{**VALID["victims"][0], "attacks": ["partcrop"]}]}, "No victim is audited with 'partcrop+enc"),
+        (
+            {"attacks": ["partcrop", "compactness"]},
+            "compactness answers the question of users, which cannot be asked of 'v': its split 's' is drawn sample by",
+        ),
+        (
+            {"splits": {"s": {**VALID["splits"]["s"], "users": {}}}},
+            "partcrop answers the question of membership, which cannot be asked of 'v': its split 's' is drawn user by",
+        ),
         (
             {"attacks": ["dataset-inference"], "sweeps": {"knowledge": [0.2]}},
             "dataset-inference answers the question of ownership, which has no sweeps",
@@ -94,6 +106,22 @@ def test_a_suspect_stands_beside_its_victim_and_every_test_image_is_evaluated(tm
     assert len(planned.training.split.ids(member=False, role="known")) == 40
 
 
+def test_victims_of_one_file_are_audited_on_different_questions(tmp_path: Path) -> None:
+    victim = {**VALID["victims"][0], "attacks": ["partcrop"]}
+    suspect = {**victim, "name": "suspect", "epochs": 2, "owned_by": "v", "attacks": ["owned"]}
+    plain = {**VALID["victims"][0], "name": "plain", "epochs": 3}
+    owner = {**victim, "name": "owner", "epochs": 4, "attacks": []}
+    further = {**suspect, "name": "further", "epochs": 5, "owned_by": "owner"}
+    attacks = ["partcrop", {"name": "view-relations", "label": "owned"}]
+    content = {**VALID, "victims": [victim, suspect, plain, owner, further], "attacks": attacks}
+    experiment = load_experiment(written(tmp_path, content))
+    planned = plan_victims(experiment, Layout(tmp_path, "trial"))
+    met = [(cell.model.name, cell.attack.name) for cell in plan_cells(experiment, planned)]
+    of_plain = [("plain", "partcrop"), ("plain", "owned")]
+    assert met == [("v", "partcrop"), ("suspect", "owned"), *of_plain, ("further", "owned")]
+    assert [len(model.split.ids(member=False, role="known")) for model in planned] == [40, 0, 40, 40, 0]
+
+
 EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))
 SCALED = [(path, scale) for path in EXPERIMENTS for scale in load_yaml(path).get("scales", {"": None})]
 
@@ -119,8 +147,8 @@ def test_every_experiment_of_the_repository_has_enough_references_at_its_small_s
     path: Path, tmp_path: Path
 ) -> None:
     experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
-    victims = plan_victims(experiment, Layout(tmp_path, "trial"))
-    require_enough_references(map(experiment.attack, experiment.attacks), victims)
+    for choice, victim in zip(experiment.victims, plan_victims(experiment, Layout(tmp_path, "trial")), strict=True):
+        require_enough_references(experiment.attacks_on(choice), [victim])
 
 
 def test_a_split_by_users_is_drawn_and_its_shadow_and_placebo_have_other_users(tmp_path: Path) -> None:
@@ -137,6 +165,7 @@ def test_a_split_by_users_is_drawn_and_its_shadow_and_placebo_have_other_users(t
                 "users": {"trained_images": 2, "probes": 2},
             }
         },
+        "attacks": [{"name": "compactness", "options": {"images": 2}}],
     }
     experiment = load_experiment(written(tmp_path, content))
     (victim,) = plan_victims(experiment, Layout(tmp_path, "trial"))

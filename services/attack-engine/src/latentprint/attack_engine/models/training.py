@@ -26,7 +26,8 @@ class VictimChoice:
     """A victim to train: a recipe on the members of a split, with or without a defence.
 
     `deterministic` serves it so that an image's answer is the same bits in any batch. `owned_by` names the victim of
-    the same split that it may be stolen from, which makes it a suspect of ownership.
+    the same split that it may be stolen from, which makes it a suspect of ownership. `attacks` are those of the
+    experiment that audit it, by label: None for all of them, and none at all for one that only owns a suspect.
     """
 
     name: str
@@ -38,6 +39,7 @@ class VictimChoice:
     seed: int | None = None
     deterministic: bool = False
     owned_by: str = ""
+    attacks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         require_seed("seed", self.seed)
@@ -46,6 +48,10 @@ class VictimChoice:
     def defences(self) -> tuple[DefenceSpec, ...]:
         """The defence, if there is one."""
         return (self.defence,) if self.defence else ()
+
+    def is_audited_with(self, label: str) -> bool:
+        """Whether the attack of this label is one of `attacks`."""
+        return self.attacks is None or label in self.attacks
 
 
 @dataclass(frozen=True)

@@ -151,14 +151,13 @@ class CellPlan:
 
 
 def plan_cells(experiment: Experiment, models: Sequence[AuditedModel]) -> Iterator[CellPlan]:
-    """Every victim with every attack, in the partial setting and, where asked, by shadow.
+    """Every victim with every attack that audits it, in the partial setting and, where asked, by shadow.
 
     Cells whose attack asks for more than their victim offers are among them: that is seen when it is trained.
     """
-    attacks = [experiment.attack(choice) for choice in experiment.attacks]
     for model in models:
         treated = model.name in experiment.as_published_transforms
-        for attack in attacks:
+        for attack in _attacks_on(model, experiment):
             if attack.reading.fitted_on_shadow:
                 pairs = _pairs_of(model, models) if experiment.pairs else ()
                 known = _against(attack, model.training)
@@ -167,7 +166,9 @@ def plan_cells(experiment: Experiment, models: Sequence[AuditedModel]) -> Iterat
             yield CellPlan(model, _against(attack, model.training), experiment.seed, experiment.sweeps, treated)
     for model in models if experiment.shadow else ():
         for shadow in _shadows_of(model, models):
-            for attack in (one for one in attacks if one.question == MEMBERSHIP and not one.reading.fitted_on_shadow):
+            for attack in _attacks_on(model, experiment):
+                if attack.question != MEMBERSHIP or attack.reading.fitted_on_shadow:
+                    continue
                 own, on_shadow = _against(attack, model.training), _against(attack, shadow)
                 yield CellPlan(model, own, experiment.seed, shadow=shadow, shadow_attack=on_shadow)
 
@@ -206,6 +207,13 @@ def _shadows_of(model: AuditedModel, models: Sequence[AuditedModel]) -> Iterator
     for other in models:
         if model.training is not None and other.training is not None and other.training.is_shadow_of(model.training):
             yield other.training
+
+
+def _attacks_on(model: AuditedModel, experiment: Experiment) -> list[Attack]:
+    """The attacks that audit a victim; all of them where it is not trained here and so names none."""
+    if model.training is None:
+        return [experiment.attack(choice) for choice in experiment.attacks]
+    return experiment.attacks_on(model.training.choice)
 
 
 def _against(attack: Attack, training: TrainingJob | None) -> Attack:

@@ -216,17 +216,28 @@ class Conductor:
 
 
 def _askings(cells: Sequence[CellPlan]) -> list[_Asking]:
-    """The models to be asked, each with its cells; those that need no adversary's samples go with the first."""
-    askings: dict[tuple[str, str], _Asking] = {}
+    """The models to be asked, each with its cells; those that need no adversary's samples go with the first.
+
+    Victims of the same weights, samples and controls are one, asked for what all attacks on either need.
+    """
     audited = {cell.model.key: cell.model for cell in cells}
-    models = {model.key: audited.get(model.key, model) for cell in cells for model in cell.asked}
-    for key, model in models.items():
-        needing = [cell for cell in cells if any(one.key == key for one in cell.asked)]
-        first = next((cell.auxiliary_digest for cell in needing if cell.auxiliary_digest), "")
-        for cell in needing:
-            asking = askings.setdefault((key, cell.auxiliary_digest or first), _Asking(model, []))
-            asking.cells.append(cell)
+    needing: dict[tuple[str, ...], _Asking] = {}
+    for cell in cells:
+        for one in cell.asked:
+            model = one if isinstance(one, AuditedModel) else audited.get(one.key, one)
+            needing.setdefault((model.key, *_asked_with(model)), _Asking(model, [])).cells.append(cell)
+    askings: dict[tuple[str, ...], _Asking] = {}
+    for identity, together in needing.items():
+        first = next((cell.auxiliary_digest for cell in together.cells if cell.auxiliary_digest), "")
+        for cell in together.cells:
+            own = askings.setdefault((*identity, cell.auxiliary_digest or first), _Asking(together.model, []))
+            own.cells.append(cell)
     return list(askings.values())
+
+
+def _asked_with(model: AuditedModel | TrainingJob) -> tuple[str, ...]:
+    """What else than weights tells two askings of a model apart: who is what of its samples, and who stands beside."""
+    return (model.split.digest, *(job.key for job in model.beside.values())) if isinstance(model, AuditedModel) else ()
 
 
 def _are_done(askings: Sequence[_Asking]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latentprint.attack_engine.attacks import Attack, AttackChoice
+from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.findings.results import Published
 from latentprint.attack_engine.inference.base import MEMBERS_ALONE
@@ -103,7 +104,7 @@ class Experiment:
         title: the report's title.
         needs: what it takes, for a reader: data, time, hardware.
         datasets, splits: by the names that the rest of the file uses.
-        victims, attacks: every victim meets every attack whose outputs it offers.
+        victims, attacks: every victim meets every attack whose outputs it offers, or those alone that it names.
         seed: of everything that sets none of its own.
         workers: extraction workers.
         trainings: victims trained side by side.
@@ -165,6 +166,10 @@ class Experiment:
         """Build one of the experiment's attacks."""
         return choice.build(self.seed)
 
+    def attacks_on(self, victim: VictimChoice) -> list[Attack]:
+        """Build the attacks that audit `victim`, in the file's order."""
+        return [self.attack(choice) for choice in self.attacks if victim.is_audited_with(_label(choice))]
+
 
 def load_experiment(path: Path, scale: str = "") -> Experiment:
     """Read and check an experiment file; every name in it is resolved before anything runs.
@@ -182,24 +187,46 @@ def load_experiment(path: Path, scale: str = "") -> Experiment:
         _known("data set of a split", split.dataset, experiment.datasets)
         if split.auxiliary:
             _known("auxiliary data set of a split", split.auxiliary, experiment.datasets)
+    _distinct("victim", [victim.name for victim in experiment.victims])
+    _distinct("attack", _labels(experiment))
     for victim in experiment.victims:
         _known("split", victim.split, experiment.splits)
         make_plan(victim.recipe, victim.options, victim.epochs, victim.defences)
     for dataset in experiment.datasets.values():
         DATASETS.entry(dataset.name)
+    for victim in experiment.victims:
+        _check_questions(victim, experiment)
     for choice in experiment.attacks:
-        _check_attack(experiment.attack(choice), experiment)
+        _check_attack(choice, experiment)
     _check_controls(experiment)
     for search in experiment.searches:
         _check_search(search, experiment)
-    _distinct("victim", [victim.name for victim in experiment.victims])
-    _distinct("attack", [choice.label or choice.name for choice in experiment.attacks])
     return experiment
 
 
-def _check_attack(attack: Attack, experiment: Experiment) -> None:
+def _check_questions(victim: VictimChoice, experiment: Experiment) -> None:
+    """The attacks that the victim names are there, and its split is drawn as the question of each wants it."""
+    if victim.attacks == () and victim.name not in {suspect.owned_by for suspect in experiment.victims}:
+        raise UsageError(f"Nothing is asked of {victim.name!r}, and it owns no suspect: name its attacks.")
+    for label in victim.attacks or ():
+        _known(f"attack of the victim {victim.name!r}", label, _labels(experiment))
+    of_users = experiment.splits[victim.split].users is not None
+    for attack in experiment.attacks_on(victim):
+        if attack.question != ATTRIBUTES and attack.reading.of_units != of_users:
+            raise UsageError(
+                f"{attack.name} answers the question of {attack.question}, which cannot be asked of {victim.name!r}: "
+                f"its split {victim.split!r} is drawn {'user by user' if of_users else 'sample by sample'}. Name the "
+                "attacks of each victim (attacks)."
+            )
+
+
+def _check_attack(choice: AttackChoice, experiment: Experiment) -> None:
     """Some split has what the attack needs; whether every victim that it can be tried on has, is seen when asked."""
-    splits = [experiment.splits[victim.split] for victim in experiment.victims]
+    attack, label = experiment.attack(choice), _label(choice)
+    victims = [victim for victim in experiment.victims if victim.is_audited_with(label)]
+    if not victims:
+        raise UsageError(f"No victim is audited with {label!r}: name it at one of them, or leave it out.")
+    splits = [experiment.splits[victim.split] for victim in victims]
     if attack.reading.imitates and not any(split.distillation for split in splits):
         raise UsageError(f"{attack.name} imitates the victim: give its split distillation samples.")
     if attack.reading.needs_shadow and not any(split.shadow_members for split in splits):
@@ -223,7 +250,7 @@ def _check_controls(experiment: Experiment) -> None:
         _known("victim", name, victims)
     for number in experiment.published:
         _known("victim of a published number", number.victim, victims)
-        _known("attack of a published number", number.attack, [c.label or c.name for c in experiment.attacks])
+        _known("attack of a published number", number.attack, _labels(experiment))
     for fraction in experiment.sweeps.knowledge:
         low = min(split.known_fraction for split in experiment.splits.values())
         if not 0 < fraction <= low:
@@ -234,9 +261,9 @@ def _check_search(search: SearchChoice, experiment: Experiment) -> None:
     """The search's victim and attack are there, and the victim's recipe can take every bound."""
     victims = {victim.name: victim for victim in experiment.victims}
     _known("victim of a search", search.victim, victims)
-    _known("attack of a search", search.attack, [c.label or c.name for c in experiment.attacks])
+    _known("attack of a search", search.attack, _labels(experiment))
     search.check(victims)
-    chosen = next(c for c in experiment.attacks if (c.label or c.name) == search.attack)
+    chosen = next(c for c in experiment.attacks if _label(c) == search.attack)
     if experiment.attack(chosen).reading.fitted_on_shadow:
         raise UsageError(f"A search is steered by attacks on known samples; {search.attack!r} wants a shadow model.")
     victim = victims[search.victim]
@@ -251,6 +278,15 @@ def _check_search(search: SearchChoice, experiment: Experiment) -> None:
 def _known(kind: str, name: str, known: Iterable[str]) -> None:
     if name not in set(known):
         raise unknown_name(kind, name, known)
+
+
+def _label(choice: AttackChoice) -> str:
+    """What the file calls an attack."""
+    return choice.label or choice.name
+
+
+def _labels(experiment: Experiment) -> list[str]:
+    return [_label(choice) for choice in experiment.attacks]
 
 
 def _distinct(kind: str, names: list[str]) -> None:

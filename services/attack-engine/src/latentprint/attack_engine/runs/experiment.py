@@ -41,9 +41,10 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     require_server()
     layout, name = Layout(root, experiment.folder), experiment.title or experiment.name
     victims = plan_victims(experiment, layout)
-    attacks = list(map(experiment.attack, experiment.attacks))
-    require_enough_references(attacks, victims)
-    require_units(attacks, victims)
+    for choice, victim in zip(experiment.victims, victims, strict=True):
+        attacks = experiment.attacks_on(choice)
+        require_enough_references(attacks, [victim])
+        require_units(attacks, [victim])
     facts = {"experiment": digest_file(source), "scale": experiment.scale, "victims": [one.key for one in victims]}
     run = open_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)

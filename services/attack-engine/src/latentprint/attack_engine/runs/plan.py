@@ -49,10 +49,9 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
 
 def _as_asked(experiment: Experiment, models: Sequence[AuditedModel], layout: Layout) -> Iterator[AuditedModel]:
     """The models with the samples that attacks use of their splits, and suspects with whom they may be stolen from."""
-    attacks = [experiment.attack(choice) for choice in experiment.attacks]
     trainings = {model.name: model.training for model in models}
     for choice, model in zip(experiment.victims, models, strict=True):
-        samples = written(model.dataset, audited_split(attacks, model.split), layout)
+        samples = written(model.dataset, audited_split(experiment.attacks_on(choice), model.split), layout)
         yield replace(model, samples=samples, original=trainings[choice.owned_by] if choice.owned_by else None)
 
 
