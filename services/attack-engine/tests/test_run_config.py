@@ -61,7 +61,10 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             {"victims": [{**VALID["victims"][0], "owned_by": "v"}]},
             "Unknown victim of the split 's' that may own 'v' 'v'",
         ),
-        ({"victims": [{**VALID["victims"][0], "attacks": ["partcorp"]}]}, "attack of the victim 'v' 'partcorp'. Did you"),
+        (
+            {"victims": [{**VALID["victims"][0], "attacks": ["partcorp"]}]},
+            "attack of the victim 'v' 'partcorp'. Did you",
+        ),
         ({"victims": [{**VALID["victims"][0], "attacks": []}]}, "Nothing is asked of 'v', and it owns no suspect"),
         ({"victims": [{**VALID["victims"][0], "attacks": ["partcrop"]}]}, "No victim is audited with 'partcrop+enc"),
         (
@@ -149,6 +152,15 @@ def test_every_experiment_of_the_repository_has_enough_references_at_its_small_s
     experiment = load_experiment(path, "small" if "scales" in load_yaml(path) else "")
     for choice, victim in zip(experiment.victims, plan_victims(experiment, Layout(tmp_path, "trial")), strict=True):
         require_enough_references(experiment.attacks_on(choice), [victim])
+
+
+def test_the_quickstart_asks_of_members_of_users_and_of_an_owner() -> None:
+    experiment = load_experiment(next(path for path in EXPERIMENTS if path.stem == "quickstart"))
+    asked = {one.name: {attack.question for attack in experiment.attacks_on(one)} for one in experiment.victims}
+    *memorised, people, owner, suspect = experiment.victims
+    assert [asked[one.name] for one in memorised] == [{"membership"}] * 4
+    assert (asked[people.name], asked[owner.name], asked[suspect.name]) == ({"users"}, set(), {"ownership"})
+    assert suspect.owned_by == owner.name
 
 
 def test_a_split_by_users_is_drawn_and_its_shadow_and_placebo_have_other_users(tmp_path: Path) -> None:
