@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +142,15 @@ def test_it_stands_beside_membership_on_one_page(findings: Findings) -> None:
     ids = re.findall(r' id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert "Colour of eyes" in page
+
+
+def test_each_of_several_questions_has_a_line_of_the_verdict(findings: Findings) -> None:
+    sentence = "Membership: None found. By any attack. Colour of eyes: Given away. It says: Colour of eyes."
+    verdict = replace(findings.verdict, sentence=sentence, reasons=())
+    page = render(Findings("Both", "2026-11-27", verdict, (*held(findings), finding("one", 0.12, 0.001))))
+    header = page[page.index("<header") : page.index("</header>")]
+    lines = ["By any attack.", "Colour of eyes: Given away. It says: Colour of eyes."]
+    assert re.findall(r"<li>([^<]*)</li>", header) == lines
 
 
 def test_a_control_that_fails_is_the_first_line() -> None:

@@ -206,13 +206,20 @@ def _headline(findings: Findings, groups: Sequence[Group]) -> Headline:
     verdict = findings.verdict
     first, *rest = SENTENCE_END.split(verdict.sentence, maxsplit=1)
     if not failed or not verdict.outcome.is_valid:
-        return Headline(verdict.outcome, verdict.label, first, (*rest, *further_reasons(verdict)))
+        following = [part for text in rest for part in _by_question(text, findings)]
+        return Headline(verdict.outcome, verdict.label, first, (*following, *further_reasons(verdict)))
     places = _some(list(dict.fromkeys(failed)))
     first = (
         f"Not valid: {len(failed)} of {words.plural(controls, 'null control')} failed ({places}). "
         "What those audits found is no evidence of a leak."
     )
     return Headline(Outcome.INVALID, "not valid", first, (verdict.sentence, *further_reasons(verdict)))
+
+
+def _by_question(sentences: str, findings: Findings) -> list[str]:
+    """The sentences of a verdict on several questions, those of each by themselves."""
+    titles = [QUESTIONS.get(name).title for name in dict.fromkeys(finding.question for finding in findings.audits)]
+    return re.split(rf"(?<=[.!?])\s+(?=(?:{'|'.join(map(re.escape, titles))}): )", sentences)
 
 
 def further_reasons(verdict: Verdict) -> tuple[str, ...]:
