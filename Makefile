@@ -7,6 +7,14 @@ PORT ?= 5000
 TESTS ?=
 BENCHMARKS ?=
 WORKERS ?= 3
+BASE ?= python:3.11-slim-bookworm
+TORCH ?= cuda
+REGISTRY ?= localhost
+BUNDLE ?=
+BUNDLE_TAG ?= latest
+ENGINE ?= $(firstword $(foreach name,podman docker,$(if $(shell command -v $(name)),$(name))))
+PIP_CONF ?=
+BUILD_FLAGS ?=
 
 BIN := .venv/bin
 PACKAGES := libs/core services/trainer services/encoder-server services/attack-engine libs/latentprint
@@ -15,6 +23,9 @@ MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := conftest.py libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/core/pyproject.toml)
+SERVER_IMAGE = $(REGISTRY)/latentprint/encoder-server:$(VERSION)-$(TORCH)
+comma := ,
 FONTS := Liberation Sans|Arial|Helvetica Neue|Roboto|Noto Sans|Segoe UI
 
 # Nothing here reports home, and nothing is fetched from a model hub once the packages are installed.
@@ -24,7 +35,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE ?= 1
 
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format proto proto-check bench ui lock chromium clean distclean
+.PHONY: help setup demo test lint format proto proto-check bench ui images bundle-image cluster-check engine lock chromium clean distclean
 
 help: ## list these targets
 	@echo "latentprint: make TARGET"
@@ -64,6 +75,22 @@ ui: .venv/.packages ## open MLflow on what was logged; PORT=5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow/mlflow.db}" \
 	  --artifacts-destination runs/mlflow/artifacts
+
+images: engine ## build the images with podman or docker; TORCH=cpu, BASE=IMAGE, REGISTRY=HOST, PIP_CONF=FILE, BUILD_FLAGS="..."
+	$(ENGINE) build --file services/encoder-server/Dockerfile --tag $(SERVER_IMAGE) \
+	  --build-arg BASE=$(BASE) --build-arg TORCH=$(TORCH) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) $(if $(PIP_CONF),--secret id=pip$(comma)src=$(PIP_CONF)) $(BUILD_FLAGS) .
+
+bundle-image: engine ## build the image that brings a victim to its pods; BUNDLE=FOLDER, BUNDLE_TAG=TAG, BASE, REGISTRY as above
+	@[ -f "$(BUNDLE)/latentprint.json" ] || { echo "Name the bundle's folder: make bundle-image BUNDLE=FOLDER." >&2; exit 1; }
+	$(ENGINE) build --file services/encoder-server/bundle.Dockerfile --tag $(REGISTRY)/latentprint/victim-bundle:$(BUNDLE_TAG) \
+	  --build-arg BASE=$(BASE) $(BUILD_FLAGS) "$(BUNDLE)"
+
+cluster-check: images .venv/.packages .venv/.dev ## build the images, run them as restricted as on a cluster, and audit them; needs podman and root
+	ENGINE=$(ENGINE) SERVER_IMAGE=$(SERVER_IMAGE) $(BIN)/python -m pytest -p no:xdist -s tests/cluster_check.py
+
+engine:
+	@[ -n "$(ENGINE)" ] || { echo "Images are built with podman or docker: install one, or name it with ENGINE=PATH." >&2; exit 1; }
 
 lock: .venv-tools/.ready ## re-make requirements/*.txt, keeping what fits; UPGRADE=--upgrade for the newest
 	.venv-tools/bin/python requirements/make_lock.py $(UPGRADE)

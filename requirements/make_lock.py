@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine", "libs/latentprint"]
+SERVER = ["libs/core", "services/encoder-server"]  # what the encoder server's image holds
 APART = ["proto", "conformance", "mlserver", "kserve", "tools"]
 OWN = "latentprint"
 BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation
@@ -21,13 +22,15 @@ FLAGS = ["--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-emi
 TITLE = "# Exact versions for Python 3.11 or later on Linux x86-64, made by `make lock` from {sources}.\n"
 
 
-def declared(project: str) -> set[str]:
-    """Third-party requirements of one package, its extras and its build included."""
-    content = tomllib.loads((ROOT / project / "pyproject.toml").read_text(encoding="utf-8"))
-    table = content["project"]
-    groups = [table["dependencies"], *table.get("optional-dependencies", {}).values()]
-    groups.append([line for line in content["build-system"]["requires"] if line.startswith(BUILD)])
-    return {line for group in groups for line in group if not line.startswith(OWN)}
+def declared(projects: list[str], extras: bool) -> str:
+    """Third-party requirements of packages, their build included, and on demand their extras: one a line, sorted."""
+    found: set[str] = set()
+    for project in projects:
+        content = tomllib.loads((ROOT / project / "pyproject.toml").read_text(encoding="utf-8"))
+        table = content["project"]
+        found.update(table["dependencies"], *(table.get("optional-dependencies", {}).values() if extras else []))
+        found.update(line for line in content["build-system"]["requires"] if line.startswith(BUILD))
+    return "\n".join(sorted(line for line in found if not line.startswith(OWN))) + "\n"
 
 
 def compile_lock(source: Path, output: Path, sources: str, extra: list[str]) -> None:
@@ -40,13 +43,16 @@ def compile_lock(source: Path, output: Path, sources: str, extra: list[str]) -> 
 
 
 def main() -> None:
-    """Write lock.txt, dev.txt (constrained by it) and the locks of the environments that stand apart."""
+    """Write lock.txt, server.txt and dev.txt (constrained by it), and the locks of environments that stand apart."""
     extra = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
+    within = [*extra, "--constraint", "lock.txt"]
     with tempfile.TemporaryDirectory() as folder:
-        runtime = Path(folder) / "runtime.in"
-        runtime.write_text("\n".join(sorted(set().union(*map(declared, PROJECTS)))) + "\n", encoding="utf-8")
+        runtime, server = Path(folder) / "runtime.in", Path(folder) / "server.in"
+        runtime.write_text(declared(PROJECTS, extras=True), encoding="utf-8")
         compile_lock(runtime, FOLDER / "lock.txt", "the packages' pyproject.toml files", extra)
-    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", [*extra, "--constraint", "lock.txt"])
+        server.write_text(declared(SERVER, extras=False), encoding="utf-8")
+        compile_lock(server, FOLDER / "server.txt", "lock.txt, for the encoder server alone", within)
+    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", within)
     for name in APART:
         compile_lock(FOLDER / f"{name}.in", FOLDER / f"{name}.txt", f"{name}.in", extra)
 

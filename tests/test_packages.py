@@ -2,7 +2,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import entry_points, packages_distributions
+from importlib.metadata import entry_points, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def imported(file):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("lock", ["lock.txt", "dev.txt", *(f"{name}.txt" for name in APART)])
+@pytest.mark.parametrize("lock", ["lock.txt", "server.txt", "dev.txt", *(f"{name}.txt" for name in APART)])
 def test_a_lock_holds_exact_versions_and_nothing_else(lock):
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
     assert len(lines) > 3
@@ -54,6 +54,29 @@ def test_the_lock_holds_what_a_package_declares(package):
         if not name.startswith("latentprint-"):
             assert name in locked, f"{name} is not locked: run make lock"
             assert requirement.specifier.contains(locked[name], prereleases=True), f"{requirement}: {locked[name]}"
+
+
+def needed(lines):
+    """Names of other people's distributions that these requirements lead to, by what is installed."""
+    todo, found = [Requirement(line) for line in lines], set()
+    while todo:
+        requirement = todo.pop()
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key in found or key[0].startswith("latentprint"):
+            continue
+        found.add(key)
+        inner = [Requirement(line) for line in requires(key[0]) or []]
+        extras = ["", *requirement.extras]
+        todo += [one for one in inner if one.marker is None or any(one.marker.evaluate({"extra": e}) for e in extras)]
+    return {name for name, _ in found}
+
+
+def test_the_server_s_lock_holds_what_the_server_needs_and_nothing_else():
+    locked = pins("server.txt")
+    declared_by = [manifest(package)["project"]["dependencies"] for package in ("libs/core", "services/encoder-server")]
+    assert set(locked) == needed(line for lines in declared_by for line in lines) | {"setuptools"}
+    assert locked.items() <= pins("lock.txt").items()
+    assert not {"ray", "mlflow", "mlflow-skinny", "opacus", "lightly", "pandas"} & set(locked)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
