@@ -1,13 +1,17 @@
 """What tests across services share: the command line in this process, and a victim behind a real server."""
 
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
+import yaml
 from PIL import Image
 
 from latentprint.attack_engine.runs.serving import served
@@ -87,3 +91,19 @@ def image_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
         for row in rows:
             Image.fromarray(images[row]).save(folder / f"{row:03}.png")
     return folders
+
+
+@pytest.fixture(scope="session")
+def manifests() -> Mapping[str, list[dict[str, Any]]]:
+    """The Kubernetes objects of every overlay, as kustomize makes them, by the overlay's name."""
+    beside = Path(sys.executable).with_name("kubectl")
+    kubectl = str(beside) if beside.exists() else shutil.which("kubectl")
+    if kubectl is None:
+        pytest.fail("The manifests are put together by kubectl, which is not here: make setup installs it into .venv.")
+    overlays = sorted((Path(__file__).resolve().parent.parent / "deploy" / "k8s" / "overlays").iterdir())
+    rendered = {}
+    for overlay in overlays:
+        made = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, timeout=60)
+        assert made.returncode == 0, made.stderr
+        rendered[overlay.name] = list(yaml.safe_load_all(made.stdout))
+    return rendered
