@@ -132,7 +132,7 @@ def test_mlserver_is_audited_as_it_is(mlserver, audited):
         (["--attack", "encodermi"], "no output named 'embedding'. Known: label [1], map [16, 12], pooled [12]"),
         (
             [*PARTS, *NAMED],
-            "32x32 pixels alone, not 16x16: ask partcrop for that with --attack-option partcrop.side=32",
+            "32x32 pixels alone, not 16x16: have partcrop ask about that with --attack-option partcrop.side=32",
         ),
     ):
         ended = audited(mlserver, *options)

@@ -106,6 +106,9 @@ def test_what_cannot_be_inferred_is_refused_before_anything_is_asked() -> None:
     alike = replace(SPLIT, sample_id=SPLIT.sample_id[one], member=SPLIT.member[one], role=SPLIT.role[one])
     with pytest.raises(DataError, match=r"is the same for all \d+ known samples"):
         require_attribute(attack(), DATASET, alike)
+    told = replace(SPLIT, member=one)
+    with pytest.raises(DataError, match=rf"is the same for all {one.sum()} members, so that whatever tells"):
+        require_attribute(attack(), DATASET, told)
     few = replace(SPLIT, sample_id=SPLIT.sample_id[:8], member=SPLIT.member[:8], role=SPLIT.role[:8])
     with pytest.raises(DataError, match="at least 10 known"):
         require_attribute(attack(), DATASET, few)

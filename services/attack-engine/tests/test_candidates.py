@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
 from latentprint.attack_engine import AuditResult, audit
 from latentprint.attack_engine.asking import EndpointSpec
@@ -15,12 +16,12 @@ from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores
 from latentprint.attack_engine.attacks.fitting.scoring import Scored, ScoredCandidates
 from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, read_cell, write_cell
-from latentprint.attack_engine.commands.audit import audit as audit_command
 from latentprint.attack_engine.findings.serialise import from_json
 from latentprint.attack_engine.questions.membership.metrics import membership_metrics
 from latentprint.attack_engine.report.render import render
 from latentprint.attack_engine.runs.config import CandidatesChoice, SplitChoice
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_folders
+from latentprint.core.cli import build_app
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.user_partitions import UserImages
 
@@ -164,12 +165,16 @@ def test_a_candidate_that_is_a_known_image_encoded_anew_is_warned_of(tmp_path):
     dataset, split = samples_of_folders(*sides, ENDPOINT, candidates=theirs, side=32, known_fraction=0.5, seed=0)
     console = Console(record=True, width=1000, quiet=False, file=io.StringIO())
     assert inspect_samples([], dataset, split, console) == ()
-    assert "1 candidate shows an image whose membership is known" in console.export_text()
+    said = console.export_text()
+    assert "1 candidate shows an image whose membership is known" in said
+    assert "will not be estimated: that takes at least 20, and there are 1." in said
 
 
 def test_a_split_names_its_own_candidates(tmp_path):
-    with pytest.raises(UsageError, match="--candidates goes with --members and --non-members"):
-        audit_command("grpc://127.0.0.1:1/none", split=tmp_path / "split", candidates=tmp_path, root=tmp_path)
+    folders = [f"--{name}={tmp_path}" for name in ("split", "candidates", "root")]
+    ended = CliRunner().invoke(build_app(["audit"]), ["audit", "grpc://127.0.0.1:1/none", *folders])
+    assert isinstance(ended.exception, UsageError)
+    assert "--candidates goes with --members and --non-members" in str(ended.exception)
 
 
 def test_a_cell_keeps_its_candidates(tmp_path):

@@ -202,7 +202,7 @@ def test_a_plan_counts_what_fills_up_the_batches(tmp_path: Path) -> None:
             32,
             r"of 32x32 pixels alone, not 16x16.*--attack-option partcrop.side=32",
         ),
-        ("encodermi", {}, 48, r"of 32x32 pixels alone, not 48x48.*ask encodermi for that with --side 32"),
+        ("encodermi", {}, 48, r"of 32x32 pixels alone, not 48x48.*bring the images to that with --side 32"),
     ],
 )
 def test_a_size_that_is_not_taken_is_told_before_anything_is_planned(

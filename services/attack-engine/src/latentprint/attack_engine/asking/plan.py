@@ -184,8 +184,10 @@ def check_sizes(card: EndpointCard, signals: Sequence[Signal], sample_shape: tup
     card.check_kind(sample_shape)
     for signal in signals:
         for asked in asked_of(signal, sample_shape):
-            option = f"--attack-option {asked.option}={{value}}" if asked.option else "--side {side}"
-            card.check_sample(asked.shape, f"ask {signal.name} for that with {option}")
+            remedy = "bring the images to that with --side {side}"
+            if asked.option:
+                remedy = f"have {signal.name} ask about that with --attack-option {asked.option}={{value}}"
+            card.check_sample(asked.shape, remedy)
 
 
 def signal_key(signal: Signal, card: EndpointCard, dataset_digest: str) -> str:

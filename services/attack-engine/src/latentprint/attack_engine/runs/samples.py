@@ -9,6 +9,7 @@ from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.findings.results import LeftOut, SampleFolder, SharedImage
 from latentprint.attack_engine.questions.membership.exposure import file_of
+from latentprint.attack_engine.statistics.exact import FEW
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.datasets.folders import ROOT, folders_spec, paired_folders
 from latentprint.core.datasets.found_files import PassedOver
@@ -112,6 +113,12 @@ def inspect_samples(
         _say_shared(shared, console)
     if len(split.candidates):
         _say_known(opened, split, console)
+    if 0 < len(split.candidates) < FEW:
+        say(
+            console,
+            f"How many of the candidates were used will not be estimated: that takes at least {FEW}, and there are "
+            f"{len(split.candidates)}. What is said of each one stands.",
+        )
     return shared
 
 

@@ -66,7 +66,8 @@ def require_attribute(attack: Attack, dataset: Dataset, split: Split) -> Classes
 
     Raises:
         UsageError: an inference model that tells no more than two classes, or an attribute that the data set lacks.
-        DataError: too few known or evaluated samples, or an attribute that is the same for all of one of them.
+        DataError: too few known or evaluated samples, or an attribute that is the same for all of one of them, or for
+            all members or all non-members.
     """
     _inference(attack)
     name = attack.reading.inferred
@@ -81,6 +82,12 @@ def require_attribute(attack: Attack, dataset: Dataset, split: Split) -> Classes
             raise DataError(
                 f"The attribute {name!r} is the same for all {np.count_nonzero(role)} {word} samples, so that nothing "
                 "can be inferred: add samples that differ in it, or name another attribute."
+            )
+    for side, word in ((split.member, "members"), (~split.member, "non-members")):
+        if side.any() and np.unique(target[side]).size < 2:
+            raise DataError(
+                f"The attribute {name!r} is the same for all {np.count_nonzero(side)} {word}, so that whatever tells "
+                "members from non-members would pass for it: add samples that differ in it, or name another attribute."
             )
     return target
 
