@@ -17,6 +17,13 @@ GENERATED = [
 ]
 
 
+@pytest.mark.parametrize("spec", [GENERATED[1], GENERATED[3]], ids=lambda spec: spec.name)
+def test_a_process_paints_generated_images_once(spec: DatasetSpec) -> None:
+    again, other = DatasetSpec(spec.name, {**spec.options}), DatasetSpec(spec.name, {**spec.options, "seed": 5})
+    assert spec.open() is again.open()
+    assert other.open().digest != spec.open().digest
+
+
 @pytest.mark.parametrize("spec", GENERATED, ids=lambda spec: f"{spec.name}-{spec.options}")
 def test_images_labels_and_digest(spec: DatasetSpec) -> None:
     dataset = spec.open()

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
-from latentprint.core.datasets.arrays import array_dataset
+from latentprint.core.datasets.arrays import ArrayDataset, array_dataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Ids, Images
 from latentprint.core.datasets.checks import check_at_least, check_share, check_side
 from latentprint.core.datasets.composite_blueprints import PARTS, Blueprints, draw_blueprints
@@ -17,6 +18,7 @@ from latentprint.core.errors import UsageError
 from latentprint.core.views.streams import uniforms
 
 _CHUNK = 128  # images painted at once: their fields of pixels then stay in the cache
+_KEPT = 2  # data sets, of the last ones that were opened
 _COARSE, _FINE = 4, 9  # points a side of the background's lattices
 _BODY = 5
 SENSITIVE = ("nothing", "belt", "badge")
@@ -66,6 +68,12 @@ def composites(options: Mapping[str, Any]) -> Dataset:
     for name in ("visibility", "seed"):
         if getattr(given, name) < 0:
             raise UsageError(f"data set 'composites': {name} must not be negative, and {getattr(given, name)} is.")
+    return _painted(given)
+
+
+@lru_cache(maxsize=_KEPT)
+def _painted(given: CompositesOptions) -> ArrayDataset:
+    """All images and labels, painted once a process: whoever trains, plans, asks and judges opens them again."""
     ids = np.arange(given.count)
     labels = composite_labels(ids, given)
     blueprints = draw_blueprints(given.classes, given.seed)

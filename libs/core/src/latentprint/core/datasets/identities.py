@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentprint.core.config import from_mapping
-from latentprint.core.datasets.arrays import array_dataset
+from latentprint.core.datasets.arrays import ArrayDataset, array_dataset
 from latentprint.core.datasets.attributes import USER
 from latentprint.core.datasets.base import DATASETS, Dataset, Images
 from latentprint.core.datasets.checks import check_at_least, check_share, check_side
@@ -18,6 +19,7 @@ from latentprint.core.errors import UsageError
 from latentprint.core.views.streams import uniforms
 
 _CHUNK = 128  # images painted at once: their fields of pixels then stay in the cache
+_KEPT = 2  # data sets, of the last ones that were opened
 _COARSE, _FINE = 3, 7  # points a side of the background's lattices
 _MOST_IMAGES = 1 << 20  # of a person: what tells the streams of their images apart
 
@@ -73,6 +75,12 @@ def identities(options: Mapping[str, Any]) -> Dataset:
     """
     given = from_mapping(IdentitiesOptions, options, "data set 'identities'")
     _check(given)
+    return _painted(given)
+
+
+@lru_cache(maxsize=_KEPT)
+def _painted(given: IdentitiesOptions) -> ArrayDataset:
+    """All images and labels, painted once a process: whoever trains, plans, asks and judges opens them again."""
     labels = identity_labels(given)
     count = given.users * given.images
     pixels = np.empty((count, given.height, given.width, 3), dtype=np.uint8)
