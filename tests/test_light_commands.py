@@ -47,6 +47,20 @@ def test_a_worker_imports_nothing_that_only_a_report_or_a_few_attacks_need(modul
     assert not modules & {"pandas", "scipy.stats", "scipy.optimize", "sklearn", "timm", "torchvision", "mlflow"}
 
 
+def test_planning_a_training_imports_no_architectures_whatever_the_recipe():
+    command = (
+        "import sys\n"
+        "from latentprint.trainer import RECIPES, make_plan\n"
+        "for name in RECIPES.names():\n"
+        "    make_plan(name, {}, 1)\n"
+        "print(*sys.modules, sep='\\n')"
+    )
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=300)
+    modules = set(result.stdout.splitlines())
+    assert "latentprint.trainer.recipes.vit" in modules
+    assert not modules & {"timm", "lightly", "torchvision"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_registered_by_its_place_is_there(kind):
     for entry in open_registry(kind):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from lightly.loss import DINOLoss
+from lightly.models.utils import normalize_mean_var
 from torch.nn.functional import normalize
 
 from latentprint.core.errors import UsageError
@@ -16,7 +17,7 @@ from latentprint.trainer.recipes.base import backbone_input, normalised
 from latentprint.trainer.recipes.dino import SelfDistillation, distillation
 from latentprint.trainer.recipes.mae import MaskedAutoencoder
 from latentprint.trainer.recipes.moco import KeyQueue, MomentumContrast, info_nce
-from latentprint.trainer.recipes.patches import patch_orders
+from latentprint.trainer.recipes.patches import patch_orders, pixel_targets
 from latentprint.trainer.recipes.supervised import Supervised
 from latentprint.trainer.recipes.vit import patches_of
 from latentprint.trainer.schedule import cosine_rise, warmup_cosine
@@ -70,6 +71,12 @@ def test_the_masked_autoencoders_loss_against_a_loop(images, labels, monkeypatch
             target = (patch - patch.mean()) / (patch.var() + 1e-6).sqrt()
             errors.append((guess - target).square().mean())
     assert loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
+
+
+def test_pixel_targets_are_lightlys_of_flat_patches_too(generator):
+    patches = torch.rand(6, 5, 192, generator=generator) * torch.logspace(-4, 1, 5)[:, None]
+    patches[0, 0] = 0.5
+    torch.testing.assert_close(pixel_targets(patches), normalize_mean_var(patches), atol=1e-4, rtol=1e-4)
 
 
 def test_the_masked_patches_never_reach_the_prediction(images, labels, generator):

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.models.utils import normalize_mean_var
-from timm.models.vision_transformer import Block
 from torch import Generator, Tensor, nn
 
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import Size
 from latentprint.trainer.recipes.cross import CrossBlock
-from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, seen_count
+from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, pixel_targets, seen_count
 from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention, positions, square_side
 
 
@@ -71,6 +69,8 @@ class LatentDecoder(nn.Module):
     """Maps latents of masked patches to their pixels, without a look at the seen patches (CAE, Sec. 3.1)."""
 
     def __init__(self, dim: int, heads: int, depth: int, pixels: int) -> None:
+        from timm.models.vision_transformer import Block
+
         super().__init__()
         self.blocks = nn.Sequential(*[Block(dim, heads, qkv_bias=True) for _ in range(depth)])
         self.norm = nn.LayerNorm(dim)
@@ -119,8 +119,7 @@ class ContextAutoencoderMethod(PatchMethod):
         """
         seen, masked = patches.tensor_split([self.kept], dim=1)
         latents, predicted = self.predictions(seen, order)
-        target: Tensor = normalize_mean_var(masked.flatten(2))
-        errors = (predicted.float() - target).square().mean(dim=(1, 2))
+        errors = (predicted.float() - pixel_targets(masked.flatten(2))).square().mean(dim=(1, 2))
         distances = (latents.float() - aligned_to.float()).square().mean(dim=(1, 2))
         return errors + self.options.alignment_weight * distances
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from latentprint.core import architectures
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.trainer.recipes.norms import Norm, norm_arguments
 
@@ -34,6 +33,8 @@ def classifier_arguments(
     Raises:
         UsageError: an option that the architecture does not have, or a value that cannot be.
     """
+    from latentprint.core import architectures  # with timm, which whoever plans a training does without
+
     for name, value in options.items():
         known = architectures.OPTIONS[architecture]
         if name not in known:

@@ -1,6 +1,5 @@
 """Transformer blocks whose queries look at other tokens than themselves."""
 
-from timm.layers import Mlp
 from torch import Tensor, nn
 
 
@@ -42,6 +41,8 @@ class CrossBlock(nn.Module):
     """
 
     def __init__(self, dim: int, heads: int) -> None:
+        from timm.layers import Mlp
+
         super().__init__()
         self.norm_queries = nn.LayerNorm(dim)
         self.norm_tokens = nn.LayerNorm(dim)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, normalize
 from torch.optim import Optimizer
@@ -138,6 +137,8 @@ class TeacherStudentMethod(PerRecordMethod):
     centre: Tensor
 
     def __init__(self, options: SelfDistillation, side: int) -> None:
+        from lightly.models.utils import deactivate_requires_grad
+
         arguments = vit_arguments(
             side,
             patch_size=options.patch_size,
@@ -180,6 +181,8 @@ class TeacherStudentMethod(PerRecordMethod):
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
+        from lightly.models.utils import update_momentum
+
         momentum = cosine_rise(self.options.momentum, 1.0, progress)
         update_momentum(self.backbone, self.teacher, momentum)
         update_momentum(self.head, self.teacher_head, momentum)

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding, normalize_mean_var
-from timm.models.vision_transformer import Block
 from torch import Generator, Tensor, nn
 
 from latentprint.core.samples import Size
-from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, seen_count
+from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, pixel_targets, seen_count
 from latentprint.trainer.recipes.vit import encode_patches, ordered_patches, plain_attention, square_side
 
 
@@ -47,6 +45,9 @@ class PixelDecoder(nn.Module):
     """
 
     def __init__(self, patches: int, embed_dim: int, pixels: int, *, dim: int, depth: int, heads: int) -> None:
+        from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
+        from timm.models.vision_transformer import Block
+
         super().__init__()
         self.embed = nn.Linear(embed_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
@@ -107,8 +108,7 @@ class MaskedAutoencoderMethod(PatchMethod):
         """
         seen, masked = patches.tensor_split([self.kept], dim=1)
         predicted: Tensor = self.decoder(self.encode(seen, order[:, : self.kept]), order)
-        target: Tensor = normalize_mean_var(masked.flatten(2))
-        return (predicted.float() - target).square().mean(dim=(1, 2))
+        return (predicted.float() - pixel_targets(masked.flatten(2))).square().mean(dim=(1, 2))
 
     def encode(self, patches: Tensor, places: Tensor) -> Tensor:
         """The encoder's tokens [B, K, D] of normalised patches [B, K, pixels of one, 3] at `places` [B, K]."""

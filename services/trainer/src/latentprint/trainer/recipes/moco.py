@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
 import torch
-from lightly.models.modules.heads import MoCoProjectionHead
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.optim import Optimizer
@@ -95,6 +93,9 @@ class MomentumContrastMethod(PerRecordMethod):
     """MoCo v2 (Chen et al., 2020, https://arxiv.org/abs/2003.04297) on one device; publishes the query encoder."""
 
     def __init__(self, options: MomentumContrast) -> None:
+        from lightly.models.modules.heads import MoCoProjectionHead
+        from lightly.models.utils import deactivate_requires_grad
+
         super().__init__(options.architecture, {"num_classes": 0, **norm_arguments(options.norm)})
         self.options = options
         self.augmentation = options.augmentation
@@ -133,6 +134,8 @@ class MomentumContrastMethod(PerRecordMethod):
 
     def after_step(self, progress: float) -> None:
         """Move the key encoder towards the query encoder."""
+        from lightly.models.utils import update_momentum
+
         del progress
         update_momentum(self.backbone, self.key_backbone, self.options.momentum)
         update_momentum(self.head, self.key_head, self.options.momentum)

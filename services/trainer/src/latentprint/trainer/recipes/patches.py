@@ -1,10 +1,11 @@
 """What recipes on the patches of one view share: a ViT, AdamW, crop and flip, and a random order of the patches."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
-from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
 from torch import Generator, Tensor
+from torch.nn.functional import layer_norm
 from torch.optim import Optimizer
 
 from latentprint.core.errors import UsageError
@@ -12,6 +13,8 @@ from latentprint.core.views.augmentations import MAE, Augmentation, augment
 from latentprint.trainer.recipes.optimisers import adamw
 from latentprint.trainer.recipes.per_record import PerRecordMethod
 from latentprint.trainer.recipes.vit import VIT, plain_attention, vit_arguments
+
+_SMALLEST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class PatchMethod(PerRecordMethod):
     options: PatchOptions
 
     def __init__(self, options: PatchOptions, side: int) -> None:
+        from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
+
         arguments = vit_arguments(
             side,
             patch_size=options.patch_size,
@@ -110,3 +115,14 @@ def seen_count(units: int, mask_ratio: float) -> int:
 def patch_orders(images: int, patches: int, generator: Generator) -> Tensor:
     """A random order of the patches for each image, int64 [B, N]; where some are masked, the first are seen."""
     return torch.rand(images, patches, generator=generator, device=generator.device).argsort(dim=1)
+
+
+def pixel_targets(patches: Tensor) -> Tensor:
+    """Pixels of patches [..., P], each patch less its mean and over its deviation (MAE, Sec. 3).
+
+    The deviation divides by P - 1, as the published code's does. A layer norm's divides by P; torch's kernel for it is
+    several times as fast on a CPU as that of `torch.var`.
+    """
+    pixels = patches.shape[-1]
+    biased = (pixels - 1) / pixels
+    return layer_norm(patches, (pixels,), eps=_SMALLEST_VARIANCE * biased) * math.sqrt(biased)

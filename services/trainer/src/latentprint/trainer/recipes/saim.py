@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.models.utils import normalize_mean_var
-from timm.layers import Mlp
 from torch import Generator, Tensor, nn
 
 from latentprint.core.errors import UsageError
 from latentprint.core.samples import Size
 from latentprint.core.views.blur import gaussian_blur
 from latentprint.trainer.recipes.cross import CrossBlock
-from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions
+from latentprint.trainer.recipes.patches import PatchMethod, PatchOptions, pixel_targets
 from latentprint.trainer.recipes.vit import ordered_patches, patch_tokens, positions, square_side
 
 
@@ -49,6 +47,8 @@ class ParallelDecoder(nn.Module):
     """
 
     def __init__(self, dim: int, heads: int, depth: int, pixels: int) -> None:
+        from timm.layers import Mlp
+
         super().__init__()
         self.start = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
         self.blocks = nn.ModuleList([CrossBlock(dim, heads) for _ in range(depth)])
@@ -95,7 +95,7 @@ class StochasticAutoregressionMethod(PatchMethod):
         del labels, progress
         size = self.options.patch_size
         views, order = self.draw(images, generator)
-        target: Tensor = normalize_mean_var(ordered_patches(self._smoothed(views), size, order).flatten(2))
+        target = pixel_targets(ordered_patches(self._smoothed(views), size, order).flatten(2))
         return {"patches": ordered_patches(views, size, order), "order": order, "target": target}
 
     def forward(self, patches: Tensor, order: Tensor, target: Tensor) -> Tensor:

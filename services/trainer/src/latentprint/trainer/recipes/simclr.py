@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.loss import NTXentLoss
-from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
@@ -45,6 +43,9 @@ class SimpleContrastMethod(TwoViewsMethod):
     """SimCLR (Chen et al., ICML 2020, https://arxiv.org/abs/2002.05709, Eq. 1)."""
 
     def __init__(self, options: SimpleContrast) -> None:
+        from lightly.loss import NTXentLoss
+        from lightly.models.modules.heads import SimCLRProjectionHead
+
         super().__init__(options)
         self.head = SimCLRProjectionHead(self.width, self.width, options.projection_dim)
         self.criterion = NTXentLoss(options.temperature)

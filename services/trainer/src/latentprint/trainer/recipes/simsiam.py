@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Generator, Tensor
 from torch.nn.functional import cosine_similarity
 
@@ -38,6 +37,8 @@ class SimpleSiameseMethod(TwoViewsMethod):
     """SimSiam (Chen and He, CVPR 2021, https://arxiv.org/abs/2011.10566)."""
 
     def __init__(self, options: SimpleSiamese) -> None:
+        from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
+
         super().__init__(options)
         self.head = SimSiamProjectionHead(self.width, options.projection_dim, options.projection_dim)
         self.predictor = SimSiamPredictionHead(options.projection_dim, options.prediction_dim, options.projection_dim)

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from lightly.loss import SwaVLoss
-from lightly.models.modules.heads import SwaVProjectionHead
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, normalize
 
@@ -67,6 +65,9 @@ class SwappedAssignmentsMethod(TwoViewsMethod):
     options: SwappedAssignments
 
     def __init__(self, options: SwappedAssignments) -> None:
+        from lightly.loss import SwaVLoss
+        from lightly.models.modules.heads import SwaVProjectionHead
+
         super().__init__(options)
         self.local_augmentation = options.local_augmentation
         self.head = SwaVProjectionHead(self.width, self.width, options.projection_dim)

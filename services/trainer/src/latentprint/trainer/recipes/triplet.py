@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
-from latentprint.core import architectures
 from latentprint.core.errors import UsageError, unknown_name
 from latentprint.core.samples import Size
 from latentprint.core.views.augmentations import MAE, Augmentation
@@ -61,6 +60,8 @@ class Triplet:
 
     def build(self, size: Size, classes: int) -> "TripletMethod":
         """See `Recipe.build`; classes are those of the split's units, where it has any."""
+        from latentprint.core import architectures  # with timm, which whoever plans a training does without
+
         del size, classes
         if self.identities < 2 or self.images_of_each < 2:
             raise UsageError("recipe 'triplet': identities and images_of_each must be at least 2.")

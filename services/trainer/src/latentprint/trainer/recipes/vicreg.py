@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lightly.loss import VICRegLoss
-from lightly.models.modules.heads import VICRegProjectionHead
 from torch import Generator, Tensor
 
 from latentprint.core.errors import UsageError
@@ -44,6 +42,9 @@ class VarianceInvarianceCovarianceMethod(TwoViewsMethod):
     """VICReg (Bardes et al., ICLR 2022, https://arxiv.org/abs/2105.04906)."""
 
     def __init__(self, options: VarianceInvarianceCovariance) -> None:
+        from lightly.loss import VICRegLoss
+        from lightly.models.modules.heads import VICRegProjectionHead
+
         super().__init__(options)
         self.head = VICRegProjectionHead(self.width, options.expander_dim, options.expander_dim)
         self.criterion = VICRegLoss(options.invariance, options.variance, options.covariance)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from timm.layers import Attention
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -53,6 +52,8 @@ def vit_arguments(
 
 def plain_attention(model: nn.Module) -> None:
     """Use unfused attention: with a few tokens an image the fused kernel costs a third more on a CPU."""
+    from timm.layers import Attention
+
     for module in model.modules():
         if isinstance(module, Attention):
             module.fused_attn = False
