@@ -109,7 +109,7 @@ def test_a_copy_of_a_victim_is_asked_about_ownership_beside_the_victim_itself(un
     assert copy["question"] == "ownership"
     assert copy["victim"]["card"]["weights_digest"] == mae["victim"]["card"]["weights_digest"]
     assert [control["name"] for control in copy["controls"]] == [*CONTROLS[:2], "victim itself"]
-    assert copy["controls"][2]["effect"]["value"] == copy["effect"]["value"]
+    assert copy["controls"][2]["effect"]["estimate"] == copy["effect"]["estimate"]
     assert copy["result"]["known_private"] == 20
 
 
@@ -162,7 +162,7 @@ def test_a_run_killed_twice_ends_in_the_same_scores(
     findings = finish_here(run_here, tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]
-        assert audit["effect"]["value"] == pytest.approx(expected["effect"]["value"], abs=1e-5)
+        assert audit["effect"]["estimate"] == pytest.approx(expected["effect"]["estimate"], abs=1e-5)
     for audit, expected in zip(findings["audits"][:4], undisturbed[1]["audits"], strict=False):
         scores = [[sample["score"] for sample in side["result"]["most_exposed"]] for side in (audit, expected)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)
