@@ -74,11 +74,11 @@ EXPERIMENT = {
 FITTED = ("seqmia", "lira", "mba-m-entropy", "label-only")
 
 
-def run(run_here: Run, folder: Path, experiment: dict) -> list[dict]:
+def run(run_here: Run, folder: Path, experiment: dict, *options: str, part: str = "") -> list[dict]:
     path = folder / "posteriors.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
-    run_here("run", path, "--root", folder / "runs")
-    return json.loads((folder / "runs" / experiment["name"] / "findings.json").read_text())["audits"]
+    run_here("run", path, "--root", folder / "runs", *options)
+    return json.loads((folder / "runs" / experiment["name"] / part / "findings.json").read_text())["audits"]
 
 
 def made(folder: Path, *kinds: str) -> dict[str, int]:
@@ -151,7 +151,7 @@ def test_victims_of_the_same_weights_may_have_different_adversaries(
     }
     folder, _ = first
     before = twins(folder)
-    audits = run(run_here, folder, {**EXPERIMENT, **changed, "name": "adversaries"})
+    audits = run(run_here, folder, {**EXPERIMENT, **changed, "name": "adversaries"}, "--seed", "0", part="seed-0")
     assert {(one["victim"]["name"], one["attack"]["name"], one["attack"]["fitted_on"]) for one in audits} == {
         (name, attack, f"shadow of {name}") for name in ("known", "unknown") for attack in ("seqmia", "mba-m-entropy")
     }

@@ -1,10 +1,13 @@
 """Attributes: one that the embedding holds is found, what can be had without the encoder is not claimed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.queries import Queries
 from latentprint.attack_engine.attacks import Attack, AttackChoice
 from latentprint.attack_engine.attacks.fitting.attribute_scores import infer_attribute, require_attribute
@@ -18,6 +21,7 @@ from latentprint.attack_engine.questions.attributes.results import AttributesFin
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import Outcome, VictimDescription
 from latentprint.attack_engine.report.render import render
+from latentprint.attack_engine.runs.stored_signals import AskedModels, AskingOptions, plan_signals
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.datasets.attributes import labelled
 from latentprint.core.errors import DataError, UsageError
@@ -95,6 +99,19 @@ def test_the_fit_sees_no_evaluated_sample() -> None:
     np.testing.assert_array_equal(first.scored.score, second.scored.score)
     assert np.ptp(second.controls[UNTRAINED].score) <= 1  # every evaluated sample reads alike, and is guessed alike
     assert len(first.scored.score) == np.count_nonzero(~known)
+
+
+def test_no_encoder_is_asked_that_only_other_questions_read(tiny_bundle: Path, tmp_path: Path) -> None:
+    sides = dict.fromkeys(("victim", "twin", "placebo"), EndpointSpec(f"local:{tiny_bundle}", threads=1))
+    asked = AskedModels(sides, SPEC, SPLIT, tmp_path)
+    membership = AttackChoice("encodermi").build(0)
+    plan = plan_signals([attack(), membership], asked, AskingOptions(), Console(quiet=True))
+    both = (*attack().signals, *membership.signals)
+    assert {one.side: one.signals for one in plan.wanted} == {
+        "victim": both,
+        "twin": both,
+        "placebo": membership.signals,
+    }
 
 
 def test_what_cannot_be_inferred_is_refused_before_anything_is_asked() -> None:

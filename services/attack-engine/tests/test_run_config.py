@@ -97,6 +97,26 @@ def test_an_attribute_that_the_samples_lack_is_found_before_anything_is_trained(
         plan_victims(experiment, Layout(tmp_path, "trial"))
 
 
+def test_no_placebo_is_made_where_no_question_reads_one(tmp_path: Path) -> None:
+    content = {**VALID, "datasets": {"d": {"name": "composites", "options": {"count": 300, "side": 16}}}}
+    attribute = {"name": "attribute-inference", "options": {"attribute": "sensitive"}}
+    for attacks, placebo in (([attribute], False), ([attribute, "embedding-norm"], True)):
+        experiment = load_experiment(written(tmp_path, {**content, "attacks": attacks}))
+        (victim,) = plan_victims(experiment, Layout(tmp_path, "trial"))
+        assert (victim.placebo is not None) == placebo
+
+
+def test_another_seed_draws_and_trains_anew(tmp_path: Path) -> None:
+    path, layout = written(tmp_path, {**VALID, "seed": 3}), Layout(tmp_path, "trial")
+    own, named, other = (load_experiment(path, seed=seed) for seed in (None, 3, 4))
+    assert (own.seed, named.seed, other.seed) == (3, 3, 4)
+    (mine,), (same,), (theirs,) = (plan_victims(one, layout) for one in (own, named, other))
+    assert mine.key == same.key != theirs.key
+    assert mine.split.digest == same.split.digest != theirs.split.digest
+    with pytest.raises(LatentprintError, match="seed must be a whole number from 0"):
+        load_experiment(path, seed=-1)
+
+
 def test_a_suspect_stands_beside_its_victim_and_every_test_image_is_evaluated(tmp_path: Path) -> None:
     victim = {**VALID["victims"][0], "name": "mine"}
     suspect = {**victim, "name": "suspect", "epochs": 2, "owned_by": "mine"}

@@ -21,6 +21,10 @@ def run(
     scale: Annotated[
         str, typer.Option(help="One of the file's scales, such as small or paper; default: its first.")
     ] = "",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="In place of the file's seed; the results go to a folder of that seed.", show_default=False),
+    ] = None,
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
@@ -29,10 +33,10 @@ def run(
     from latentprint.attack_engine.runs.config import load_experiment
 
     source = find_experiment(experiment)
-    checked = load_experiment(source, scale)
+    checked = load_experiment(source, scale, seed)
     from latentprint.attack_engine.runs.experiment import run_experiment
 
-    run_experiment(checked, source, root, Console(stderr=True))
+    run_experiment(checked, source, root, Console(stderr=True), "" if seed is None else f"seed-{seed}")
 
 
 def find_experiment(name: str) -> Path:

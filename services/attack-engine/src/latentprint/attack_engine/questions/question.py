@@ -43,6 +43,11 @@ class Question(Protocol[R]):
         """Names of the attacks that an audit tries where none is named."""
         ...
 
+    @property
+    def held_against(self) -> Sequence[str]:
+        """Sides of the encoders beside the victim whose answers it reads: `TWIN`, `PLACEBO`, `ORIGINAL`."""
+        ...
+
     def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
         """Before anything is asked: raise `DataError` where `attacks` cannot be fitted or judged on these samples."""
         ...

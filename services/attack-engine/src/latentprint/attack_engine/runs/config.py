@@ -171,18 +171,20 @@ class Experiment:
         return [self.attack(choice) for choice in self.attacks if victim.is_audited_with(_label(choice))]
 
 
-def load_experiment(path: Path, scale: str = "") -> Experiment:
+def load_experiment(path: Path, scale: str = "", seed: int | None = None) -> Experiment:
     """Read and check an experiment file; every name in it is resolved before anything runs.
 
     Args:
         path: the file.
         scale: one of the file's `scales`; "" takes the first, where there are any.
+        seed: in place of the file's own.
 
     Raises:
-        UsageError: an unknown key, name or scale, by place and with the nearest known one.
+        UsageError: an unknown key, name or scale, or a seed that is none, by place and with the nearest known one.
     """
     content = at_scale(load_yaml(path), scale, str(path))
-    experiment = from_mapping(Experiment, {"title": content.get("name", ""), **content}, str(path))
+    named = {} if seed is None else {"seed": seed}
+    experiment = from_mapping(Experiment, {"title": content.get("name", ""), **content, **named}, str(path))
     for split in experiment.splits.values():
         _known("data set of a split", split.dataset, experiment.datasets)
         if split.auxiliary:

@@ -28,10 +28,10 @@ from latentprint.core.ray_session import require_cluster
 from latentprint.core.tracking import default_uri, open_run, tracked
 
 
-def run_experiment(experiment: Experiment, source: Path, root: Path, console: Console) -> Path:
+def run_experiment(experiment: Experiment, source: Path, root: Path, console: Console, part: str = "") -> Path:
     """Run `experiment`, read from `source`, with everything below `root`; returns the report's path.
 
-    What exists is not made again.
+    What exists is not made again. The results go to the folder `part` below the experiment's, "" for that itself.
 
     Raises:
         LatentprintError: whatever a user can mend; run again, it goes on from where it was.
@@ -39,13 +39,19 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     require_folder(root, "--root")
     require_cluster()
     require_server()
-    layout, name = Layout(root, experiment.folder), experiment.title or experiment.name
+    layout, name = Layout(root, experiment.folder, part), experiment.title or experiment.name
+    name += f", {part}" if part else ""
     victims = plan_victims(experiment, layout)
     for choice, victim in zip(experiment.victims, victims, strict=True):
         attacks = experiment.attacks_on(choice)
         require_enough_references(attacks, [victim])
         require_units(attacks, [victim])
-    facts = {"experiment": digest_file(source), "scale": experiment.scale, "victims": [one.key for one in victims]}
+    facts = {
+        "experiment": digest_file(source),
+        "scale": experiment.scale,
+        "seed": experiment.seed,
+        "victims": [one.key for one in victims],
+    }
     run = open_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)
     options = ConductorOptions(asking, experiment.trainings, experiment.seed)
@@ -58,7 +64,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
             name,
             finished,
             layout,
-            configuration={**load_yaml(source), **searches.configuration},
+            configuration={**load_yaml(source), "seed": experiment.seed, **searches.configuration},
             scale=experiment.scale,
             published=experiment.published,
         )

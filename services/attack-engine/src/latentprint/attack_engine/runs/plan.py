@@ -10,6 +10,7 @@ from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepCho
 from latentprint.attack_engine.models.job import PLACEBO, SHADOW
 from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
+from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.membership.exposure import row_name
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.layout import Layout
@@ -128,8 +129,12 @@ def _require_units(attack: Attack, samples: DrawnSamples) -> None:
 
 
 def _placebo(experiment: Experiment, name: str, parts: Partition, opened: Mapping[str, Dataset]) -> Split | None:
-    """Other samples for encoders made like the victims of one split; None where none is wanted or too few are left."""
-    if experiment.placebo == "none":
+    """Other samples for encoders made like the victims of one split; None where none is wanted or too few are left.
+
+    None is wanted either where no attack's question reads one.
+    """
+    questions = {experiment.attack(choice).question for choice in experiment.attacks}
+    if experiment.placebo == "none" or not any(PLACEBO in QUESTIONS.get(one).held_against for one in questions):
         return None
     drawn = experiment.splits[name]
     seed = experiment.seed if drawn.seed is None else drawn.seed

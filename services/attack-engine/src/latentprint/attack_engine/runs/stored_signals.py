@@ -95,9 +95,11 @@ class StoredSignals:
         return (self.distillation if distillation else self.sides)[side][signal]
 
     def folders(self, attack: Attack, side: str, *, treated: bool = False) -> dict[str, Path]:
-        """Where the attack's signals are, by name, for `EvidenceFiles`; none where this side was not asked."""
-        extractions = (self.treated if treated else self.sides).get(side)
-        return {signal.name: extractions[signal].plan.folder for signal in attack.signals} if extractions else {}
+        """Where the attack's signals are, by name, for `EvidenceFiles`; none where this side was not asked for them."""
+        extractions = (self.treated if treated else self.sides).get(side, {})
+        if not set(attack.signals) <= extractions.keys():
+            return {}
+        return {signal.name: extractions[signal].plan.folder for signal in attack.signals}
 
     def evidence(self, attack: Attack, dataset: DatasetSpec, *, treated: bool = False) -> dict[str, EvidenceFiles]:
         """Where what was asked for `attack` lies, by side, of those that were asked."""
@@ -200,12 +202,15 @@ class _WantedSignals:
 
 
 def _wanted(attacks: Sequence[Attack], models: AskedModels) -> Iterator[_WantedSignals]:
-    signals = tuple(dict.fromkeys(signal for attack in attacks for signal in attack.signals))
+    def read_of(side: str) -> tuple[Signal, ...]:
+        readers = [one for one in attacks if side == VICTIM or side in QUESTIONS.get(one.question).held_against]
+        return tuple(dict.fromkeys(signal for attack in readers for signal in attack.signals))
+
     plain = tuple(dict.fromkeys(signal for attack in attacks if attack.reading.imitates for signal in attack.signals))
     sides = tuple(models.sides)
-    yield from (_WantedSignals(side, _AUDITED, signals) for side in sides)
+    yield from (_WantedSignals(side, _AUDITED, read_of(side)) for side in sides if read_of(side))
     if models.treated is not None:
-        yield from (_WantedSignals(side, _TREATED, signals) for side in sides if side in (VICTIM, TWIN))
+        yield from (_WantedSignals(side, _TREATED, read_of(side)) for side in sides if side in (VICTIM, TWIN))
     if models.distillation is not None and plain:
         yield from (_WantedSignals(side, _DISTILLATION, plain) for side in sides)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from latentprint.attack_engine.models.job import TWIN
 from latentprint.attack_engine.questions.attributes.results import AttributesFinding, AttributesResult
 from latentprint.attack_engine.questions.attributes.wording import report_verdict
 from latentprint.attack_engine.questions.header import Verdict
@@ -28,6 +29,7 @@ class AttributesQuestion:
     title: str = "Attributes"
     result: type[AttributesResult] = AttributesResult
     attacks: Sequence[str] = ("attribute-inference",)
+    held_against: Sequence[str] = (TWIN,)
 
     def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
         """See `Question.require` and `require_attribute`."""

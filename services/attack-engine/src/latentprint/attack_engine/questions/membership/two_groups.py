@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, TWIN
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.splits import Split
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 class TwoGroups:
     """The part of a `Question` that asks whether two groups are large enough, and whether they look drawn alike."""
+
+    held_against: Sequence[str] = (TWIN, PLACEBO, ORIGINAL)
 
     def require(self, attacks: "Sequence[Attack]", dataset: Dataset, split: Split) -> None:
         """See `Question.require`: enough samples a side, known ones too unless every attack does without a fit."""
