@@ -158,9 +158,9 @@ def test_ports_are_those_of_the_container_and_mounts_those_of_the_pod(objects: l
         volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
         mounted = {mount["name"] for each in containers(pod) for mount in each["volumeMounts"]}
         assert mounted == volumes
-        for each in containers(pod):
-            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                assert each.get(probe, {}).get("grpc", {}).get("port", ports["grpc"]) == ports["grpc"]
+        for each in pod["spec"]["containers"]:
+            probes = [each[f"{name}Probe"]["grpc"]["port"] for name in ("startup", "liveness", "readiness")]
+            assert set(probes) == {ports["grpc"]}
     for service in kinds(objects, "Service"):
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
         assert service["spec"]["clusterIP"] == "None"
