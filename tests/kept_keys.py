@@ -19,11 +19,12 @@ from latentprint.attack_engine.asking.plan import plan_extraction, signal_key
 from latentprint.attack_engine.attacks import ATTACKS, AttackChoice
 from latentprint.attack_engine.attacks.attack import Attack
 from latentprint.attack_engine.models.candidate_job import CandidateJob
+from latentprint.attack_engine.models.choice import VictimChoice
 from latentprint.attack_engine.models.job import VICTIM
 from latentprint.attack_engine.models.stealing import Stealing
 from latentprint.attack_engine.models.stealing_job import StealingJob
 from latentprint.attack_engine.models.stored_answers import StoredAnswers
-from latentprint.attack_engine.models.training import TrainingJob, VictimChoice
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.cells import plan_cells
 from latentprint.attack_engine.runs.config import Experiment, SplitChoice
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import draw_split
 from latentprint.trainer import train

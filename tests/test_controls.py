@@ -192,7 +192,7 @@ def test_a_control_is_described_by_what_is_known_of_it() -> None:
 def test_a_server_ends_with_the_process_that_started_it(bundle: Path) -> None:
     code = (
         "import sys, time\n"
-        "from latentprint.attack_engine.runs.serving import starting_server\n"
+        "from latentprint.attack_engine.asking.server_process import starting_server\n"
         f"with starting_server({{'victim': {str(bundle)!r}}}) as server:\n"
         "    while not server.is_ready(): time.sleep(0.05)\n"
         "    print(server.process.pid, flush=True); time.sleep(300)\n"

@@ -8,11 +8,11 @@ import pytest
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.audit_scores import ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import KnownSamples
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
-from latentprint.attack_engine.runs.serving import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import draw_split
 

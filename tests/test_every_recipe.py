@@ -11,7 +11,7 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.split_files import write_split
 from latentprint.core.splits import VALIDATION, Split, draw_split

@@ -9,9 +9,9 @@ import pytest
 
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.attack_engine.asking.signal_store import read_signals
 from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
-from latentprint.attack_engine.runs.serving import served
 from latentprint.attack_engine.signals.part_crops import PartCropSignal
 from latentprint.core.datasets import DatasetSpec
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.partitions import PartSizes
 from latentprint.core.user_partitions import UserImages, draw_user_partition

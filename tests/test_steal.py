@@ -11,11 +11,11 @@ from PIL import Image
 from rich.console import Console
 
 from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.attack_engine.models.stealing import Stealing
 from latentprint.attack_engine.models.stealing_losses import STEALING_LOSSES
 from latentprint.attack_engine.runs import stealing
 from latentprint.attack_engine.runs.controls import untrained_control
-from latentprint.attack_engine.runs.serving import served
 from latentprint.attack_engine.runs.stealing import Theft, run_theft
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.workers import ThisProcess

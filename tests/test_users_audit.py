@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import split_by_membership
 from latentprint.trainer import train

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from latentprint.attack_engine.models.choice import DrawnSamples, VictimChoice
 from latentprint.attack_engine.models.job import MODEL_JOBS, PLACEBO, TRAIN, TWIN, ModelStore
-from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob, VictimChoice
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.core.bundles import read_card
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
@@ -71,9 +72,9 @@ def test_an_audited_model_is_measured_once_when_it_is_finished(tmp_path: Path) -
     assert 0 <= measured["knn_accuracy"] <= 1
 
 
-def test_what_is_trained_alike_differs_in_samples_and_role_alone(tmp_path: Path) -> None:
+def test_what_is_made_alike_differs_in_samples_and_role_alone(tmp_path: Path) -> None:
     job = training(tmp_path)
-    placebo = job.trained_alike(PLACEBO, drawn(tmp_path, seed=1))
+    placebo = job.made_alike(PLACEBO, drawn(tmp_path, seed=1))
     assert placebo.name == "placebo of v"
-    assert placebo.is_trained_as(job)
+    assert placebo.is_made_as(job)
     assert placebo.key != job.key

@@ -19,8 +19,9 @@ from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.inference.majority_vote import MajorityVote
 from latentprint.attack_engine.inference.mlp import MlpClassifier
 from latentprint.attack_engine.inference.over_draws import OverDraws
+from latentprint.attack_engine.models.choice import DrawnSamples, VictimChoice
 from latentprint.attack_engine.models.job import ModelStore
-from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob, VictimChoice
+from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.plan import require_units
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.statistics.auc import estimate_auc

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from latentprint.core.errors import UsageError
+from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.oip import inference_pb2 as pb
 from latentprint.encoder_server.metadata import model_metadata
 from latentprint.encoder_server.obfuscations import obfuscated
-from latentprint.encoder_server.settings import Compute, Obfuscation, ObfuscationStep, Settings
+from latentprint.encoder_server.settings import Compute, Obfuscation, Settings
 from latentprint.encoder_server.victims import Victim
 
 OUTPUTS = ("embedding", "feature_map", "posterior")

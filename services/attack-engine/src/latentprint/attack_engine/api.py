@@ -16,7 +16,7 @@ from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.answer_store import sample_digests
 from latentprint.attack_engine.asking.drivers.in_memory import Channels, InMemoryModel
 from latentprint.attack_engine.attacks import AttackChoice
-from latentprint.attack_engine.models.training import TWIN_SEED
+from latentprint.attack_engine.models.victim import TWIN_SEED
 from latentprint.attack_engine.result import AuditResult
 from latentprint.attack_engine.runs.controls import AUTO, NONE, ControlEncoder
 from latentprint.attack_engine.runs.live import LiveAudit, run_audit

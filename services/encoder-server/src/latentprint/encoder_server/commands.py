@@ -10,6 +10,7 @@ from latentprint.core.channels import parse_mean, parse_std
 from latentprint.core.checks import require_seed
 from latentprint.core.cli import given_options, refuse_unused
 from latentprint.core.errors import UsageError
+from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.oip import SERVICE
 from latentprint.core.values import parse_value
 from latentprint.encoder_server.logs import log_to_stderr
@@ -21,7 +22,6 @@ from latentprint.encoder_server.settings import (
     Limits,
     Listening,
     Obfuscation,
-    ObfuscationStep,
     Settings,
 )
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from latentprint.core.encoders import Encoder
+from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.outputs import EMBEDDING, FEATURE_MAP
-from latentprint.encoder_server.settings import Obfuscation, ObfuscationStep
+from latentprint.encoder_server.settings import Obfuscation
 from latentprint.encoder_server.victims import Victim
 
 _STRETCH = 2.0  # a linear map stretches no direction by more than this, and shrinks none by more

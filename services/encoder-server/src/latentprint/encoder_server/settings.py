@@ -11,15 +11,13 @@ from latentprint.core.channels import Channels
 from latentprint.core.checks import require_seed
 from latentprint.core.code_digest import code_digest
 from latentprint.core.errors import UsageError, unknown_name
+from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.oip import SERVICE
 from latentprint.core.samples import Size, height_width
 
 _SERVICE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 HUB = "hub"  # where a timm model's weights come from, unless they are drawn at random
 PRECISIONS = ("fp32", "bf16")
-OBFUSCATIONS: Mapping[str, int | None] = {"permutation": None, "padding": 32, "linear": None, "rounding": 2}
-"""What may be done to answers, to the amount that it takes by default; None for none."""
-_MOST_AMOUNT = 4096
 _SHORTEST_AGE, _LONGEST_AGE = 1.0, 1e6  # seconds; gRPC counts milliseconds in 32 bits
 _FULL_SIDE = 224  # images up to this side count as one in a batch
 
@@ -151,37 +149,6 @@ class Listening:
             raise UsageError(f"--max-connection-age must be {_SHORTEST_AGE:g} to {_LONGEST_AGE:g} seconds.")
         if grace is not None and not 0 <= grace <= _LONGEST_AGE:
             raise UsageError(f"--max-connection-age-grace must be 0 to {_LONGEST_AGE:g} seconds.")
-
-
-@dataclass(frozen=True)
-class ObfuscationStep:
-    """One change of the answers.
-
-    Attributes:
-        name: one of `OBFUSCATIONS`.
-        amount: columns of zeros of "padding", decimals of "rounding"; else 0.
-    """
-
-    name: str
-    amount: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.name}={self.amount}" if OBFUSCATIONS[self.name] is not None else self.name
-
-    @classmethod
-    def parse(cls, text: str) -> "ObfuscationStep":
-        """Read NAME or NAME=AMOUNT. Raises `UsageError` for another name or an amount that cannot be."""
-        name, sign, amount = text.partition("=")
-        if name not in OBFUSCATIONS:
-            raise unknown_name("obfuscation", name, OBFUSCATIONS)
-        usual = OBFUSCATIONS[name]
-        if usual is None or not sign:
-            if sign:
-                raise UsageError(f"--obfuscate {text}: {name} takes no amount.")
-            return cls(name, usual or 0)
-        if not amount.isdecimal() or int(amount) > _MOST_AMOUNT:
-            raise UsageError(f"--obfuscate {text}: the amount must be a whole number from 0 to {_MOST_AMOUNT}.")
-        return cls(name, int(amount))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 The public API: `train` and `untrained` write victim bundles, `train_encoder` keeps none; `RECIPES` and `DEFENCES` name
 what there is, `make_plan` maps options onto a recipe, `check_labels` refuses samples that lack what it learns from,
+`probe` makes a classifier of an encoder's bundle, `check_classes` refuses samples that it cannot learn from,
 `work_folder` and `read_progress` let a parent process watch a training in another one; `save_checkpoint` and
 `load_checkpoint` keep any training that can be stopped.
 Names are loaded at first use: a command that trains nothing does not wait for torch.
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from latentprint.trainer.defences import DEFENCES
     from latentprint.trainer.in_memory import train_encoder
     from latentprint.trainer.plan import DefenceSpec, check_labels, make_plan, training_code
+    from latentprint.trainer.probing import ProbeOptions, check_classes, probe
     from latentprint.trainer.progress import Progress, read_progress
     from latentprint.trainer.recipes import RECIPES
     from latentprint.trainer.session import Tracker
@@ -27,11 +29,14 @@ __all__ = [
     "UNTRAINED",
     "DefenceSpec",
     "Position",
+    "ProbeOptions",
     "Progress",
     "Tracker",
+    "check_classes",
     "check_labels",
     "load_checkpoint",
     "make_plan",
+    "probe",
     "read_progress",
     "save_checkpoint",
     "train",
@@ -47,11 +52,14 @@ _HOMES = {
     "UNTRAINED": "training",
     "DefenceSpec": "plan",
     "Position": "checkpoint",
+    "ProbeOptions": "probing",
     "Progress": "progress",
     "Tracker": "session",
+    "check_classes": "probing",
     "check_labels": "plan",
     "load_checkpoint": "checkpoint",
     "make_plan": "plan",
+    "probe": "probing",
     "read_progress": "progress",
     "save_checkpoint": "checkpoint",
     "train": "training",

@@ -104,6 +104,16 @@ def probe(bundle: Path, dataset: DatasetSpec, split: Split, folder: Path, option
     return workspace.publish(model, arguments, written)
 
 
+def check_classes(dataset: Dataset, split: Split) -> None:
+    """Raise `UsageError` where the members of `split` are all of one class, so that a probe cannot learn from them."""
+    _require_two_classes(classes_of(dataset)[split.trained_ids])
+
+
+def _require_two_classes(labels: NDArray[np.int64]) -> None:
+    if len(np.unique(labels)) < 2:
+        raise UsageError(f"A probe needs at least two classes; the {len(labels)} samples that it learns have one.")
+
+
 def probe_identity(weights_digest: str, dataset_digest: str, split_digest: str, options: ProbeOptions) -> str:
     """SHA-256 (hex) of all that a probe depends on, the code that fits it included."""
     return digest_json([weights_digest, dataset_digest, split_digest, asdict(options), code_digest(probe)])
@@ -117,8 +127,7 @@ def fit_probe(vectors: Vectors, labels: NDArray[np.int64], classes: int, options
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    if len(np.unique(labels)) < 2:
-        raise UsageError(f"A probe needs at least two classes; the {len(labels)} samples that it learns have one.")
+    _require_two_classes(labels)
     scaler = StandardScaler().fit(vectors.astype(np.float64))
     fitted = LogisticRegression(C=options.inverse_penalty, max_iter=options.steps)
     fitted.fit(scaler.transform(vectors.astype(np.float64)), labels)

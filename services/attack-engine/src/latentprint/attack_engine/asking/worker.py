@@ -122,6 +122,16 @@ def tasks_of(plans: Sequence[ExtractionPlan]) -> list[ShardPlace]:
     return [task for turn in zip_longest(*each) for task in turn if task is not None]
 
 
+def extract_here(plans: Sequence[ExtractionPlan]) -> None:
+    """Extract all that `plans` still lack in this process, one shard after the other. Raises as `extract` does."""
+    worker = ShardWorker(plans)
+    try:
+        for task in tasks_of(plans):
+            worker.run(task)
+    finally:
+        worker.close()
+
+
 def shared_between(plan: ExtractionPlan, workers: int) -> ExtractionPlan:
     """The plan of one of `workers`: a ceiling on the rate is divided between them."""
     rate = plan.endpoint.images_per_second

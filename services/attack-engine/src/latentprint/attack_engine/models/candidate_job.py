@@ -9,13 +9,13 @@ import numpy as np
 
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import plan_extraction
-from latentprint.attack_engine.asking.worker import ShardWorker, tasks_of
+from latentprint.attack_engine.asking.worker import extract_here
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_auc
 from latentprint.attack_engine.inference.over_draws import Draws
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import CANDIDATE
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.scheduling.task import MAKING, TaskProgress
 from latentprint.core.bundles import read_card
 from latentprint.core.code_digest import code_digest
@@ -54,7 +54,7 @@ class CandidateJob:
     """
 
     lower: float
-    training: TrainingJob
+    training: VictimJob
     attack: Attack
     seed: int
     signals: Path
@@ -75,7 +75,7 @@ class CandidateJob:
         return f"measure {self.training.name}"
 
     @property
-    def needs(self) -> tuple[TrainingJob]:
+    def needs(self) -> tuple[VictimJob]:
         """See `Task.needs`: it is trained first."""
         return (self.training,)
 
@@ -115,18 +115,13 @@ class CandidateJob:
         """The attack's features of `ids`, asked shard by shard of the bundle itself; what is there is not asked for."""
         endpoint = EndpointSpec(f"local:{self.training.folder}", threads=1)
         plan = plan_extraction(self.attack.signals, self.training.dataset, ids, endpoint, self.signals / "search")
-        worker = ShardWorker([plan])
-        try:
-            for task in tasks_of([plan]):
-                worker.run(task)
-        finally:
-            worker.close()
+        extract_here([plan])
         folders = {planned.signal.name: planned.folder for planned in plan.signals}
         files = EvidenceFiles(self.training.dataset, folders, self.attack.reading.reads_labels)
         return self.attack.features(files.read(ids))
 
 
-def probe_accuracy(job: TrainingJob) -> float | None:
+def probe_accuracy(job: VictimJob) -> float | None:
     """A trained victim's linear-probe accuracy, as a fraction; None where its data set has no classes to tell."""
     value = read_card(job.folder).training.get("probe_accuracy")
     return None if value is None else float(value)

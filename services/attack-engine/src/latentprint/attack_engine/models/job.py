@@ -10,10 +10,12 @@ from latentprint.core.registry import Registry
 # Each kind's shelf of the store. Its job is a `ModelJob` in a file of its own.
 MODEL_JOBS: Registry[str] = Registry("model job")
 TRAIN, TWIN, DISTIL, STEAL, REFERENCE, CANDIDATE = "train", "twin", "distil", "steal", "reference", "candidate"
+PROBE = "probe"
 MODEL_JOBS.add(TRAIN, "victims", summary="a victim, shadow model or placebo, by a recipe", source="training.py")
 MODEL_JOBS.add(TWIN, "victims", summary="the untrained twin of what is trained", source="training.py")
 MODEL_JOBS.add(DISTIL, "distillations", summary="a student of a model's answers", source="distillation_job.py")
 MODEL_JOBS.add(STEAL, "stolen", summary="an encoder stolen from an endpoint", source="stealing_job.py")
+MODEL_JOBS.add(PROBE, "probes", summary="a classifier: an encoder with a linear probe", source="derived.py")
 MODEL_JOBS.add(REFERENCE, "references", summary="one of a set of reference models", source="reference_job.py")
 MODEL_JOBS.add(CANDIDATE, "candidates", summary="a search's candidate, measured", source="candidate_job.py")
 

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from latentprint.attack_engine.asking import EndpointCard
 from latentprint.attack_engine.evidence.needs import Distillation
 from latentprint.attack_engine.models.distil import DistillationSet
 from latentprint.attack_engine.models.epochs import Rows, train_in_epochs
@@ -15,12 +17,16 @@ from latentprint.attack_engine.models.stealing_losses import STEALING_LOSSES
 from latentprint.attack_engine.models.student import Student, StudentSpec
 from latentprint.attack_engine.statistics.fidelity import FEWEST_IMAGES
 from latentprint.core.checks import require
-from latentprint.core.datasets import Ids
-from latentprint.core.errors import UsageError
+from latentprint.core.datasets import Dataset, Ids
+from latentprint.core.errors import EndpointError, UsageError
 from latentprint.core.files import write_atomically
+from latentprint.core.outputs import EMBEDDING
+from latentprint.core.samples import is_vector
 from latentprint.core.views.augmentations import Augmentation, augment
 
 CHECKPOINT, EPOCHS = "checkpoint.safetensors", "epochs"  # in the folder of a theft that is under way
+THEFT = "stealing"  # what answers are asked for
+_DRAW = 13  # tells its stream apart from the others of a seed
 _RATE_FALLS = 20  # times over a training, by a tenth each, so that the last rate is an eighth of the first
 VIEWS = Augmentation(crop_scale=(0.5, 1.0), flip_probability=0.5)
 
@@ -86,6 +92,64 @@ class Stealing:
     def trained_by(self) -> Mapping[str, Any]:
         """The options that a given set of answers is learned with."""
         return {name: value for name, value in asdict(self).items() if name not in {"queries", "held_out"}}
+
+
+def check_victim(card: EndpointCard, sample_shape: tuple[int, ...]) -> None:
+    """Whether an endpoint can be stolen from by asking about samples of this shape.
+
+    Raises:
+        UsageError: no embedding.
+        EndpointError: an embedding that is no vector, a size that it does not take.
+    """
+    card.check_outputs((EMBEDDING,))
+    card.check_sample(sample_shape, "bring --images to that with --side {side}, or name a data set of it")
+    if len(card.outputs[EMBEDDING]) != 1 or card.outputs[EMBEDDING][0] < 2:
+        shape = list(card.outputs[EMBEDDING])
+        raise EndpointError(f"{card.url} gives an embedding of the shape {shape}: one vector an image can be stolen.")
+
+
+def thief_images(options: Stealing, dataset: Dataset, ids: Ids, seed: int) -> Ids:
+    """The images to be asked, int64 [`options.asked`], those that fidelity is measured on first.
+
+    More queries only add images: the order is of the seed alone.
+
+    Args:
+        options: of the theft.
+        dataset: the thief's.
+        ids: those that the thief has, int64 [S], in any order.
+        seed: of the draw.
+
+    Raises:
+        UsageError: fewer images than are asked, samples that are no square images, no classes for a loss that reads
+            them, an architecture that is not made.
+    """
+    shape = dataset.sample_shape
+    if is_vector(shape) or shape[0] != shape[1]:
+        raise UsageError(f"Stealing asks about square images, not samples of the shape {list(shape)}.")
+    student_spec(options, 1)
+    if len(ids) < options.asked:
+        there = "There is 1 image" if len(ids) == 1 else f"There are {len(ids)} images"
+        raise UsageError(
+            f"{there}, and {options.queries} queries with {options.held_out} held-out images to measure fidelity on "
+            f"need {options.asked}: give more images, or lower the queries or the held-out images."
+        )
+    chosen = drawn_images(options, ids, seed)
+    if STEALING_LOSSES.get(options.loss).reads_classes:
+        _check_classes(dataset, chosen[options.held_out :], options.loss)
+    return chosen
+
+
+def drawn_images(options: Stealing, ids: Ids, seed: int) -> Ids:
+    """What `thief_images` draws of images that were checked."""
+    return np.random.default_rng([seed, _DRAW]).permutation(np.sort(ids))[: options.asked]
+
+
+def _check_classes(dataset: Dataset, ids: Ids, loss: str) -> None:
+    if "class" not in dataset.labels or len(np.unique(dataset.labels["class"][ids])) < 2:
+        raise UsageError(
+            f"The loss {loss} reads each image's class, and these images have none that differ: sort them into folders "
+            "named after their classes, or steal by another loss."
+        )
 
 
 def student_spec(options: Stealing, width: int) -> StudentSpec:

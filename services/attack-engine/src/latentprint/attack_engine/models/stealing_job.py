@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentprint.attack_engine.asking.plan import ExtractionPlan
 from latentprint.attack_engine.models.distil import DistillationSet
 from latentprint.attack_engine.models.job import STEAL, ModelStore
 from latentprint.attack_engine.models.stealing import EPOCHS, Stealing, steal, student_spec
@@ -26,6 +27,7 @@ from latentprint.core.digests import digest_arrays, digest_json
 from latentprint.core.encoders import Encoder
 from latentprint.core.files import writing
 from latentprint.core.outputs import EMBEDDING
+from latentprint.core.text import printable
 from latentprint.core.threads import using_threads
 from latentprint.core.versions import versions
 
@@ -45,6 +47,7 @@ class StealingJob:
         victim: what the card says of the endpoint that it is stolen from; no part of the key, as the answers are.
         seed: of the student, the order of the images, their views and the bootstrap.
         store: where its bundle goes.
+        identity: the key that it goes by, where that was known before there were answers; "" for one of its own.
     """
 
     options: Stealing
@@ -53,6 +56,7 @@ class StealingJob:
     victim: Mapping[str, Any]
     seed: int
     store: ModelStore
+    identity: str = ""
     kind = STEAL
     limit = MAKING
     cores = 1.0
@@ -61,7 +65,9 @@ class StealingJob:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 (hex) of options, answers, images, seed and the code that steals."""
+        """SHA-256 (hex) of options, answers, images, seed and the code that steals; or `identity`."""
+        if self.identity:
+            return self.identity
         held_out = None if self.held_out is None else digest_arrays(ids=self.held_out.ids)
         answers = [self.query_set.folder.parent.name, self.query_set.folder.name]  # the endpoint's, the signal's
         code = code_digest(StealingJob, STEALING_LOSSES.get(self.options.loss).function)
@@ -85,13 +91,11 @@ class StealingJob:
 
     @property
     def _work(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.work")
+        return theft_work(self.folder)
 
     def progress(self) -> TaskProgress:
         """See `Task.progress`."""
-        place = self._work / EPOCHS
-        done = self.options.epochs if self.finished else int(place.read_text()) if place.exists() else 0
-        return TaskProgress(done, self.options.epochs, "epochs")
+        return theft_progress(self.folder, self.options)
 
     def make(self) -> None:
         """See `Task.make`: train the student, or go on, measure its fidelity and write the bundle."""
@@ -147,6 +151,45 @@ class StealingJob:
             save_bundle(student.model.cpu().to(memory_format=torch.contiguous_format), draft, card, model_args)
             draft.replace(self.folder)
             shutil.rmtree(self._work, ignore_errors=True)
+
+
+def theft_work(bundle: Path) -> Path:
+    """The folder beside a stolen bundle of what is kept until it is there."""
+    return bundle.with_name(f"{bundle.name}.work")
+
+
+def theft_progress(bundle: Path, options: Stealing) -> TaskProgress:
+    """How far the training of a student is."""
+    place = theft_work(bundle) / EPOCHS
+    done = options.epochs if (bundle / CARD).exists() else int(place.read_text()) if place.exists() else 0
+    return TaskProgress(done, options.epochs, "epochs")
+
+
+def stealing_job(
+    options: Stealing, plan: ExtractionPlan, chosen: Ids, seed: int, store: ModelStore, *, identity: str = ""
+) -> StealingJob:
+    """The job that learns from the answers that `plan`, of one plain answer an image, has asked for.
+
+    Args:
+        options: of the theft.
+        plan: of the extraction.
+        chosen: what `thief_images` gave, int64 [S].
+        seed: of the training.
+        store: where the bundle goes.
+        identity: see `StealingJob`.
+    """
+    (signal,) = plan.signals
+    card, aside = plan.card, options.held_out
+    answers = StoredAnswers(plan.dataset, chosen, signal.folder, tuple(card.outputs[EMBEDDING]))
+    rows = np.arange(len(chosen))
+    victim: dict[str, Any] = {
+        "url": card.url,
+        "model": printable(card.model),
+        "weights_digest": card.weights_digest,
+        "identity": card.identity,
+    }
+    held_out = answers.only(rows[:aside]) if aside else None
+    return StealingJob(options, answers.only(rows[aside:]), held_out, victim, seed, store, identity)
 
 
 def embeddings(encoder: Encoder, dataset: Dataset, ids: Ids) -> NDArray[np.float32]:

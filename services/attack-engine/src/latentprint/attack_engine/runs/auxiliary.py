@@ -9,8 +9,8 @@ import numpy as np
 
 from latentprint.attack_engine.asking import EndpointCard
 from latentprint.attack_engine.attacks import Attack
+from latentprint.attack_engine.models.choice import VictimChoice
 from latentprint.attack_engine.models.job import SHADOW
-from latentprint.attack_engine.models.training import VictimChoice
 from latentprint.attack_engine.runs.controls import model_arguments
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.datasets.folders import ROOT

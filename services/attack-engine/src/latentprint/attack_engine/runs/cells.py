@@ -10,13 +10,13 @@ from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.evidence_files import EvidenceFiles
 from latentprint.attack_engine.models.job import PLACEBO, TWIN, VICTIM
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
 from latentprint.attack_engine.runs.fitting import CellTask, ShadowEvidence, cell_code
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.stored_signals import StoredSignals
-from latentprint.attack_engine.runs.threat_model import AuditedModel, Model, ThreatModel
+from latentprint.attack_engine.runs.threat_model import AuditedModel, Model, ThreatModel, audited
 from latentprint.core.bundles import read_card
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import DatasetSpec, Ids, as_published
@@ -46,7 +46,7 @@ class CellPlan:
     seed: int
     sweeps: SweepChoice = NO_SWEEPS
     treated: bool = False
-    shadow: TrainingJob | None = None
+    shadow: VictimJob | None = None
     shadow_attack: Attack | None = None
     threat: ThreatModel | None = None
 
@@ -65,11 +65,11 @@ class CellPlan:
             further |= {"adversary": self.model.auxiliary_digest}
             further |= {} if self.threat.shadow is None else {"training": self.threat.shadow.key}
         if self.shadow is not None:
-            further |= {"shadow": _trained_weights(self.shadow), "shadow_split": self.shadow.split.digest}
+            further |= {"shadow": _made_weights(self.shadow), "shadow_split": self.shadow.split.digest}
         return further
 
     @property
-    def trainings(self) -> tuple[TrainingJob, ...]:
+    def trainings(self) -> tuple[VictimJob, ...]:
         """What has to be trained before anything else."""
         own = self.model.trainings
         like = None if self.threat is None else self.threat.shadow
@@ -96,13 +96,13 @@ class CellPlan:
         return "" if self.threat is None else self.model.auxiliary_digest
 
     @property
-    def asked(self) -> tuple[AuditedModel | TrainingJob, ...]:
+    def asked(self) -> tuple[AuditedModel, ...]:
         """The models that are asked."""
-        return (self.model,) if self.shadow is None else (self.model, self.shadow)
+        return (self.model,) if self.shadow is None else (self.model, audited(self.shadow))
 
     def attack_on(self, key: str) -> Attack:
         """The attack as it is asked of the one of `asked` that has this key."""
-        if self.shadow is not None and self.shadow_attack is not None and key == self.shadow.key:
+        if self.shadow is not None and self.shadow_attack is not None and key == self.shadow.answers_key:
             return self.shadow_attack
         return self.attack
 
@@ -146,7 +146,7 @@ class CellPlan:
         if self.threat is not None:
             evidence = plan.evidence(self.attack.reading, self.threat, "shadow")
         else:
-            evidence = plan.signals[self.shadow.key].evidence(self.shadow_attack, self.shadow.dataset)[VICTIM]
+            evidence = plan.signals[self.shadow.answers_key].evidence(self.shadow_attack, self.shadow.dataset)[VICTIM]
         return ShadowEvidence(self.shadow_attack, evidence, self.shadow.samples.path)
 
 
@@ -203,7 +203,7 @@ def _pairs_of(model: AuditedModel, models: Sequence[AuditedModel]) -> list[Audit
     ]
 
 
-def _shadows_of(model: AuditedModel, models: Sequence[AuditedModel]) -> Iterator[TrainingJob]:
+def _shadows_of(model: AuditedModel, models: Sequence[AuditedModel]) -> Iterator[VictimJob]:
     for other in models:
         if model.training is not None and other.training is not None and other.training.is_shadow_of(model.training):
             yield other.training
@@ -216,16 +216,17 @@ def _attacks_on(model: AuditedModel, experiment: Experiment) -> list[Attack]:
     return experiment.attacks_on(model.training.choice)
 
 
-def _against(attack: Attack, training: TrainingJob | None) -> Attack:
+def _against(attack: Attack, training: VictimJob | None) -> Attack:
     """The attack with what the adversary knows of the victim's training."""
     return attack if training is None else attack.against(training.augmentation)
 
 
 def _weights(model: AuditedModel) -> list[str]:
-    weights = [digest for job in (model.training,) if job is not None for digest in _trained_weights(job)]
-    weights += [read_card(job.folder).weights_digest for job in model.beside.values()]
+    weights = [digest for job in (model.training,) if job is not None for digest in _made_weights(job)]
+    for job in model.beside.values():
+        weights += [read_card(job.folder).weights_digest, *job.obfuscation]
     return [*model.facts, *weights]
 
 
-def _trained_weights(job: TrainingJob) -> list[str]:
+def _made_weights(job: VictimJob) -> list[str]:
     return [read_card(folder).weights_digest for folder in (job.folder, job.twin.folder)]

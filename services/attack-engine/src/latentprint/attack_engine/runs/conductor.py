@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from latentprint.attack_engine.asking.extract import close_workers, shard_tasks
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.runs.cells import CellPlan
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.record import open_training_record, record_trained
-from latentprint.attack_engine.runs.serving import Endpoints, endpoints_of, server_of
+from latentprint.attack_engine.runs.serving import Endpoints, serving
 from latentprint.attack_engine.runs.stored_signals import (
     AskedModels,
     AskingOptions,
@@ -68,7 +68,7 @@ class ConductorOptions:
 class _Asking:
     """A model that is asked, for all cells that need it with the same adversary's samples."""
 
-    model: AuditedModel | TrainingJob
+    model: AuditedModel
     cells: list[CellPlan]
     server: ExitStack = field(default_factory=ExitStack)
     signals: StoredSignals | None = None
@@ -79,7 +79,7 @@ class _Asking:
         """What has to be trained before its cells are known."""
         for cell in self.cells:
             for job in cell.trainings:
-                yield from (job.twin, job)
+                yield from (job, job.twin)
 
 
 class Conductor:
@@ -116,17 +116,20 @@ class Conductor:
             with self._options.workers.session(self._options.processes):
                 make(missing, self._options.limits, self._console, self._options.workers)
 
-    def recorded(self, jobs: Iterable[TrainingJob]) -> list[Task]:
-        """`jobs` and their twins; each has a child of the run, whether it is trained now or was before."""
+    def recorded(self, jobs: Iterable[VictimJob]) -> list[Task]:
+        """`jobs` and their twins; each has a child of the run, whether it is made now or was before.
+
+        What a job is derived from comes before it, so that it is that task, with its child, that the job waits for.
+        """
         tasks: list[Task] = []
-        for job in {job.key: job for job in jobs}.values():
+        for job in {one.key: one for asked in jobs for one in (*asked.ancestors, asked)}.values():
             if self._run is None:
-                tasks += [job.twin, job]
+                tasks += [job, job.twin]
                 continue
             if not job.finished:
-                tasks += [job.twin, job.logged_to(open_training_record(self._run, job))]
+                tasks += [job.logged_to(open_training_record(self._run, job)), job.twin]
                 continue
-            tasks += [job.twin, job]
+            tasks += [job, job.twin]
             if not self._run.has_finished(job.key):
                 record_trained(self._run, job)
         return tasks
@@ -175,9 +178,9 @@ class Conductor:
             self._ask(asking, cells, self._endpoints[model.key])
             return
         audited = any(cell.model.key == model.key for cell in cells)
-        server = asking.server.enter_context(server_of(model, beside=audited))
+        sides = asking.server.enter_context(serving(model, beside=audited))
         self._opened.push(asking.server)
-        self._scheduler.until(server.is_ready, lambda: self._ask(asking, cells, endpoints_of(server)))
+        self._scheduler.until(sides.is_ready, lambda: self._ask(asking, cells, sides.endpoints))
 
     def _ask(self, asking: _Asking, cells: Sequence[CellPlan], endpoints: Endpoints) -> None:
         """Ask a model, with the encoders beside it, for the signals of all attacks on it at once."""
@@ -244,7 +247,7 @@ def _are_done(askings: Sequence[_Asking]) -> bool:
     return all(asking.done for asking in askings)
 
 
-def _treated(model: AuditedModel | TrainingJob, seed: int) -> DatasetSpec:
+def _treated(model: AuditedModel, seed: int) -> DatasetSpec:
     """The model's samples with its members treated as PartCrop's published code treats them."""
     members = tuple(model.split.ids(member=True).tolist())
     of = {"name": model.dataset.name, "options": dict(model.dataset.options)}

@@ -10,7 +10,8 @@ from latentprint.attack_engine.attacks.definition import ATTRIBUTES
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.findings.results import Published
 from latentprint.attack_engine.inference.base import MEMBERS_ALONE
-from latentprint.attack_engine.models.training import VictimChoice
+from latentprint.attack_engine.models.choice import VictimChoice
+from latentprint.attack_engine.runs.derivation import lines_of_descent
 from latentprint.attack_engine.runs.layout import RESERVED
 from latentprint.attack_engine.runs.scales import at_scale
 from latentprint.attack_engine.runs.search import SearchChoice, scsr
@@ -166,6 +167,10 @@ class Experiment:
         """Build one of the experiment's attacks."""
         return choice.build(self.seed)
 
+    def split_name(self, victim: VictimChoice) -> str:
+        """The split that `victim`, or the one that it is derived from in the end, is trained on."""
+        return lines_of_descent(self.victims)[victim.name][0].split
+
     def attacks_on(self, victim: VictimChoice) -> list[Attack]:
         """Build the attacks that audit `victim`, in the file's order."""
         return [self.attack(choice) for choice in self.attacks if victim.is_audited_with(_label(choice))]
@@ -191,7 +196,8 @@ def load_experiment(path: Path, scale: str = "", seed: int | None = None) -> Exp
             _known("auxiliary data set of a split", split.auxiliary, experiment.datasets)
     _distinct("victim", [victim.name for victim in experiment.victims])
     _distinct("attack", _labels(experiment))
-    for victim in experiment.victims:
+    lines_of_descent(experiment.victims)
+    for victim in (one for one in experiment.victims if one.recipe):
         _known("split", victim.split, experiment.splits)
         make_plan(victim.recipe, victim.options, victim.epochs, victim.defences)
     for dataset in experiment.datasets.values():
@@ -208,16 +214,19 @@ def load_experiment(path: Path, scale: str = "", seed: int | None = None) -> Exp
 
 def _check_questions(victim: VictimChoice, experiment: Experiment) -> None:
     """The attacks that the victim names are there, and its split is drawn as the question of each wants it."""
-    if victim.attacks == () and victim.name not in {suspect.owned_by for suspect in experiment.victims}:
-        raise UsageError(f"Nothing is asked of {victim.name!r}, and it owns no suspect: name its attacks.")
+    if victim.attacks == () and not any(victim.name in (one.owned_by, one.of) for one in experiment.victims):
+        raise UsageError(
+            f"Nothing is asked of {victim.name!r}, it owns no suspect, and nothing is derived from it: name its attacks."
+        )
     for label in victim.attacks or ():
         _known(f"attack of the victim {victim.name!r}", label, _labels(experiment))
-    of_users = experiment.splits[victim.split].users is not None
+    split = experiment.split_name(victim)
+    of_users = experiment.splits[split].users is not None
     for attack in experiment.attacks_on(victim):
         if attack.question != ATTRIBUTES and attack.reading.of_units != of_users:
             raise UsageError(
                 f"{attack.name} answers the question of {attack.question}, which cannot be asked of {victim.name!r}: "
-                f"its split {victim.split!r} is drawn {'user by user' if of_users else 'sample by sample'}. Name the "
+                f"its split {split!r} is drawn {'user by user' if of_users else 'sample by sample'}. Name the "
                 "attacks of each victim (attacks)."
             )
 
@@ -228,7 +237,7 @@ def _check_attack(choice: AttackChoice, experiment: Experiment) -> None:
     victims = [victim for victim in experiment.victims if victim.is_audited_with(label)]
     if not victims:
         raise UsageError(f"No victim is audited with {label!r}: name it at one of them, or leave it out.")
-    splits = [experiment.splits[victim.split] for victim in victims]
+    splits = [experiment.splits[experiment.split_name(victim)] for victim in victims]
     if attack.reading.imitates and not any(split.distillation for split in splits):
         raise UsageError(f"{attack.name} imitates the victim: give its split distillation samples.")
     if attack.reading.needs_shadow and not any(split.shadow_members for split in splits):
@@ -245,9 +254,11 @@ def _check_attack(choice: AttackChoice, experiment: Experiment) -> None:
 def _check_controls(experiment: Experiment) -> None:
     """Every victim and attack that is named beside the matrix is in it, and every sweep can be done."""
     victims = [victim.name for victim in experiment.victims]
+    split_of = {victim.name: experiment.split_name(victim) for victim in experiment.victims}
     for suspect in (victim for victim in experiment.victims if victim.owned_by):
-        others = [one.name for one in experiment.victims if one.split == suspect.split and one is not suspect]
-        _known(f"victim of the split {suspect.split!r} that may own {suspect.name!r}", suspect.owned_by, others)
+        split = split_of[suspect.name]
+        others = [name for name in victims if split_of[name] == split and name != suspect.name]
+        _known(f"victim of the split {split!r} that may own {suspect.name!r}", suspect.owned_by, others)
     for name in experiment.as_published_transforms:
         _known("victim", name, victims)
     for number in experiment.published:
@@ -269,6 +280,10 @@ def _check_search(search: SearchChoice, experiment: Experiment) -> None:
     if experiment.attack(chosen).reading.fitted_on_shadow:
         raise UsageError(f"A search is steered by attacks on known samples; {search.attack!r} wants a shadow model.")
     victim = victims[search.victim]
+    if victim.of:
+        raise UsageError(
+            f"The search on {victim.name!r} needs a victim that is trained by a recipe, not a derived one."
+        )
     if victim.defence is not None:
         raise UsageError(
             f"The search on {victim.name!r} needs an undefended victim; this one has {victim.defence.name}."

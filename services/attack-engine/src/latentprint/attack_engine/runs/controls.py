@@ -13,9 +13,9 @@ from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers import DRIVERS, named_driver
+from latentprint.attack_engine.asking.server_process import served
 from latentprint.attack_engine.evidence.controls import CONTROLS, ORIGINAL, PLACEBO, UNTRAINED
-from latentprint.attack_engine.models.training import TWIN_SEED
-from latentprint.attack_engine.runs.serving import served
+from latentprint.attack_engine.models.victim import TWIN_SEED
 from latentprint.core.bundles import read_card, read_config, save_twin
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError

@@ -18,7 +18,6 @@ from latentprint.attack_engine.models.reference_job import (
 )
 from latentprint.attack_engine.models.stored_answers import StoredAnswers, opened
 from latentprint.attack_engine.models.student import StudentSpec
-from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.runs.stored_signals import StoredSignals
 from latentprint.attack_engine.runs.threat_model import AuditedModel, Model, ThreatModel
 from latentprint.core.code_digest import code_digest
@@ -70,7 +69,7 @@ class _EvidenceOf:
     which: Model
 
     @property
-    def model(self) -> AuditedModel | TrainingJob:
+    def model(self) -> AuditedModel:
         return self.threat.model(self.which)
 
     @property

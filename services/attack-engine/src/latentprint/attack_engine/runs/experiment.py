@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from latentprint.attack_engine.asking.server_process import require_server
 from latentprint.attack_engine.evidence.controls import CONTROLS
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.questions.audit import Audit
 from latentprint.attack_engine.questions.header import VictimDescription
 from latentprint.attack_engine.runs.cells import CellPlan, plan_cells
@@ -16,7 +17,6 @@ from latentprint.attack_engine.runs.finish import FinishedAudit, announce, write
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references, require_units
 from latentprint.attack_engine.runs.searches import run_searches
-from latentprint.attack_engine.runs.serving import require_server
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.bundles import read_card
@@ -94,7 +94,7 @@ def finished_cells(
         yield FinishedAudit(cell.key, audited)
 
 
-def _described(job: TrainingJob) -> dict[str, object]:
+def _described(job: VictimJob) -> dict[str, object]:
     """How a victim was trained, from its card."""
     card = read_card(job.folder)
     return {"recipe": card.recipe, "options": card.options, **card.training}

@@ -7,14 +7,16 @@ from functools import partial
 from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import audited_split
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
-from latentprint.attack_engine.models.job import PLACEBO, SHADOW
+from latentprint.attack_engine.models.choice import DrawnSamples
 from latentprint.attack_engine.models.reference_design import parts_of
-from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
+from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.membership.exposure import row_name
 from latentprint.attack_engine.runs.config import Experiment
+from latentprint.attack_engine.runs.derivation import derived_job, lines_of_descent
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel
+from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel, audited
 from latentprint.core.datasets import Dataset, DatasetSpec
 from latentprint.core.errors import UsageError
 from latentprint.core.partitions import Partition, draw_partition, draw_placebo
@@ -24,28 +26,34 @@ from latentprint.trainer import check_labels, make_plan
 
 
 def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
-    """The experiment's victims, their splits drawn and written."""
+    """The experiment's victims, their splits drawn and written; what is derived from another has that one's split."""
     opened = {name: spec.open() for name, spec in experiment.datasets.items()}
-    splits = {name: _drawn(experiment, name, opened) for name in dict.fromkeys(v.split for v in experiment.victims)}
+    lines = lines_of_descent(experiment.victims)
+    used = dict.fromkeys(line[0].split for line in lines.values())
+    splits = {name: _drawn(experiment, name, opened) for name in used}
     placebos = {name: _placebo(experiment, name, parts, opened) for name, parts in splits.items()}
-    models = []
-    for choice in experiment.victims:
-        drawn, parts, placebo = experiment.splits[choice.split], splits[choice.split], placebos[choice.split]
+    planned: dict[str, AuditedModel] = {}
+    jobs: dict[str, VictimJob] = {}
+    for root, *further in sorted(lines.values(), key=len):
+        choice = (root, *further)[-1]
+        drawn, parts, placebo = experiment.splits[root.split], splits[root.split], placebos[root.split]
         own = experiment.datasets[drawn.dataset]
         theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
+        auxiliary = None if parts.shadow is None else written(theirs, parts.shadow, layout)
         seed = experiment.seed if choice.seed is None else choice.seed
-        planned = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
-        check_labels(planned, opened[drawn.dataset], parts.target)
-        samples = written(own, parts.target, layout)
-        training = TrainingJob(choice, samples, seed, layout.models, experiment.training_workers)
-        models.append(
-            audited(
-                training,
-                placebo=None if placebo is None else written(own, placebo, layout),
-                auxiliary=None if parts.shadow is None else written(theirs, parts.shadow, layout),
-            )
+        if choice.of:
+            jobs[choice.name] = derived_job(choice, jobs[choice.of], auxiliary, seed)
+        else:
+            plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
+            check_labels(plan, opened[drawn.dataset], parts.target)
+            samples = written(own, parts.target, layout)
+            jobs[choice.name] = TrainingJob(choice, samples, seed, layout.models, experiment.training_workers)
+        planned[choice.name] = audited(
+            jobs[choice.name],
+            placebo=None if placebo is None else written(own, placebo, layout),
+            auxiliary=auxiliary,
         )
-    return list(_as_asked(experiment, models, layout))
+    return list(_as_asked(experiment, [planned[choice.name] for choice in experiment.victims], layout))
 
 
 def _as_asked(experiment: Experiment, models: Sequence[AuditedModel], layout: Layout) -> Iterator[AuditedModel]:
@@ -56,30 +64,16 @@ def _as_asked(experiment: Experiment, models: Sequence[AuditedModel], layout: La
         yield replace(model, samples=samples, original=trainings[choice.owned_by] if choice.owned_by else None)
 
 
-def audited(
-    training: TrainingJob, *, placebo: DrawnSamples | None = None, auxiliary: DrawnSamples | None = None
-) -> AuditedModel:
-    """A victim that is trained, with a placebo and a shadow model that are trained alike where there are samples."""
-    shadowed = auxiliary is not None and len(auxiliary.split.sample_id)
-    return AuditedModel(
-        training.name,
-        training.key,
-        training.samples,
-        training.seed,
-        training,
-        None if placebo is None else training.trained_alike(PLACEBO, placebo),
-        auxiliary,
-        training.trained_alike(SHADOW, auxiliary) if auxiliary is not None and shadowed else None,
-    )
-
-
 def written(dataset: DatasetSpec, split: Split, layout: Layout) -> DrawnSamples:
     """A split in the store, by its digest."""
     return DrawnSamples.written(dataset, split, layout.split(split.digest))
 
 
 def require_enough_references(attacks: Iterable[Attack], models: Sequence[AuditedModel]) -> None:
-    """Raise `UsageError`, with the number that suffices, where an attack would lack references of some sample."""
+    """Raise `UsageError` where an attack would lack references of some sample, with the number that suffices.
+
+    So too where references would have to be made like a model that is derived from another: recipes train them.
+    """
     for attack in attacks:
         reading = attack.reading
         if reading.references is None or reading.references.kind == "distilled":
@@ -88,6 +82,11 @@ def require_enough_references(attacks: Iterable[Attack], models: Sequence[Audite
             if model.auxiliary is None:
                 continue
             threat = ThreatModel(model, model.shadow)
+            if threat.imitated.ancestors:
+                raise UsageError(
+                    f"{attack.name} trains reference models like {model.name!r}, which is derived from another victim: "
+                    "leave the attack out, or the victim."
+                )
             pool = len(threat.pool(reading.references).ids)
             parts = parts_of(pool, threat.members)
             if not reading.needs.met(parts, reading.references.count):

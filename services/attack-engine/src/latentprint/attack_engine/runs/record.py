@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentprint.attack_engine.findings.results import Findings
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob, log_bundle
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.header import Finding
 from latentprint.attack_engine.questions.question import Metric
@@ -94,7 +94,7 @@ def _slug(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
-def open_training_record(parent: Run, job: TrainingJob) -> Run:
+def open_training_record(parent: Run, job: VictimJob) -> Run:
     """The run below `parent` that a model's training is logged to."""
     run = parent.child(job.name, job.key)
     run.set_tags({"latentprint.kind": job.role, "latentprint.bundle": str(job.folder)})
@@ -103,13 +103,7 @@ def open_training_record(parent: Run, job: TrainingJob) -> Run:
     return run
 
 
-def record_trained(parent: Run, job: TrainingJob) -> None:
+def record_trained(parent: Run, job: VictimJob) -> None:
     """Log a model that was trained before this store knew of it, from its card."""
-    card = read_card(job.folder)
-    summary = dict(card.training)
     with finishing(open_training_record(parent, job)) as run:
-        run.log_params({"recipe": card.recipe, "options": card.options})
-        for point in summary.pop("history", []):
-            metrics = dict(point)
-            run.log_metrics(metrics, step=int(metrics.pop("epoch")))
-        run.log_metrics({name: value for name, value in summary.items() if isinstance(value, float)})
+        log_bundle(run, read_card(job.folder))

@@ -15,13 +15,12 @@ from rich.console import Console
 
 from latentprint.attack_engine.attacks.fitting.scoring import require_samples
 from latentprint.attack_engine.models.candidate_job import CandidateJob, probe_accuracy
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.runs.conductor import Conductor
 from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.plan import audited
 from latentprint.attack_engine.runs.search import SearchChoice, Tried, ranked, scsr, second_stage
-from latentprint.attack_engine.runs.threat_model import AuditedModel
+from latentprint.attack_engine.runs.threat_model import AuditedModel, audited
 from latentprint.core.errors import UsageError
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
@@ -150,7 +149,7 @@ class _Search:
         return audited(_defended_training(self.choice, lower, victim), placebo=placebo, auxiliary=victim.auxiliary)
 
 
-def _defended_training(choice: SearchChoice, lower: float, victim: AuditedModel) -> TrainingJob:
+def _defended_training(choice: SearchChoice, lower: float, victim: AuditedModel) -> VictimJob:
     """The victim's training with its bound raised."""
     if victim.training is None:
         raise UsageError(f"{victim.name!r} is not trained here, so no defence of it can be searched.")

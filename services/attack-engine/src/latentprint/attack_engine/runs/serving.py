@@ -1,159 +1,61 @@
-"""Encoder servers as processes of their own: the engine meets a victim only over the wire."""
+"""Models that are made here, served for an audit: the victim, and the encoders that stand beside it."""
 
 import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import entry_points
-from pathlib import Path
 
 from latentprint.attack_engine.asking import EndpointSpec
-from latentprint.attack_engine.models.job import TWIN, VICTIM
-from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.asking.server_process import ServerProcess, starting_server
+from latentprint.attack_engine.models.job import ORIGINAL, TWIN, VICTIM
+from latentprint.attack_engine.models.victim import TwinJob, VictimJob
 from latentprint.attack_engine.runs.threat_model import AuditedModel
-from latentprint.core.cli import COMMANDS
-from latentprint.core.errors import EndpointError
 
 Endpoints = Mapping[str, EndpointSpec]  # by side: a victim, and the encoders beside it that there are
-_START_SECONDS = 180.0
-_STOP_SECONDS = 20.0
-_POLL_SECONDS = 0.05
-
-
-def require_server() -> None:
-    """Raise `EndpointError` where no installed package serves, before anything is trained to be served."""
-    if not entry_points(group=COMMANDS, name="serve"):
-        raise EndpointError(
-            "latentprint run serves the victims that it trains, and the server is not installed: "
-            "install latentprint-encoder-server."
-        )
-
-
-@contextlib.contextmanager
-def served(victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()) -> Iterator[list[str]]:
-    """Serve `victims` (see `starting_server`) until the block ends.
-
-    Yields:
-        the endpoints' addresses, grpc://127.0.0.1:PORT/NAME, in order, once all are ready.
-
-    Raises:
-        EndpointError: a server did not come up; its last words are in the message.
-    """
-    with starting_server(victims, threads=threads, options=options) as server:
-        while not server.is_ready():
-            time.sleep(_POLL_SECONDS)
-        yield server.urls
-
-
-@contextlib.contextmanager
-def starting_server(
-    victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()
-) -> Iterator["ServerProcess"]:
-    """Serve `victims` from one process, each on a free port of its own; it ends with the block.
-
-    Args:
-        victims: model name to a bundle's folder; the first may be timm:NAME.
-        threads: of torch.
-        options: further ones of `latentprint serve`.
-
-    Yields:
-        the process, which has just been started.
-    """
-    with tempfile.TemporaryDirectory(prefix="latentprint-serve-") as folder:
-        (name, source), *further = victims.items()
-        port_file, log = Path(folder) / "ports", Path(folder) / "log"
-        also = [f"--also={other}={bundle}" for other, bundle in further]
-        command = [_executable(), "serve", source, "--name", name, *also, "--port", "0", "--port-file", str(port_file)]
-        # Nobody but this run asks, and it knows when it ends; where it is killed, its end of the pipe closes.
-        command += ["--settle-seconds", "0", "--until-stdin-closes"]
-        with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [*command, "--threads", str(threads), *options],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-                start_new_session=True,
-            )
-        try:
-            yield ServerProcess(tuple(victims), process, port_file, log, time.monotonic() + _START_SECONDS)
-        finally:
-            _stop(process)
 
 
 @dataclass(frozen=True)
-class ServerProcess:
-    """A process that serves models by `names`, and its file of ports, written once it is ready."""
+class ServedSides:
+    """A model and the encoders beside it, being served; each process serves some of these sides."""
 
-    names: tuple[str, ...]
-    process: subprocess.Popen[bytes]
-    port_file: Path
-    log: Path
-    deadline: float
+    processes: Mapping[tuple[str, ...], ServerProcess]
 
     def is_ready(self) -> bool:
-        """Whether it answers. Raises `EndpointError` where it ended, or has taken too long."""
-        if self.port_file.exists():
-            return True
-        served_models = " and ".join(self.names)
-        if self.process.poll() is not None:
-            words = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-            code = self.process.returncode
-            raise EndpointError(f"The server of {served_models} ended with code {code}, saying: {words[-1]}")
-        if time.monotonic() > self.deadline:
-            raise EndpointError(f"The server of {served_models} was not ready within {_START_SECONDS:.0f} s.")
-        return False
+        """Whether all of them answer. Raises as `ServerProcess.is_ready` does."""
+        return all(process.is_ready() for process in self.processes.values())
 
-    @cached_property
-    def urls(self) -> list[str]:
-        """The models' addresses, in order, once it is ready."""
-        ports = self.port_file.read_text(encoding="utf-8").split()
-        return [f"grpc://127.0.0.1:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where they are, once they are ready."""
+        return {
+            side: EndpointSpec(url)
+            for sides, process in self.processes.items()
+            for side, url in zip(sides, process.urls, strict=True)
+        }
 
 
-def server_of(model: AuditedModel | TrainingJob, *, beside: bool) -> contextlib.AbstractContextManager[ServerProcess]:
-    """A process that serves a model that is trained; where it is audited, with the encoders `beside` it."""
-    training = model.training if isinstance(model, AuditedModel) else model
+@contextlib.contextmanager
+def serving(model: AuditedModel, *, beside: bool) -> Iterator[ServedSides]:
+    """Serve a model that is made here until the block ends; where it is audited, with the encoders `beside` it.
+
+    Twin and placebo are served as the model is, with whatever a thief does to its answers. The encoder that it may be
+    stolen from is served as its owner does it, where that differs from a process of its own.
+    """
+    training, original = model.training, model.original
     if training is None:
         raise ValueError(f"{model.name} is served by somebody else")
-    name = model.name.replace(" ", "-")
-    bundles = {name: str(training.folder)}
+    jobs: dict[str, VictimJob | TwinJob] = {VICTIM: training}
     if beside:
-        further = model.beside if isinstance(model, AuditedModel) else {}
-        folders = {TWIN: training.twin.folder, **{side: job.folder for side, job in further.items()}}
-        bundles |= {f"{name}-{side}": str(folder) for side, folder in folders.items()}
-    return starting_server(bundles, options=["--deterministic"] if training.choice.deterministic else [])
-
-
-def endpoints_of(server: ServerProcess) -> Endpoints:
-    """The endpoints of what `server_of` serves, once it is ready."""
-    sides = [VICTIM, *(name.rpartition("-")[2] for name in server.names[1:])]
-    return {side: EndpointSpec(url) for side, url in zip(sides, server.urls, strict=True)}
-
-
-def _executable() -> str:
-    beside = Path(sys.executable).with_name("latentprint")
-    found = str(beside) if beside.exists() else shutil.which("latentprint")
-    if found is None:
-        raise EndpointError("The latentprint command is not installed beside this Python: install latentprint-core.")
-    return found
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server gently, then firmly: an interrupted run must leave no process behind."""
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        jobs |= {TWIN: training.twin, **model.beside}
+    name = model.name.replace(" ", "-")
+    bundles = {side: (name if side == VICTIM else f"{name}-{side}", str(job.folder)) for side, job in jobs.items()}
+    groups = [(tuple(bundles), training.choice.serve_options)]
+    if ORIGINAL in jobs and original is not None and original.obfuscation != training.obfuscation:
+        together = tuple(side for side in bundles if side != ORIGINAL)
+        groups = [(together, training.choice.serve_options), ((ORIGINAL,), original.choice.serve_options)]
+    with contextlib.ExitStack() as started:
+        yield ServedSides(
+            {
+                sides: started.enter_context(starting_server(dict(bundles[side] for side in sides), options=options))
+                for sides, options in groups
+            }
+        )

@@ -4,20 +4,17 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.extract import extract
-from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
+from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.models.job import STEAL
-from latentprint.attack_engine.models.stealing import Stealing, student_spec
-from latentprint.attack_engine.models.stealing_job import StealingJob
-from latentprint.attack_engine.models.stealing_losses import STEALING_LOSSES
-from latentprint.attack_engine.models.stored_answers import StoredAnswers
+from latentprint.attack_engine.models.stealing import THEFT, Stealing, check_victim, thief_images
+from latentprint.attack_engine.models.stealing_job import StealingJob, stealing_job
+from latentprint.attack_engine.models.victim import log_bundle
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.scheduler import make
@@ -26,17 +23,13 @@ from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.core.bundles import CARD, BundleCard, read_card
 from latentprint.core.checks import require_folder, require_seed
-from latentprint.core.datasets import Dataset, DatasetSpec, Ids
-from latentprint.core.errors import DataError, EndpointError, UsageError
+from latentprint.core.datasets import DatasetSpec, Ids
+from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import writing
 from latentprint.core.outputs import EMBEDDING
 from latentprint.core.ray_session import require_cluster
-from latentprint.core.samples import is_vector
 from latentprint.core.text import printable, say
 from latentprint.core.tracking import Run, default_uri, open_run, tracked
-
-_PURPOSE = "stealing"
-_DRAW = 13  # tells its stream apart from the others of a seed
 
 
 @dataclass(frozen=True)
@@ -81,18 +74,20 @@ def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorker
     layout = Layout(root, STEAL)
     with theft.endpoint.open() as opened:
         card = opened.card
-    chosen = _chosen(theft, theft.dataset.open(), card)
+    dataset = theft.dataset.open()
+    check_victim(card, dataset.sample_shape)
+    chosen = thief_images(theft.options, dataset, theft.ids, theft.seed)
     plan = plan_extraction(
-        [PlainAnswer(EMBEDDING, _PURPOSE)],
+        [PlainAnswer(EMBEDDING, THEFT)],
         theft.dataset,
         chosen,
         theft.endpoint,
-        layout.signals(card.identity) / _PURPOSE,
+        layout.signals(card.identity) / THEFT,
         budget=theft.asking.budget,
         keep=theft.asking.keep_answers,
         card=card,
     )
-    job = _job(theft, plan, chosen, layout)
+    job = stealing_job(theft.options, plan, chosen, theft.seed, layout.models)
     if not _is_there(job, theft.out):
         console.print(plan_table(plan))
         run = open_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
@@ -123,52 +118,6 @@ def fidelity_sentences(card: BundleCard) -> Iterator[str]:
     )
 
 
-def _chosen(theft: Theft, dataset: Dataset, card: EndpointCard) -> Ids:
-    """The images to be asked, those that fidelity is measured on first, so that more queries only add images."""
-    options = theft.options
-    card.check_outputs((EMBEDDING,))
-    card.check_sample(dataset.sample_shape, "bring --images to that with --side {side}, or name a data set of it")
-    if is_vector(dataset.sample_shape) or dataset.sample_shape[0] != dataset.sample_shape[1]:
-        raise UsageError(f"Stealing asks about square images, not samples of the shape {list(dataset.sample_shape)}.")
-    if len(card.outputs[EMBEDDING]) != 1 or card.outputs[EMBEDDING][0] < 2:
-        shape = list(card.outputs[EMBEDDING])
-        raise EndpointError(f"{card.url} gives an embedding of the shape {shape}: one vector an image can be stolen.")
-    student_spec(options, card.outputs[EMBEDDING][0])
-    if len(theft.ids) < options.asked:
-        there = "There is 1 image" if len(theft.ids) == 1 else f"There are {len(theft.ids)} images"
-        raise UsageError(
-            f"{there}, and {options.queries} queries with {options.held_out} held-out images "
-            f"to measure fidelity on need {options.asked}: give more images, or lower --queries or --held-out."
-        )
-    chosen = np.random.default_rng([theft.seed, _DRAW]).permutation(np.sort(theft.ids))[: options.asked]
-    if STEALING_LOSSES.get(options.loss).reads_classes:
-        _check_classes(dataset, chosen[options.held_out :], options.loss)
-    return chosen
-
-
-def _check_classes(dataset: Dataset, ids: Ids, loss: str) -> None:
-    if "class" not in dataset.labels or len(np.unique(dataset.labels["class"][ids])) < 2:
-        raise UsageError(
-            f"The loss {loss} reads each image's class, and these images have none that differ: sort them into folders "
-            "named after their classes, or steal by another loss."
-        )
-
-
-def _job(theft: Theft, plan: ExtractionPlan, chosen: Ids, layout: Layout) -> StealingJob:
-    (signal,) = plan.signals
-    card, aside = plan.card, theft.options.held_out
-    answers = StoredAnswers(theft.dataset, chosen, signal.folder, tuple(card.outputs[EMBEDDING]))
-    rows = np.arange(len(chosen))
-    victim: dict[str, Any] = {
-        "url": card.url,
-        "model": printable(card.model),
-        "weights_digest": card.weights_digest,
-        "identity": card.identity,
-    }
-    held_out = answers.only(rows[:aside]) if aside else None
-    return StealingJob(theft.options, answers.only(rows[aside:]), held_out, victim, theft.seed, layout.models)
-
-
 def _is_there(job: StealingJob, out: Path) -> bool:
     """Whether `out` holds this very theft's bundle. Raises `UsageError` where it holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -196,12 +145,9 @@ def _copied(job: StealingJob, out: Path) -> None:
 
 def _log(run: Run, theft: Theft, card: BundleCard) -> None:
     run.set_tags({"latentprint.kind": "theft", "latentprint.bundle": str(theft.out)})
-    run.log_params({**card.options, "queries": card.training["queries"], "victim": card.training["victim"]})
-    run.log_dataset(theft.dataset.name, card.dataset_digest, _PURPOSE)
-    for epoch, loss in enumerate(card.training["losses"], start=1):
-        run.log_metrics({"loss": loss}, epoch)
-    found = card.training.get("fidelity", {})
-    run.log_metrics({name: one["value"] for name, one in found.items() if isinstance(one, dict)})
+    run.log_params({"queries": card.training["queries"], "victim": card.training["victim"]})
+    run.log_dataset(theft.dataset.name, card.dataset_digest, THEFT)
+    log_bundle(run, card)
 
 
 def images_of_split(split: Path) -> tuple[DatasetSpec, Ids]:

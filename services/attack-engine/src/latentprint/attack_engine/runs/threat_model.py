@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from latentprint.attack_engine.evidence.needs import References
-from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO
+from latentprint.attack_engine.models.choice import DrawnSamples
+from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, SHADOW
 from latentprint.attack_engine.models.reference_job import SampleSet
-from latentprint.attack_engine.models.training import DrawnSamples, TrainingJob
+from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.errors import DataError
 from latentprint.core.splits import Split
@@ -19,15 +20,15 @@ Model = Literal["victim", "twin", "placebo", "shadow"]
 
 @dataclass(frozen=True)
 class AuditedModel:
-    """A victim: one that is trained and served, or one that somebody else serves.
+    """A victim: one that is made and served here, or one that somebody else serves; or a shadow model, to be asked.
 
     Attributes:
         name: what it is called.
         key: SHA-256 (hex), under which its answers are kept.
         samples: its members and non-members.
         seed: of what the adversary trains.
-        training: how it is trained; None for one that somebody else serves.
-        placebo: trained as it was, on other samples; None where there are too few, or somebody else's is served.
+        training: how it is made; None for one that somebody else serves.
+        placebo: made as it was, on other samples; None where there are too few, or somebody else's is served.
         original: the victim that it may be stolen from, where it is a suspect that is made here; None for none.
         auxiliary: the adversary's own samples: a shadow model's members and non-members, and distillation samples.
         shadow: the adversary's shadow model; None without samples for it.
@@ -38,12 +39,12 @@ class AuditedModel:
     key: str
     samples: DrawnSamples
     seed: int
-    training: TrainingJob | None = None
-    placebo: TrainingJob | None = None
+    training: VictimJob | None = None
+    placebo: VictimJob | None = None
     auxiliary: DrawnSamples | None = None
-    shadow: TrainingJob | None = None
+    shadow: VictimJob | None = None
     facts: tuple[str, ...] = ()
-    original: TrainingJob | None = None
+    original: VictimJob | None = None
 
     @property
     def dataset(self) -> DatasetSpec:
@@ -61,16 +62,37 @@ class AuditedModel:
         return "" if self.auxiliary is None else self.auxiliary.split.digest
 
     @property
-    def beside(self) -> Mapping[str, TrainingJob]:
+    def beside(self) -> Mapping[str, VictimJob]:
         """The trained encoders that stand beside it, by side."""
         both = {PLACEBO: self.placebo, ORIGINAL: self.original}
         return {side: job for side, job in both.items() if job is not None}
 
     @property
-    def trainings(self) -> tuple[TrainingJob, ...]:
+    def trainings(self) -> tuple[VictimJob, ...]:
         """What has to be trained before it can be audited, its shadow model left out."""
         own = () if self.training is None else (self.training,)
         return (*own, *self.beside.values())
+
+
+def audited(
+    training: VictimJob, *, placebo: DrawnSamples | None = None, auxiliary: DrawnSamples | None = None
+) -> AuditedModel:
+    """A model that is made here, with a placebo and a shadow model that are made alike where there are samples.
+
+    Its scores depend on what is done to its answers, too, which its weights do not say.
+    """
+    shadowed = auxiliary is not None and len(auxiliary.split.sample_id)
+    return AuditedModel(
+        training.name,
+        training.answers_key,
+        training.samples,
+        training.seed,
+        training,
+        None if placebo is None else training.made_alike(PLACEBO, placebo),
+        auxiliary,
+        training.made_alike(SHADOW, auxiliary) if auxiliary is not None and shadowed else None,
+        training.obfuscation,
+    )
 
 
 @dataclass(frozen=True)
@@ -83,10 +105,10 @@ class ThreatModel:
     """
 
     target: AuditedModel
-    shadow: TrainingJob | None
+    shadow: VictimJob | None
 
     @property
-    def imitated(self) -> TrainingJob:
+    def imitated(self) -> VictimJob:
         """Whose architecture and training the adversary's own models have. Raises `DataError` where nobody knows."""
         job = self.shadow or self.target.training
         if job is None:
@@ -97,12 +119,12 @@ class ThreatModel:
     def knows_training(self) -> bool:
         """Whether the adversary's models are made as the victim is."""
         training = self.target.training
-        return self.shadow is None or training is None or self.shadow.is_trained_as(training)
+        return self.shadow is None or training is None or self.shadow.is_made_as(training)
 
-    def model(self, which: Model) -> AuditedModel | TrainingJob:
+    def model(self, which: Model) -> AuditedModel:
         """The model whose answers are meant: the twin's and the placebo's are kept with the victim's."""
         if which == "shadow" and self.shadow is not None:
-            return self.shadow
+            return audited(self.shadow)
         return self.target
 
     @property

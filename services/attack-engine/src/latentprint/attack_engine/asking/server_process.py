@@ -1,0 +1,134 @@
+"""Encoder servers as processes of their own: the engine meets a victim only over the wire."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from latentprint.core.cli import COMMANDS
+from latentprint.core.errors import EndpointError
+
+_START_SECONDS = 180.0
+_STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+
+
+def require_server() -> None:
+    """Raise `EndpointError` where no installed package serves, before anything is trained to be served."""
+    if not entry_points(group=COMMANDS, name="serve"):
+        raise EndpointError(
+            "latentprint run serves the victims that it trains, and the server is not installed: "
+            "install latentprint-encoder-server."
+        )
+
+
+@contextlib.contextmanager
+def served(victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()) -> Iterator[list[str]]:
+    """Serve `victims` (see `starting_server`) until the block ends.
+
+    Yields:
+        the endpoints' addresses, grpc://127.0.0.1:PORT/NAME, in order, once all are ready.
+
+    Raises:
+        EndpointError: a server did not come up; its last words are in the message.
+    """
+    with starting_server(victims, threads=threads, options=options) as server:
+        while not server.is_ready():
+            time.sleep(_POLL_SECONDS)
+        yield server.urls
+
+
+@contextlib.contextmanager
+def starting_server(
+    victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()
+) -> Iterator["ServerProcess"]:
+    """Serve `victims` from one process, each on a free port of its own; it ends with the block.
+
+    Args:
+        victims: model name to a bundle's folder; the first may be timm:NAME.
+        threads: of torch.
+        options: further ones of `latentprint serve`.
+
+    Yields:
+        the process, which has just been started.
+    """
+    with tempfile.TemporaryDirectory(prefix="latentprint-serve-") as folder:
+        (name, source), *further = victims.items()
+        port_file, log = Path(folder) / "ports", Path(folder) / "log"
+        also = [f"--also={other}={bundle}" for other, bundle in further]
+        command = [_executable(), "serve", source, "--name", name, *also, "--port", "0", "--port-file", str(port_file)]
+        # Nobody but this run asks, and it knows when it ends; where it is killed, its end of the pipe closes.
+        command += ["--settle-seconds", "0", "--until-stdin-closes"]
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [*command, "--threads", str(threads), *options],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+                start_new_session=True,
+            )
+        try:
+            yield ServerProcess(tuple(victims), process, port_file, log, time.monotonic() + _START_SECONDS)
+        finally:
+            _stop(process)
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A process that serves models by `names`, and its file of ports, written once it is ready."""
+
+    names: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    port_file: Path
+    log: Path
+    deadline: float
+
+    def is_ready(self) -> bool:
+        """Whether it answers. Raises `EndpointError` where it ended, or has taken too long."""
+        if self.port_file.exists():
+            return True
+        served_models = " and ".join(self.names)
+        if self.process.poll() is not None:
+            words = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+            code = self.process.returncode
+            raise EndpointError(f"The server of {served_models} ended with code {code}, saying: {words[-1]}")
+        if time.monotonic() > self.deadline:
+            raise EndpointError(f"The server of {served_models} was not ready within {_START_SECONDS:.0f} s.")
+        return False
+
+    @cached_property
+    def urls(self) -> list[str]:
+        """The models' addresses, in order, once it is ready."""
+        ports = self.port_file.read_text(encoding="utf-8").split()
+        return [f"grpc://127.0.0.1:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
+
+
+def _executable() -> str:
+    beside = Path(sys.executable).with_name("latentprint")
+    found = str(beside) if beside.exists() else shutil.which("latentprint")
+    if found is None:
+        raise EndpointError("The latentprint command is not installed beside this Python: install latentprint-core.")
+    return found
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server gently, then firmly: an interrupted run must leave no process behind."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
