@@ -46,6 +46,9 @@ _VICTIMS = (
     VictimChoice("plain", "supervised", "all", 1),
     VictimChoice("private", "supervised", "all", 1, defence=DefenceSpec("dp-sgd")),
     VictimChoice("masked", "mae", "all", 1),
+    VictimChoice("thief", of="masked", steal=Stealing(queries=10, held_out=0)),
+    VictimChoice("contrastive-thief", of="masked", steal=Stealing("infonce", queries=10, held_out=0)),
+    VictimChoice("probed", of="masked", probe=ProbeOptions()),
     VictimChoice("rocl", "moco", "all", 1, defence=DefenceSpec("strong-augmentation", {"kind": "adversarial"})),
 )
 _ATTACKS = tuple(AttackChoice(entry.name) for entry in ATTACKS)
@@ -82,8 +85,11 @@ def _signals(model: AuditedModel, attack: Attack, bundle: Path, folder: Path) ->
 
 def _victims(models: Mapping[str, AuditedModel]) -> Iterator[tuple[str, str]]:
     for name, model in models.items():
-        yield f"victim/{name}", model.key
         choice = model.training.choice
+        if choice.of:
+            yield f"derived/{name}", model.key
+            continue
+        yield f"victim/{name}", model.key
         plan = make_plan(choice.recipe, choice.options, choice.epochs, choice.defences)
         setup = Setup(plan, model.dataset, model.dataset.open(), model.split, model.seed, choice.defences)
         yield f"checkpoint/{name}", setup.identity("trained")

@@ -16,6 +16,7 @@ _PACKAGES = ("libs/core", "services/trainer", "services/attack-engine")
 _ENGINE, _TRAINER, _CORE = "latentprint.attack_engine", "latentprint.trainer", "latentprint.core"
 
 _VICTIMS = ("victim/*", "checkpoint/*")
+_THIEVES = ("stolen/*", "derived/*thief")
 # What is edited; the keys that have to change; keys that must not.
 _CHANGING = [
     (f"{_TRAINER}.loop:Loop.run", (*_VICTIMS, "references/*", "candidate/*"), ("signal/*", "sequence/*", "cell/part*")),
@@ -23,7 +24,11 @@ _CHANGING = [
     (f"{_TRAINER}.setup:Setup.new_method", _VICTIMS, ("signal/*", "sequence/*", "cell/part*")),
     (f"{_TRAINER}.evaluation:evaluate", _VICTIMS, ("signal/*", "sequence/*")),
     (f"{_TRAINER}.defences.dp_sgd:DpSgd.apply", ("*/private",), ("*/plain", "*/masked", "*/rocl", "references/*")),
-    (f"{_TRAINER}.recipes.mae:PixelDecoder.forward", ("*/masked",), ("*/plain", "*/private", "*/rocl", "cell/*")),
+    (
+        f"{_TRAINER}.recipes.mae:PixelDecoder.forward",
+        ("*/masked", "derived/*"),
+        ("*/plain", "*/private", "*/rocl", "cell/*"),
+    ),
     (f"{_TRAINER}.recipes.rocl:AdversarialContrast.build", ("*/rocl",), ("*/plain", "*/private", "*/masked", "cell/*")),
     (f"{_TRAINER}.recipes.moco:MomentumContrast.build", ("*/rocl",), ("*/plain", "*/private", "*/masked")),
     (f"{_CORE}.views.augmentations:apply_draws", (*_VICTIMS, "references/*", "signal/variance"), ("signal/seqmia",)),
@@ -41,9 +46,18 @@ _CHANGING = [
         ("signal/*",),
     ),
     (f"{_ENGINE}.models.distil:distil", ("sequence/*", "imitations/*", "cell/seqmia"), ("cell/partcrop", "cell/lira")),
-    (f"{_ENGINE}.models.stealing:steal", ("stolen/*",), ("sequence/*", "signal/*", "cell/*", *_VICTIMS)),
-    (f"{_ENGINE}.models.stealing_losses:info_nce", ("stolen/infonce",), ("stolen/mse", "sequence/*")),
-    (f"{_TRAINER}.probing:fit_probe", ("probe/*",), ("signal/*", "sequence/*", "cell/*")),
+    (
+        f"{_ENGINE}.models.stealing:steal",
+        _THIEVES,
+        ("derived/probed", "sequence/*", "signal/*", "cell/*", *_VICTIMS),
+    ),
+    (
+        f"{_ENGINE}.models.stealing_losses:info_nce",
+        ("stolen/infonce", "derived/contrastive-thief"),
+        ("stolen/mse", "derived/thief", "sequence/*"),
+    ),
+    (f"{_ENGINE}.models.derived:FreshWeightsJob.make", ("derived/*",), ("stolen/*", "cell/*", *_VICTIMS)),
+    (f"{_TRAINER}.probing:fit_probe", ("probe/*", "derived/probed"), ("derived/*thief", "signal/*", "cell/*")),
     (f"{_ENGINE}.attacks.fitting.attribute_scores:infer_attribute", ("cell/attribute-i*",), ("cell/p*", "cell/l*")),
     (f"{_ENGINE}.signals.part_crops:PartCropSignal.extract", ("*/partcrop",), ("cell/v*", "cell/l*", "signal/e*")),
     (f"{_ENGINE}.signals.views:EncoderMISignal.extract", ("*/encodermi*",), ("*/partcrop", "*/variance", "*/seqmia")),
@@ -113,6 +127,7 @@ class Added(VarianceSignal):
 _KEYED = {
     "asking/plan.py: signal_key",
     "models/candidate_job.py: key",
+    "models/derived.py: code",
     "models/stealing_job.py: key",
     "models/training.py: code",
     "runs/cells.py: _further",

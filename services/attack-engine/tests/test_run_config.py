@@ -10,6 +10,7 @@ from latentprint.attack_engine.runs.cells import plan_cells
 from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
+from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.core.config import load_yaml
 from latentprint.core.errors import DataError, LatentprintError
 
@@ -20,6 +21,9 @@ VALID: dict[str, Any] = {
     "victims": [{"name": "v", "recipe": "mae", "split": "s", "epochs": 1}],
     "attacks": ["partcrop", {"name": "partcrop+encodermi", "options": {"partcrop": {"crops": 8}}}],
 }
+VICTIM: dict[str, Any] = VALID["victims"][0]
+THIEF: dict[str, Any] = {"name": "t", "of": "v", "steal": {"queries": 30, "held_out": 0}}
+PROBE: dict[str, Any] = {"name": "p", "of": "v", "probe": {}}
 
 
 def written(tmp_path: Path, content: dict[str, Any]) -> Path:
@@ -79,6 +83,23 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             {"attacks": ["dataset-inference"], "sweeps": {"knowledge": [0.2]}},
             "dataset-inference answers the question of ownership, which has no sweeps",
         ),
+        ({"victims": [VICTIM, {**THIEF, "of": "w"}]}, "Unknown victim that 't' is derived from 'w'"),
+        (
+            {"victims": [VICTIM, {**THIEF, "of": "u"}, {**THIEF, "name": "u", "of": "t"}]},
+            "No victim can be derived from itself, as 't' of 'u' of 't'",
+        ),
+        ({"victims": [VICTIM, {**THIEF, "recipe": "mae"}]}, "The victim 't' names both a recipe"),
+        ({"victims": [{"name": "t"}]}, "The victim 't' names neither a recipe"),
+        ({"victims": [VICTIM, {**THIEF, "probe": {}}]}, "derived from 'v' and says steal and probe how"),
+        ({"victims": [VICTIM, {"name": "t", "of": "v"}]}, "derived from 'v' and says nothing of how"),
+        ({"victims": [VICTIM, {**THIEF, "split": "s"}]}, "'t': split is for one that is trained by a recipe"),
+        ({"victims": [{**VICTIM, "steal": {}}]}, "'v': steal is for one that is derived from another victim"),
+        ({"victims": [{"name": "v", "recipe": "mae", "split": "s"}]}, "'v' is trained by mae: give its split and its"),
+        ({"victims": [VICTIM, {**THIEF, "steal": {"query": 3}}]}, "unknown key 'query'. Did you mean 'queries'"),
+        ({"victims": [VICTIM, {**THIEF, "steal": {"loss": "msee"}}]}, "Did you mean 'mse'"),
+        ({"victims": [VICTIM, {**THIEF, "obfuscate": ["pading=3"]}]}, "Did you mean 'padding'"),
+        ({"victims": [{**VICTIM, "recipe": "supervised"}, PROBE]}, "is a probe of 'v', which is a classifier already"),
+        ({"victims": [VICTIM, {**PROBE, "of": "q"}, {**PROBE, "name": "q"}]}, "'p' is a probe of 'q'"),
         ({"seed": "many"}, "seed: Input should be a valid integer"),
     ],
 )
@@ -143,6 +164,43 @@ def test_victims_of_one_file_are_audited_on_different_questions(tmp_path: Path) 
     of_plain = [("plain", "partcrop"), ("plain", "owned")]
     assert met == [("v", "partcrop"), ("suspect", "owned"), *of_plain, ("further", "owned")]
     assert [len(model.split.ids(member=False, role="known")) for model in planned] == [40, 0, 40, 40, 0]
+
+
+def planned(tmp_path: Path, victims: list[dict[str, Any]], attacks: list[str], **split: int) -> list[AuditedModel]:
+    content = {**VALID, "victims": victims, "attacks": attacks, "splits": {"s": {**VALID["splits"]["s"], **split}}}
+    experiment = load_experiment(written(tmp_path, content))
+    victims_made = plan_victims(experiment, Layout(tmp_path, "trial"))
+    require_enough_references(map(experiment.attack, experiment.attacks), victims_made)
+    return victims_made
+
+
+def test_a_derived_victim_has_its_parents_samples_and_everything_beside_it_is_derived_alike(tmp_path: Path) -> None:
+    suspect = {**THIEF, "owned_by": "v"}
+    hidden = {**suspect, "name": "hidden", "obfuscate": ["permutation"]}
+    thief, probe, victim, other = planned(tmp_path, [suspect, PROBE, VICTIM, hidden], ["supervisedmi"], distillation=30)
+    for derived in (thief, probe):
+        assert derived.split.digest == victim.split.digest
+        assert (derived.training.parent, derived.placebo.parent) == (victim.training, victim.placebo)
+        assert derived.placebo.samples == victim.placebo.samples
+    assert (thief.original, probe.original) == (victim.training, None)
+    assert other.training.key == thief.training.key  # what happens to answers is no part of the weights
+    assert len({thief.key, probe.key, victim.key, other.key}) == 4
+
+
+@pytest.mark.parametrize(
+    ("victim", "attack", "split", "message"),
+    [
+        (THIEF, "supervisedmi", {}, "The thief 't' has no images to ask about"),
+        (THIEF, "supervisedmi", {"distillation": 29}, "The thief 't': There are 29 images, and 30 queries with 0 held"),
+        (PROBE, "lira", {"shadow_members": 9, "shadow_non_members": 9}, "lira trains reference models like 'p', which"),
+    ],
+)
+def test_a_derived_victim_that_cannot_be_made_is_refused_before_anything_is_trained(
+    tmp_path: Path, victim: dict[str, Any], attack: str, split: dict[str, int], message: str
+) -> None:
+    with pytest.raises(LatentprintError) as error:
+        planned(tmp_path, [victim, {**VICTIM, "epochs": 200}], [attack], **split)
+    assert message in str(error.value)
 
 
 EXPERIMENTS = sorted(Path(__file__).parents[3].glob("experiments/**/*.yaml"))

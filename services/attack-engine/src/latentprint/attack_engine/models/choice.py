@@ -31,8 +31,8 @@ class VictimChoice:
         probe: how a linear probe is fitted to `of`, which makes it a classifier.
         obfuscate: what is done to its answers on their way out, each as `latentprint serve --obfuscate` takes it.
         obfuscate_seed: of what is drawn for that.
-        attacks: those of the experiment that audit it, by label: None for all of them, and none at all for one that only
-            owns a suspect, or that others are derived from.
+        attacks: those of the experiment that audit it, by label: None for all of them, and none at all for one that
+            only owns a suspect, or that others are derived from.
 
     Raises:
         UsageError: it is both trained and derived, or neither, or derived in two ways; an unknown obfuscation.

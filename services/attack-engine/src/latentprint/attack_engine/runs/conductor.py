@@ -227,7 +227,7 @@ def _askings(cells: Sequence[CellPlan]) -> list[_Asking]:
     needing: dict[tuple[str, ...], _Asking] = {}
     for cell in cells:
         for one in cell.asked:
-            model = one if isinstance(one, AuditedModel) else audited.get(one.key, one)
+            model = one if one is cell.model else audited.get(one.key, one)
             needing.setdefault((model.key, *_asked_with(model)), _Asking(model, [])).cells.append(cell)
     askings: dict[tuple[str, ...], _Asking] = {}
     for identity, together in needing.items():
@@ -238,9 +238,9 @@ def _askings(cells: Sequence[CellPlan]) -> list[_Asking]:
     return list(askings.values())
 
 
-def _asked_with(model: AuditedModel | TrainingJob) -> tuple[str, ...]:
+def _asked_with(model: AuditedModel) -> tuple[str, ...]:
     """What else than weights tells two askings of a model apart: who is what of its samples, and who stands beside."""
-    return (model.split.digest, *(job.key for job in model.beside.values())) if isinstance(model, AuditedModel) else ()
+    return model.split.digest, *(job.answers_key for job in model.beside.values())
 
 
 def _are_done(askings: Sequence[_Asking]) -> bool:

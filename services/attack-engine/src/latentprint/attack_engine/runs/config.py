@@ -216,7 +216,8 @@ def _check_questions(victim: VictimChoice, experiment: Experiment) -> None:
     """The attacks that the victim names are there, and its split is drawn as the question of each wants it."""
     if victim.attacks == () and not any(victim.name in (one.owned_by, one.of) for one in experiment.victims):
         raise UsageError(
-            f"Nothing is asked of {victim.name!r}, it owns no suspect, and nothing is derived from it: name its attacks."
+            f"Nothing is asked of {victim.name!r}, and it owns no suspect and nothing is derived from it: name its "
+            "attacks."
         )
     for label in victim.attacks or ():
         _known(f"attack of the victim {victim.name!r}", label, _labels(experiment))

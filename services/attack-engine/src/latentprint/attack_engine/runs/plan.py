@@ -72,7 +72,7 @@ def written(dataset: DatasetSpec, split: Split, layout: Layout) -> DrawnSamples:
 def require_enough_references(attacks: Iterable[Attack], models: Sequence[AuditedModel]) -> None:
     """Raise `UsageError` where an attack would lack references of some sample, with the number that suffices.
 
-    So too where references would have to be made like a model that is derived from another: recipes train them.
+    So too where references would have to be made like a probe: recipes train them.
     """
     for attack in attacks:
         reading = attack.reading
@@ -82,7 +82,9 @@ def require_enough_references(attacks: Iterable[Attack], models: Sequence[Audite
             if model.auxiliary is None:
                 continue
             threat = ThreatModel(model, model.shadow)
-            if threat.imitated.ancestors:
+            if threat.imitated.choice.steal is not None:
+                continue  # a stolen encoder answers no posterior, which references are compared by
+            if threat.imitated.choice.probe is not None:
                 raise UsageError(
                     f"{attack.name} trains reference models like {model.name!r}, which is derived from another victim: "
                     "leave the attack out, or the victim."
