@@ -46,10 +46,11 @@ from latentprint.attack_engine.models.student import Student
 from latentprint.attack_engine.statistics.binomial import clopper_pearson
 from latentprint.attack_engine.statistics.mean_difference import Sides, paired_mean_difference
 from latentprint.core.encoders import Encoder
+from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.outputs import EMBEDDING
 from latentprint.core.splits import Split
 from latentprint.encoder_server.obfuscations import obfuscated
-from latentprint.encoder_server.settings import Obfuscation, ObfuscationStep
+from latentprint.encoder_server.settings import Obfuscation
 from latentprint.encoder_server.victims import Victim
 
 VICTIMS = int(os.environ.get("VICTIMS", "1"))

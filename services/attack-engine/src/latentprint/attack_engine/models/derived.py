@@ -4,10 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
-
-import torch
 
 from latentprint.attack_engine.asking import EndpointSpec
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
@@ -22,8 +19,7 @@ from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.models.victim import TWIN_SEED, TwinJob, VictimJob, log_bundle
 from latentprint.attack_engine.scheduling.task import Task, TaskProgress
 from latentprint.attack_engine.signals.answers import PlainAnswer
-from latentprint.core import architectures
-from latentprint.core.bundles import read_card, read_config, save_bundle
+from latentprint.core.bundles import read_card, save_twin
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Ids
 from latentprint.core.digests import digest_arrays
@@ -33,7 +29,7 @@ from latentprint.core.split_files import read_split
 from latentprint.core.threads import using_threads
 from latentprint.core.tracking import finishing
 from latentprint.core.views.augmentations import Augmentation
-from latentprint.trainer import UNTRAINED, ProbeOptions, probe
+from latentprint.trainer import ProbeOptions, probe
 
 
 @dataclass(frozen=True)
@@ -189,16 +185,7 @@ class FreshWeightsJob(TwinJob):
 
     def make(self) -> None:
         """See `Task.make`."""
-        import timm  # here and not above: only who makes a model waits for it
-
-        architectures.register()
-        seed, card, config = self.of.seed + TWIN_SEED, read_card(self.of.folder), read_config(self.of.folder)
-        arguments = config.get("model_args", {})
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = timm.create_model(config["architecture"], **arguments)
-        training = {"of": card.recipe, "epochs": 0, "seed": seed}
         with writing(self.folder):
-            draft: Path = self.folder.with_name(f"{self.folder.name}.draft")
-            save_bundle(model.eval(), draft, replace(card, recipe=UNTRAINED, training=training), arguments)
+            draft = self.folder.with_name(f"{self.folder.name}.draft")
+            save_twin(self.of.folder, draft, self.of.seed + TWIN_SEED)
             draft.replace(self.folder)

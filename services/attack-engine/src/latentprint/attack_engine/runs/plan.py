@@ -34,8 +34,8 @@ def plan_victims(experiment: Experiment, layout: Layout) -> list[AuditedModel]:
     placebos = {name: _placebo(experiment, name, parts, opened) for name, parts in splits.items()}
     planned: dict[str, AuditedModel] = {}
     jobs: dict[str, VictimJob] = {}
-    for root, *further in sorted(lines.values(), key=len):
-        choice = (root, *further)[-1]
+    for line in sorted(lines.values(), key=len):
+        root, choice = line[0], line[-1]
         drawn, parts, placebo = experiment.splits[root.split], splits[root.split], placebos[root.split]
         own = experiment.datasets[drawn.dataset]
         theirs = experiment.datasets[drawn.auxiliary or drawn.dataset]
@@ -81,14 +81,15 @@ def require_enough_references(attacks: Iterable[Attack], models: Sequence[Audite
         for model in models:
             if model.auxiliary is None:
                 continue
-            threat = ThreatModel(model, model.shadow)
-            if threat.imitated.choice.steal is not None:
+            like = model.shadow or model.training
+            if like is not None and like.choice.steal is not None:
                 continue  # a stolen encoder answers no posterior, which references are compared by
-            if threat.imitated.choice.probe is not None:
+            if like is not None and like.choice.probe is not None:
                 raise UsageError(
                     f"{attack.name} trains reference models like {model.name!r}, which is derived from another victim: "
                     "leave the attack out, or the victim."
                 )
+            threat = ThreatModel(model, model.shadow)
             pool = len(threat.pool(reading.references).ids)
             parts = parts_of(pool, threat.members)
             if not reading.needs.met(parts, reading.references.count):
