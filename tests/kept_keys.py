@@ -46,8 +46,7 @@ _VICTIMS = (
     VictimChoice("plain", "supervised", "all", 1),
     VictimChoice("private", "supervised", "all", 1, defence=DefenceSpec("dp-sgd")),
     VictimChoice("masked", "mae", "all", 1),
-    VictimChoice("thief", of="masked", steal=Stealing(queries=10, held_out=0)),
-    VictimChoice("contrastive-thief", of="masked", steal=Stealing("infonce", queries=10, held_out=0)),
+    VictimChoice("thief", of="masked", steal=Stealing("infonce", queries=10, held_out=0)),
     VictimChoice("probed", of="masked", probe=ProbeOptions()),
     VictimChoice("rocl", "moco", "all", 1, defence=DefenceSpec("strong-augmentation", {"kind": "adversarial"})),
 )

@@ -16,7 +16,7 @@ _PACKAGES = ("libs/core", "services/trainer", "services/attack-engine")
 _ENGINE, _TRAINER, _CORE = "latentprint.attack_engine", "latentprint.trainer", "latentprint.core"
 
 _VICTIMS = ("victim/*", "checkpoint/*")
-_THIEVES = ("stolen/*", "derived/*thief")
+_THIEVES = ("stolen/*", "derived/thief")
 # What is edited; the keys that have to change; keys that must not.
 _CHANGING = [
     (f"{_TRAINER}.loop:Loop.run", (*_VICTIMS, "references/*", "candidate/*"), ("signal/*", "sequence/*", "cell/part*")),
@@ -53,11 +53,11 @@ _CHANGING = [
     ),
     (
         f"{_ENGINE}.models.stealing_losses:info_nce",
-        ("stolen/infonce", "derived/contrastive-thief"),
-        ("stolen/mse", "derived/thief", "sequence/*"),
+        ("stolen/infonce", "derived/thief"),
+        ("stolen/mse", "derived/probed", "sequence/*"),
     ),
     (f"{_ENGINE}.models.derived:FreshWeightsJob.make", ("derived/*",), ("stolen/*", "cell/*", *_VICTIMS)),
-    (f"{_TRAINER}.probing:fit_probe", ("probe/*", "derived/probed"), ("derived/*thief", "signal/*", "cell/*")),
+    (f"{_TRAINER}.probing:fit_probe", ("probe/*", "derived/probed"), ("derived/thief", "signal/*", "cell/*")),
     (f"{_ENGINE}.attacks.fitting.attribute_scores:infer_attribute", ("cell/attribute-i*",), ("cell/p*", "cell/l*")),
     (f"{_ENGINE}.signals.part_crops:PartCropSignal.extract", ("*/partcrop",), ("cell/v*", "cell/l*", "signal/e*")),
     (f"{_ENGINE}.signals.views:EncoderMISignal.extract", ("*/encodermi*",), ("*/partcrop", "*/variance", "*/seqmia")),
