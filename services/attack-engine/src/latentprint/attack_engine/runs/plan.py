@@ -8,6 +8,7 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.scoring import audited_split
 from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
 from latentprint.attack_engine.models.choice import DrawnSamples
+from latentprint.attack_engine.models.job import PLACEBO
 from latentprint.attack_engine.models.reference_design import parts_of
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.models.victim import VictimJob
