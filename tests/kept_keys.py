@@ -25,11 +25,12 @@ from latentprint.attack_engine.models.stealing import Stealing
 from latentprint.attack_engine.models.stealing_job import StealingJob
 from latentprint.attack_engine.models.stored_answers import StoredAnswers
 from latentprint.attack_engine.models.training import TrainingJob
+from latentprint.attack_engine.runs.audit_request import LiveAudit, audit_key
 from latentprint.attack_engine.runs.cells import plan_cells
 from latentprint.attack_engine.runs.config import Experiment, SplitChoice
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.live import LiveAudit, audit_key, audited_endpoint
+from latentprint.attack_engine.runs.live import audited_endpoint
 from latentprint.attack_engine.runs.plan import plan_victims
 from latentprint.attack_engine.runs.stored_signals import AskingOptions, StoredSignals
 from latentprint.attack_engine.runs.threat_model import AuditedModel, ThreatModel

@@ -13,9 +13,10 @@ from mlflow.entities import Run
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
+from latentprint.attack_engine.runs.audit_request import LiveAudit, audit_key
 from latentprint.attack_engine.runs.controls import control_identity, named_control
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.live import LiveAudit, audit_key, audited_endpoint
+from latentprint.attack_engine.runs.live import audited_endpoint
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle

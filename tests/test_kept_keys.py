@@ -135,7 +135,7 @@ _KEYED = {
     "runs/evidence_jobs.py: _digest",
     "runs/evidence_jobs.py: _trained",
     "runs/fitting.py: cell_code",
-    "runs/live.py: audit_key",
+    "runs/audit_request.py: audit_key",
     "trainer/plan.py: training_code",
     "trainer/probing.py: probe_identity",
     "trainer/setup.py: identity",

@@ -15,8 +15,8 @@ from rich.console import Console
 from latentprint.attack_engine.asking.signal_store import SignalStore
 from latentprint.attack_engine.models.candidate_job import CandidateJob
 from latentprint.attack_engine.models.job import ModelStore
-from latentprint.attack_engine.runs.config import load_experiment
 from latentprint.attack_engine.runs.experiment import run_experiment
+from latentprint.attack_engine.runs.experiment_file import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims
 from latentprint.attack_engine.scheduling.scheduler import make

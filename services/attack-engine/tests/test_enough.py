@@ -7,8 +7,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from latentprint.attack_engine.runs.config import Experiment, load_experiment
+from latentprint.attack_engine.runs.config import Experiment
 from latentprint.attack_engine.runs.experiment import run_experiment
+from latentprint.attack_engine.runs.experiment_file import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
 from latentprint.core.errors import UsageError

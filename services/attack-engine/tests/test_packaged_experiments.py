@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from latentprint.attack_engine.commands.run import find_experiment
-from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.experiment_file import load_experiment
 from latentprint.core.cli import build_app
 from latentprint.core.errors import DataError, UsageError
 

@@ -7,7 +7,7 @@ import yaml
 from latentprint.attack_engine.models.job import SHADOW
 from latentprint.attack_engine.report.membership.published import METRICS
 from latentprint.attack_engine.runs.cells import plan_cells
-from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.experiment_file import load_experiment
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references
 from latentprint.attack_engine.runs.threat_model import AuditedModel

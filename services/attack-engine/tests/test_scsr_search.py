@@ -13,7 +13,7 @@ from latentprint.attack_engine.attacks.fitting.scoring import cross_validated_au
 from latentprint.attack_engine.inference.base import Features, Membership
 from latentprint.attack_engine.inference.logistic import Logistic, LogisticScorer
 from latentprint.attack_engine.inference.over_draws import OverDraws
-from latentprint.attack_engine.runs.config import load_experiment
+from latentprint.attack_engine.runs.experiment_file import load_experiment
 from latentprint.attack_engine.runs.search import Tried, ranked, second_stage
 from latentprint.core.errors import UsageError
 

@@ -18,8 +18,9 @@ from latentprint.attack_engine.asking.drivers.in_memory import Channels, InMemor
 from latentprint.attack_engine.attacks import AttackChoice
 from latentprint.attack_engine.models.victim import TWIN_SEED
 from latentprint.attack_engine.result import AuditResult
+from latentprint.attack_engine.runs.audit_request import LiveAudit
 from latentprint.attack_engine.runs.controls import AUTO, NONE, ControlEncoder
-from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+from latentprint.attack_engine.runs.live import run_audit
 from latentprint.attack_engine.runs.samples import samples_of_folders
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.workers import ThisProcess

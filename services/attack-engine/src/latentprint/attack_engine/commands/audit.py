@@ -218,9 +218,10 @@ def audit(
         require_used,
         shadow_options,
     )
+    from latentprint.attack_engine.runs.audit_request import LiveAudit
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
-    from latentprint.attack_engine.runs.live import LiveAudit, run_audit
+    from latentprint.attack_engine.runs.live import run_audit
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.samples import height_width, parse_size
 

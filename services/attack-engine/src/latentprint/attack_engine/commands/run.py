@@ -30,7 +30,7 @@ def run(
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
     from rich.console import Console
 
-    from latentprint.attack_engine.runs.config import load_experiment
+    from latentprint.attack_engine.runs.experiment_file import load_experiment
 
     source = find_experiment(experiment)
     checked = load_experiment(source, scale, seed)

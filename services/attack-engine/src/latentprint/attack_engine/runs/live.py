@@ -1,9 +1,9 @@
 """The audit of one live endpoint, from its address to its report."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -12,14 +12,14 @@ from rich.console import Console
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.plan import check_sizes
-from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.attack import require_one_question
 from latentprint.attack_engine.attacks.fitting.scoring import audited_split
-from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS, SweepChoice
+from latentprint.attack_engine.attacks.fitting.sweeps import NO_SWEEPS
 from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, SHADOW, TWIN, VICTIM
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.membership.results import MembershipResult
+from latentprint.attack_engine.runs.audit_request import LiveAudit, audit_key, configuration
 from latentprint.attack_engine.runs.auxiliary import (
     ShadowOptions,
     auxiliary_of_folder,
@@ -40,16 +40,13 @@ from latentprint.attack_engine.runs.controls import (
 )
 from latentprint.attack_engine.runs.experiment import finished_cells
 from latentprint.attack_engine.runs.finish import Report, announce, write_report
-from latentprint.attack_engine.runs.fitting import cell_code
-from latentprint.attack_engine.runs.layout import RESERVED, Layout, part_name
+from latentprint.attack_engine.runs.layout import Layout, part_name
 from latentprint.attack_engine.runs.plan import require_enough_references, require_swept, require_units, written
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
-from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.runs.users import auxiliary_users, images_a_user, users_shadow
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
-from latentprint.attack_engine.statistics.discoveries import FDR
-from latentprint.core.checks import require, require_folder, require_folder_name, require_seed
+from latentprint.core.checks import require_folder
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
@@ -57,54 +54,11 @@ from latentprint.core.files import write_atomically
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
-from latentprint.core.text import SENTENCE_LENGTH, printable, say
+from latentprint.core.text import printable, say
 from latentprint.core.tracking import default_uri, open_run, tracked
 
 _CALLED = {TWIN: "untrained", PLACEBO: "placebo", ORIGINAL: "original"}
 _OR_NONE = {ORIGINAL: ", or leave it out: an encoder that has the victim's own weights is the victim"}
-
-
-@dataclass(frozen=True)
-class LiveAudit:
-    """What a user asks for.
-
-    Attributes:
-        name: folder of the results, and MLflow's experiment.
-        endpoint: the victim.
-        attacks: in the report's order.
-        dataset, split: the samples.
-        untrained: "auto", "none", or where the untrained twin is: an endpoint, a bundle, timm:NAME; or the twin itself.
-        reference: where a trained encoder is that saw none of the samples, alike, or itself; "" for none.
-        seed: of every fit and bootstrap.
-        asking: how the endpoint is asked.
-        sweeps: what every attack is repeated with.
-        fresh: forget what is kept of this endpoint first, and start anew.
-        original: where the victim is that the audited suspect may be stolen from, alike; "" for none.
-        auxiliary: the adversary's own samples, a folder of images or a split's file; None for none.
-        shadow: how its shadow model is trained.
-        fdr: of members lists, the share of false calls allowed on average.
-    """
-
-    name: str
-    endpoint: EndpointSpec
-    attacks: tuple[Attack, ...]
-    dataset: DatasetSpec
-    split: Split
-    untrained: str | ControlEncoder
-    seed: int
-    asking: AskingOptions
-    sweeps: SweepChoice = NO_SWEEPS
-    fresh: bool = False
-    reference: str | ControlEncoder = ""
-    original: str | ControlEncoder = ""
-    auxiliary: Path | None = None
-    shadow: ShadowOptions = field(default_factory=ShadowOptions)
-    fdr: float = FDR
-
-    def __post_init__(self) -> None:
-        require_folder_name("name", self.name, RESERVED)
-        require_seed("seed", self.seed)
-        require(0 < self.fdr < 1, "fdr", self.fdr, "above 0 and below 1")
 
 
 def run_audit(
@@ -166,7 +120,7 @@ def run_audit(
             f"Audit of {name}",
             finished,
             layout,
-            configuration=_configuration(audit),
+            configuration=configuration(audit),
             shared=shared,
             examined={audit.split.digest: examined},
         )
@@ -213,16 +167,6 @@ def _auxiliary(audit: LiveAudit, place: Path, *, shadowed: bool) -> tuple[Datase
     if any(attack.reading.of_units for attack in audit.attacks):
         return auxiliary_users(place, audit.dataset, images=images_a_user(audit.attacks), seed=audit.seed)
     return auxiliary_of_folder(place, audit.dataset, seed=audit.seed, shadowed=shadowed)
-
-
-def audit_key(audit: LiveAudit, victim: AuditedModel) -> str:
-    """SHA-256 (hex) of all that the audit's scores depend on: `victim.facts` and what it is attacked with."""
-    # An attack counts with its options and code, and without its name.
-    attacks = [[attack.options, cell_code(attack)] for attack in audit.attacks]
-    shadow = "" if victim.shadow is None else victim.shadow.key
-    adversary = [victim.auxiliary_digest, shadow]
-    choices = [audit.split.digest, audit.seed, attacks, asdict(audit.sweeps), adversary]
-    return digest_json([*victim.facts, *choices])
 
 
 def _cells(audit: LiveAudit, victim: AuditedModel) -> Iterator[CellPlan]:
@@ -276,31 +220,3 @@ def _side(dataset: DatasetSpec) -> Size | None:
     """Of the audited images, pixels; None for vectors."""
     shape = dataset.open().sample_shape
     return None if is_vector(shape) else size_of(*shape[:2])
-
-
-def _configuration(audit: LiveAudit) -> dict[str, object]:
-    return {
-        "endpoint": audit.endpoint.url,
-        "attacks": [repr(attack.signals) for attack in audit.attacks],
-        "dataset": _shown(asdict(audit.dataset)),
-        "split": audit.split.digest,
-        "split_by": audit.split.split_by or "not stated",
-        "candidates": len(audit.split.candidates),
-        "fdr": audit.fdr,
-        "untrained": control_name(audit.untrained),
-        "reference": control_name(audit.reference) or "none",
-        "victim": control_name(audit.original) or "none",
-        "auxiliary": "none" if audit.auxiliary is None else printable(audit.auxiliary, SENTENCE_LENGTH),
-        "seed": audit.seed,
-        "effort": asdict(audit.asking),
-        "sweeps": asdict(audit.sweeps),
-    }
-
-
-def _shown(value: object) -> object:
-    """Options as they can be shown: a path may hold what is no text."""
-    if isinstance(value, Mapping):
-        return {name: _shown(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shown(one) for one in value]
-    return printable(value, SENTENCE_LENGTH) if isinstance(value, str | Path) else value
