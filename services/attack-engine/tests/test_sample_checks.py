@@ -111,7 +111,9 @@ def evidence_of(seed: int) -> Evidence:
     labels = np.arange(20) % 4
     population = Population(posterior(12), np.arange(12) % 4, references(12))
     sequence = rng.normal(size=(20, 3, 5)).astype(np.float32)
-    return Evidence({"answer-posterior": posterior(20)}, {}, labels, sequence, metrics, references(20), population)
+    distances = np.c_[rng.integers(0, 4, 20), rng.random((20, 5))].astype(np.float32)  # behind the predicted class
+    values = {"answer-posterior": posterior(20), "boundary-distance": distances}
+    return Evidence(values, {}, labels, sequence, metrics, references(20), population)
 
 
 OF_POSTERIORS = [

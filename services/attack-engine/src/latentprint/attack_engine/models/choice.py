@@ -71,8 +71,6 @@ class VictimChoice:
                 "how: give one of steal and probe."
             )
         self._refuse(ways if self.recipe else [name for name in _TRAINED if getattr(self, name)])
-        if self.recipe and not (self.split and self.epochs):
-            raise UsageError(f"The victim {self.name!r} is trained by {self.recipe}: give its split and its epochs.")
 
     def _refuse(self, names: Sequence[str]) -> None:
         """Raise `UsageError` for keys of a victim that comes to be otherwise."""

@@ -40,6 +40,8 @@ def load_experiment(path: Path, scale: str = "", seed: int | None = None) -> Exp
     _distinct("attack", experiment.labels)
     lines_of_descent(experiment.victims)
     for victim in (one for one in experiment.victims if one.recipe):
+        if not (victim.split and victim.epochs):
+            raise UsageError(f"The victim {victim.name!r} is trained by {victim.recipe}: give its split and its epochs.")
         _known("split", victim.split, experiment.splits)
         make_plan(victim.recipe, victim.options, victim.epochs, victim.defences)
     for dataset in experiment.datasets.values():
