@@ -383,8 +383,9 @@ def test_a_repeated_question_of_one_ledger_is_replayed_not_answered_again(
     assert server.images("answered") == 24
 
 
-def test_no_more_images_a_second_than_allowed(served: Any) -> None:
-    with EndpointSpec(served.url, images_per_request=5, images_per_second=50.0).open() as endpoint:
+@pytest.mark.parametrize(("asked", "rate"), [(5, 50.0), (None, 25.0)])  # also where one request would do
+def test_no_more_images_a_second_than_allowed(asked: int | None, rate: float, served: Any) -> None:
+    with EndpointSpec(served.url, images_per_request=asked, images_per_second=rate).open() as endpoint:
         started = time.monotonic()
         endpoint.query(_images(50, seed=3), ("embedding",))
         assert time.monotonic() - started >= 0.85

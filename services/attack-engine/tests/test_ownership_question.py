@@ -70,6 +70,13 @@ def test_an_independent_encoder_is_not_flagged() -> None:
     assert "standard deviations would be seen in four of five audits of this size" in found.verdict.sentence
 
 
+def test_nothing_is_promised_of_a_test_that_was_not_seen_to_tell_the_victim() -> None:
+    verdict = without(audited(encoder(5)), "victim itself")
+    assert verdict.label == "none found at this power"
+    assert "four of five audits" not in verdict.sentence
+    assert verdict.sentence.endswith("nothing shows whether this would tell even that.")
+
+
 def without(found: AuditResult, *absent: str, split_by: str = COIN) -> Verdict:
     """The verdict on the same audit where some controls were not run."""
     (finding,) = found.findings.audits

@@ -121,6 +121,14 @@ def test_complete_separation_gives_no_certainty_and_equal_scores_give_one_half()
     np.testing.assert_allclose(Calibration.of(np.zeros(30), np.zeros(30)).probability([0.0, 0.0]), 0.5, atol=1e-6)
 
 
+def test_a_higher_score_is_never_a_sign_against_membership() -> None:
+    rng = np.random.default_rng(0)
+    low, high = rng.normal(-2, 1, 30), rng.normal(0, 1, 20)
+    backwards = Calibration.of(low, high)
+    np.testing.assert_allclose(backwards.probability([-9, 0, 9]), 0.5, atol=0.01)
+    assert (np.diff(Calibration.of(high, low).probability(np.linspace(-3, 3, 50))) >= 0).all()
+
+
 def test_conformal_p_values_count_the_non_members_that_score_as_high() -> None:
     np.testing.assert_allclose(conformal_p_values([5, 2, 2.5, -1], [1, 2, 3, 4]), [1 / 5, 4 / 5, 3 / 5, 1])
     rng = np.random.default_rng(5)

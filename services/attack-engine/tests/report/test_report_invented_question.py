@@ -135,6 +135,16 @@ def test_the_page_has_its_matrix_forest_plot_and_figures() -> None:
     assert "AUC" not in page
 
 
+def test_a_control_of_another_quantity_is_not_drawn_on_the_axis() -> None:
+    audit = finding("one", 0.12, 0.001)
+    (control,) = audit.controls
+    plain = replace(control, effect=replace(control.effect, name="accuracy", estimate=0.9))
+    page = render(report(replace(audit, controls=(plain,))))
+    forest = page[page.index('<table class="forest"') :]
+    assert "<td>accuracy:</td>" in forest
+    assert forest.count('class="interval control"') == 0
+
+
 def test_it_stands_beside_membership_on_one_page(findings: Findings) -> None:
     both = (*findings.audits, finding("one", 0.12, 0.001))
     page = render(Findings("Both", "2026-11-27", findings.verdict, both))

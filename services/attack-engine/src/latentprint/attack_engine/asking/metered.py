@@ -95,7 +95,7 @@ class MeteredEndpoint:
         """
         self.card.check_outputs(outputs)
         self.card.check_sample(images.shape[1:])
-        size = images_per_request(self.card, images.shape, outputs, self._request_images)
+        size = self._images_per_request(images.shape, outputs)
         digests = sample_digests(images)
         _, first, alike = np.unique(digests, return_index=True, return_inverse=True)
         answers = QueryAnswers(self.card.url, len(images))
@@ -106,6 +106,10 @@ class MeteredEndpoint:
         for request, found in self._ask_all(requests, outputs):
             answers.place(request.rows, found)
         return answers.repeated(first[alike])
+
+    def _images_per_request(self, shape: tuple[int, ...], outputs: Sequence[str]) -> int:
+        rate = None if self._throttle is None else self._throttle.images_per_second
+        return images_per_request(self.card, shape, outputs, self._request_images, rate)
 
     def _take_kept(self, digests: Keys, rows: Rows, outputs: Sequence[str], answers: QueryAnswers) -> NDArray[np.bool_]:
         """Put kept answers about the samples at `rows` [U] into `answers`; returns for which [U] nothing is missing."""
@@ -153,7 +157,7 @@ class MeteredEndpoint:
             scope: see `Ledger`.
             alone: one sample a request, where otherwise it is the usual number.
         """
-        size = 1 if alone else images_per_request(self.card, samples.shape, outputs, self._request_images)
+        size = 1 if alone else self._images_per_request(samples.shape, outputs)
         answers, digests = QueryAnswers(self.card.url, len(samples)), sample_digests(samples)
         for rows in np.split(np.arange(len(samples)), range(size, len(samples), size)):
             request = replace(QueryRequest.of(self.card, samples, digests, rows, outputs), id=uuid4().hex)

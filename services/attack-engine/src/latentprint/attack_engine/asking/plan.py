@@ -222,7 +222,8 @@ def _plan_signal(
     shards = make_shards(wanted - extracted, together)
     batch = max(1, min(together, _BATCH_BYTES // (queries * sample_bytes(data.sample_shape))))
     kept = _unfinished(answers, key[:16], store)
-    size = images_per_request(card, (1, *data.sample_shape), signal.outputs, spec.images_per_request)
+    shape, rate = (1, *data.sample_shape), spec.images_per_second
+    size = images_per_request(card, shape, signal.outputs, spec.images_per_request, rate)
     requests = sum(-(-len(shard.ids) * queries // size) for shard in shards)
     surplus = filling(signal, data.sample_shape, shards, batch, card.batch) if card.batch else 0
     return SignalPlan(

@@ -50,16 +50,25 @@ class QueryRequest:
         return cls(name, rows, part, digests[rows], card.batch or len(rows))
 
 
-def images_per_request(card: EndpointCard, shape: tuple[int, ...], outputs: Sequence[str], asked: int | None) -> int:
+def images_per_request(
+    card: EndpointCard,
+    shape: tuple[int, ...],
+    outputs: Sequence[str],
+    asked: int | None,
+    images_per_second: float | None = None,
+) -> int:
     """Images of `shape` [B, H, W, 3], or vectors of [B, F], that one request carries.
 
     The number asked for, or the one the endpoint prefers, and never more than its limits on samples and on bytes allow;
-    where it takes none but full batches, theirs.
+    where it takes none but full batches, theirs. Under a ceiling on the rate no more than a second's: requests are what
+    is spaced, and the first is not.
 
     Raises:
         EndpointError: a single sample, or the one batch that it takes, is larger than the endpoint's messages.
     """
     wanted = card.batch or asked or card.preferred_images
+    if images_per_second is not None and not card.batch:
+        wanted = min(wanted, max(1, int(images_per_second)))
     one = max(prod(shape[1:]) * card.bytes_per_value, answer_bytes(card, outputs))
     by_bytes = (card.max_message_bytes - _OVERHEAD) // one
     least = card.batch or 1
@@ -117,7 +126,7 @@ class Throttle:
     """Spaces requests so that no more than `images_per_second` leave on average; safe between threads."""
 
     def __init__(self, images_per_second: float) -> None:
-        self._rate = images_per_second
+        self.images_per_second = images_per_second
         self._lock = threading.Lock()
         self._next = time.monotonic()
 
@@ -125,5 +134,5 @@ class Throttle:
         """Block until `images` more may be sent."""
         with self._lock:
             start = max(self._next, time.monotonic())
-            self._next = start + images / self._rate
+            self._next = start + images / self.images_per_second
         time.sleep(max(0.0, start - time.monotonic()))

@@ -101,7 +101,8 @@ class ServerProcess:
         if self.process.poll() is not None:
             words = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
             code = self.process.returncode
-            raise EndpointError(f"The server of {served_models} ended with code {code}, saying: {words[-1]}")
+            said = next((line for line in reversed(words) if line.startswith("error:")), words[-1])
+            raise EndpointError(f"The server of {served_models} ended with code {code}, saying: {said}")
         if time.monotonic() > self.deadline:
             raise EndpointError(f"The server of {served_models} was not ready within {_START_SECONDS:.0f} s.")
         return False

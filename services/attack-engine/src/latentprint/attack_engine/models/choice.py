@@ -67,8 +67,8 @@ class VictimChoice:
             )
         if self.of and len(ways) != 1:
             raise UsageError(
-                f"The victim {self.name!r} is derived from {self.of!r} and says {' and '.join(ways) or 'nothing of'} "
-                "how: give one of steal and probe."
+                f"The victim {self.name!r} is derived from {self.of!r}, and says {'twice' if ways else 'nowhere'} how: "
+                "give one of steal and probe."
             )
         self._refuse(ways if self.recipe else [name for name in _TRAINED if getattr(self, name)])
 

@@ -34,7 +34,7 @@ def _line(victim: VictimChoice, named: Mapping[str, VictimChoice]) -> Line:
     line: Line = (victim,)
     while line[0].of:
         if line[0].of not in named:
-            raise unknown_name(f"victim that {line[0].name!r} is derived from", line[0].of, named)
+            raise unknown_name(f"victim that {line[0].name!r} is derived from:", line[0].of, named)
         if line[0].of in {one.name for one in line}:
             names = " of ".join(repr(one.name) for one in reversed((named[line[0].of], *line)))
             raise UsageError(f"No victim can be derived from itself, as {names}: one of them has to have a recipe.")

@@ -41,7 +41,7 @@ def load_experiment(path: Path, scale: str = "", seed: int | None = None) -> Exp
     lines_of_descent(experiment.victims)
     for victim in (one for one in experiment.victims if one.recipe):
         if not (victim.split and victim.epochs):
-            raise UsageError(f"The victim {victim.name!r} is trained by {victim.recipe}: give its split and its epochs.")
+            raise UsageError(f"The victim {victim.name!r} is trained by {victim.recipe}: give its split and epochs.")
         _known("split", victim.split, experiment.splits)
         make_plan(victim.recipe, victim.options, victim.epochs, victim.defences)
     for dataset in experiment.datasets.values():
@@ -64,7 +64,7 @@ def _check_questions(victim: VictimChoice, experiment: Experiment) -> None:
             "attacks."
         )
     for label in victim.attacks or ():
-        _known(f"attack of the victim {victim.name!r}", label, experiment.labels)
+        _known(f"attack of this file that the victim {victim.name!r} names:", label, experiment.labels)
     split = experiment.split_name(victim)
     of_users = experiment.splits[split].users is not None
     for attack in experiment.attacks_on(victim):
@@ -102,7 +102,8 @@ def _check_controls(experiment: Experiment) -> None:
     for suspect in (victim for victim in experiment.victims if victim.owned_by):
         split = split_of[suspect.name]
         others = [name for name in victims if split_of[name] == split and name != suspect.name]
-        _known(f"victim of the split {split!r} that may own {suspect.name!r}", suspect.owned_by, others)
+        kind = f"owner of the suspect {suspect.name!r}, another victim of the split {split!r}:"
+        _known(kind, suspect.owned_by, others)
     for name in experiment.as_published_transforms:
         _known("victim", name, victims)
     for number in experiment.published:

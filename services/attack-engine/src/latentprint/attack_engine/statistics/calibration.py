@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, ndtri
+from scipy.special import expit, logit, ndtri
 
 from latentprint.attack_engine.statistics.scores import Rates, Scores, both_sides
 
@@ -24,7 +24,7 @@ class Calibration:
     Attributes:
         ranked: float64 [M + N], the known samples' scores, ascending.
         bounds: of the log-odds.
-        intercept, slope: of the line.
+        intercept, slope: of the line, which never falls.
     """
 
     ranked: Scores
@@ -43,6 +43,9 @@ class Calibration:
         ranked = np.sort(np.concatenate([members, non_members]))
         sides = [_normal_scores(side, ranked) for side in (members, non_members)]
         intercept, slope = _line(*sides)
+        if slope < 0:  # the known samples went the other way, by chance: a higher score says nothing, never the reverse
+            share = _targets(len(members), len(non_members))
+            intercept, slope = float(logit(sum(share) / 2)), 0.0
         return cls(ranked, (-log(non_members.size + 1), log(members.size + 1)), intercept, slope)
 
     def ratio(self, scores: ArrayLike) -> Scores:
@@ -75,11 +78,16 @@ def _normal_scores(scores: Scores, ranked: Scores) -> Scores:
     return np.asarray(ndtri((rank + 0.5) / (len(ranked) + 1)))
 
 
+def _targets(members: int, non_members: int) -> tuple[float, float]:
+    """Platt's smoothed targets of so many members and non-members."""
+    return (members + 1) / (members + 2), 1 / (non_members + 2)
+
+
 def _line(members: Scores, non_members: Scores) -> tuple[float, float]:
     """Intercept and slope of the logistic regression of Platt's targets on normal scores, both sides weighing alike."""
     sizes = len(members), len(non_members)
     inputs = np.stack([np.ones(sum(sizes)), np.concatenate([members, non_members])])
-    target = np.repeat([(sizes[0] + 1) / (sizes[0] + 2), 1 / (sizes[1] + 2)], sizes)
+    target = np.repeat(_targets(*sizes), sizes)
     weight = np.repeat([0.5 / sizes[0], 0.5 / sizes[1]], sizes)
     line = np.zeros(2)
     for _ in range(_STEPS):

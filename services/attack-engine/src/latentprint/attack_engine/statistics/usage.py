@@ -100,8 +100,9 @@ def estimate_usage(
     refused = _refusal(gap, needed, asked.size)
     if refused:
         return Usage(asked.size, needed, gap, None, None, refused)
-    weights = _likelihood_weights(Calibration.of(*scores), asked, *scores)
-    likelihood = _inverted(weights, level) if weights.gap > 0 else None
+    calibration = Calibration.of(*scores)
+    weights = _likelihood_weights(calibration, asked, *scores)
+    likelihood = _inverted(weights, level) if calibration.slope > 0 and weights.gap > 0 else None
     return Usage(asked.size, needed, gap, _inverted(decisions, level), likelihood)
 
 

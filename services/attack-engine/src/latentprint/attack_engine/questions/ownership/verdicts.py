@@ -120,7 +120,7 @@ def overall_verdict(findings: Sequence[OwnershipFinding], stands: Sequence[bool]
         return _labelled(Outcome.REVERSED, valid[0].verdict.sentence, reasons)
     sentence = (
         f"None found at this power by {_count(valid)}: no test told private from test images beyond guessing and "
-        f"beyond every negative control; {_power_words(max(one.result.detectable for one in valid))}."
+        f"beyond every negative control; {_power_words([one.result for one in valid])}."
     )
     return _labelled(Outcome.NONE, sentence, reasons)
 
@@ -149,7 +149,7 @@ def _quiet_sentence(result: OwnershipResult) -> str:
         )
     return (
         f"None found at this power: private images differ from test images by {difference_words(result.difference)}, "
-        f"{reading}; {_power_words(result.detectable)}."
+        f"{reading}; {_power_words([result])}."
     )
 
 
@@ -203,7 +203,11 @@ def _blind_words(blind: BlindBaseline) -> str:
     )
 
 
-def _power_words(detectable: float) -> str:
+def _power_words(results: Sequence[OwnershipResult]) -> str:
+    """What would have been seen; nobody knows of a thief where the victim itself was not asked."""
+    if any(ORIGINAL in result.absent for result in results):
+        return "the victim itself was not asked, so that nothing shows whether this would tell even that"
+    detectable = max(result.detectable for result in results)
     return f"a difference of {detectable:.2f} standard deviations would be seen in four of five audits of this size"
 
 

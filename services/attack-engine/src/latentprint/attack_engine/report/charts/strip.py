@@ -59,20 +59,21 @@ class Strips:
 
 
 def strips(findings: Sequence[Finding[Any]]) -> Strips:
-    """Strips whose range, in tenths, holds every interval of one question's `findings` and of their controls.
+    """Strips whose range, in tenths, holds every interval of one question's `findings` and of controls alike.
 
     Raises:
         ValueError: no findings.
     """
     if not findings:
         raise ValueError("without findings there is no effect to draw")
-    effects = [
-        effect for finding in findings for effect in (finding.effect, *(control.effect for control in finding.controls))
-    ]
-    null = findings[0].effect.null
+    drawn = findings[0].effect
+    controls = [control.effect for finding in findings for control in finding.controls]
+    effects = [finding.effect for finding in findings]
+    effects += [one for one in controls if one.name == drawn.name]  # a control's may be of another quantity
+    null = drawn.null
     low = min([null - 0.1, *(effect.interval.low for effect in effects)])
     high = max([null + 0.2, *(effect.interval.high for effect in effects)])
-    return Strips(math.floor(10 * low) / 10, math.ceil(10 * high) / 10, findings[0].effect.name, null)
+    return Strips(math.floor(10 * low) / 10, math.ceil(10 * high) / 10, drawn.name, null)
 
 
 def _shape(mark: str) -> Markup:
