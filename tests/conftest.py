@@ -1,6 +1,8 @@
 """What tests across services share: the command line in this process, and a victim behind a real server."""
 
+import random
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,21 @@ from latentprint.core import architectures
 from latentprint.core.bundles import BundleCard, save_bundle
 from latentprint.core.cli import main
 from latentprint.core.datasets import DatasetSpec
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("0.0.0.0", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """Ports that nobody listens on, below those that the system gives to connections: these are taken at any moment."""
+    drawn = iter(random.SystemRandom().sample(range(20000, 32000), 1000))
+    return lambda count: [next(port for port in drawn if _is_free(port)) for _ in range(count)]
 
 
 @dataclass(frozen=True)

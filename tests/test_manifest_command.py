@@ -6,12 +6,11 @@ import re
 import runpy
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,14 +39,12 @@ class Deployed:
     channel: grpc.Channel
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def deployed(
-    manifests: Mapping[str, list[dict[str, Any]]], bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    manifests: Mapping[str, list[dict[str, Any]]],
+    bundle: Path,
+    free_ports: Callable[[int], list[int]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployed]:
     objects = manifests["local"]
     config_maps = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
@@ -60,7 +57,8 @@ def deployed(
     shutil.copytree(bundle, root / "bundle")
     keys = root / mounts[-1].lstrip("/") / "keys"
     keys.write_text(f"{KEY}\n")
-    ports = {port["containerPort"]: free_port() for port in container["ports"]}
+    named = [port["containerPort"] for port in container["ports"]]
+    ports = dict(zip(named, free_ports(len(named)), strict=True))
 
     def here(argument: str) -> str:
         moved = re.sub(r"(^|=)(/(?:bundles?|etc)\b)", lambda found: f"{found[1]}{root}{found[2]}", argument)

@@ -32,15 +32,6 @@ def binary(make, name):
     return str(path)
 
 
-def free_ports(count):
-    """Ports of this machine that nobody listens on; all are held until all are known."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
-
-
 def started(command, port, folder):
     """The process of a server, once its gRPC port is open."""
     log = folder / "log"
@@ -58,7 +49,7 @@ def started(command, port, folder):
 
 
 @pytest.fixture(scope="module")
-def mlserver(tmp_path_factory):
+def mlserver(tmp_path_factory, free_ports):
     folder = tmp_path_factory.mktemp("mlserver")
     http, grpc = free_ports(2)
     settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_endpoint": None}
@@ -78,7 +69,7 @@ def mlserver(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def kserve(tmp_path_factory):
+def kserve(tmp_path_factory, free_ports):
     http, grpc = free_ports(2)
     command = [binary("kserve", "python"), str(HERE / "kserve_model.py"), str(http), str(grpc)]
     process = started(command, grpc, tmp_path_factory.mktemp("kserve"))
