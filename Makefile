@@ -23,7 +23,7 @@ MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := conftest.py libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/core/pyproject.toml)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/core/pyproject.toml)
 SERVER_IMAGE = $(REGISTRY)/latentprint/encoder-server:$(VERSION)-$(TORCH)
 comma := ,
 FONTS := Liberation Sans|Arial|Helvetica Neue|Roboto|Noto Sans|Segoe UI

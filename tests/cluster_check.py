@@ -8,7 +8,6 @@ import json
 import os
 import runpy
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -58,13 +57,12 @@ def engine(*arguments: object) -> str:
 
 
 @pytest.fixture
-def container(bundle: Path, tmp_path: Path) -> Iterator[tuple[str, float]]:
+def container(bundle: Path, tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[tuple[str, float]]:
     """The server's image, restricted, with a bundle mounted: its address, and when it was started."""
     mounted = shutil.copytree(bundle, tmp_path / "victim")
     for path in (mounted, *mounted.iterdir()):
         path.chmod(0o755)  # weights are written for their owner alone
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = int(found.getsockname()[1])
+    (port,) = free_ports(1)
     published = ["--publish", f"127.0.0.1:{port}:8500", "--volume", f"{mounted}:/bundles/victim:ro"]
     started = time.monotonic()
     name = engine("run", "--detach", *RESTRICTED, *published, IMAGE, "/bundles/victim", "--host=0.0.0.0").strip()
