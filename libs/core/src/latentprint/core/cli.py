@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from latentprint.core.errors import DataError, Interrupted, LatentprintError, UsageError
 from latentprint.core.text import SENTENCE_LENGTH, printable
+from latentprint.core.uncompiled import leave_compiler_out
 
 COMMANDS = "latentprint.commands"
 _NO_PLACE = {
@@ -55,6 +56,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; an error a user can mend is one sentence on stderr and a non-zero exit."""
+    leave_compiler_out()
     try:
         build_app(sys.argv[1:])()
     except LatentprintError as error:

@@ -168,7 +168,6 @@ def serve(
     """Serve an encoder as a black box over gRPC (Open Inference Protocol v2)."""
     from latentprint.core.samples import parse_size
     from latentprint.encoder_server.lifecycle import serve_until_told
-    from latentprint.encoder_server.uncompiled import load_timm
     from latentprint.encoder_server.victims import check_model_name
 
     log_to_stderr()
@@ -207,7 +206,6 @@ def serve(
         refuse_unused(given, ["--seed"], "is of --weights random; those of the hub are drawn by nobody.")
     if not obfuscate:
         refuse_unused(given, ["--obfuscate-seed"], "is of what --obfuscate draws: name that too.")
-    load_timm()
     victim = _victim(source, name, _listed(outputs), weights, seed, model_arg or [], inputs)
     further = [_victim(other, called, [], weights, seed, [], Inputs()) for called, other in named]
     asyncio.run(serve_until_told([victim, *further], settings))

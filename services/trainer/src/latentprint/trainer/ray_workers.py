@@ -11,6 +11,7 @@ from typing import Any
 
 from latentprint.core.bundles import BundleCard
 from latentprint.core.errors import Interrupted, LatentprintError
+from latentprint.core.uncompiled import leave_compiler_out
 from latentprint.trainer.exchange import Exchange, never
 from latentprint.trainer.interruption import Interruption
 from latentprint.trainer.job import Job, run_first, run_other
@@ -130,6 +131,7 @@ def _work(task: dict[str, Any]) -> None:
     from ray.train import get_context
     from ray.train.torch import get_device
 
+    leave_compiler_out()
     os.chdir(task["place"])
     context = get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size())

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from latentprint.core.config import from_mapping
 from latentprint.core.datasets.arrays import array_dataset
 from latentprint.core.datasets.base import DATASETS, Dataset, Images
 from latentprint.core.datasets.checks import check_side
+from latentprint.core.errors import DataError
 
 _LARGEST = 16  # the source's grey levels run from 0 to 16
 
@@ -33,15 +36,27 @@ class DigitsOptions:
     needs={"options": "side (default 32)", "files": "none"},
 )
 def digits(options: Mapping[str, Any]) -> Dataset:
-    """Open `digits`. Raises `UsageError` for a wrong option."""
+    """Open `digits`.
+
+    Raises:
+        UsageError: a wrong option.
+        DataError: scikit-learn's file is not there.
+    """
     given = from_mapping(DigitsOptions, options, "data set 'digits'")
     side = check_side(given.side, "digits")
-    from sklearn.datasets import load_digits  # takes a second to import, which other data sets need not wait for
-
-    source = load_digits()
-    grey = np.stack([_scaled(image, side) for image in source.images])
+    rows = np.loadtxt(_file(), delimiter=",")
+    grey = np.stack([_scaled(levels.reshape(8, 8), side) for levels in rows[:, :-1]])
     pixels = np.repeat(grey[..., None], 3, axis=-1)
-    return array_dataset("digits", pixels, {"class": source.target.astype(np.int64)})
+    return array_dataset("digits", pixels, {"class": rows[:, -1].astype(np.int64)})
+
+
+def _file() -> Path:
+    """Where scikit-learn has them; importing it would take longer than reading them."""
+    package = find_spec("sklearn")
+    file = Path(str(package and package.origin)).parent / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():
+        raise DataError("The digits come with scikit-learn, which is not here as it should be: install it again.")
+    return file
 
 
 def _scaled(image: Images, side: int) -> Images:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from latentprint.attack_engine.scheduling.task import Task
 from latentprint.core.errors import LatentprintError
 from latentprint.core.ray_session import session
+from latentprint.core.uncompiled import leave_compiler_out
 
 Handle = Any  # of a task that was started
 _RETRIES = 2  # of a task whose worker died
@@ -142,7 +143,13 @@ def _remote() -> Any:
     """`made` as a task of Ray's: it would keep only an error's text, and so errors travel as results."""
     import ray
 
-    return ray.remote(max_retries=_RETRIES)(made)
+    return ray.remote(max_retries=_RETRIES)(_made_apart)
+
+
+def _made_apart(task: Task) -> LatentprintError | None:
+    """Make a task in a process that has nothing else to do."""
+    leave_compiler_out()
+    return made(task)
 
 
 def made(task: Task) -> LatentprintError | None:
