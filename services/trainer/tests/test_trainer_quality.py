@@ -49,7 +49,7 @@ def test_a_small_bank_has_fewer_neighbours(clouds):
 
 
 DATA = {
-    "digits": (DatasetSpec("digits"), 100),
+    "digits": (DatasetSpec("digits", {"side": 16}), 100),
     "composites": (DatasetSpec("composites", {"count": 400}), 100),
     "four kinds": (DatasetSpec("composites", {"count": 600, "classes": 4}), 300),
 }

@@ -100,7 +100,9 @@ def train(
 ) -> nn.Module:
     """Train `network` ([B, K] to logits [B]) on inputs float32 [S, K]; batches from `rng`; in eval mode when done."""
     targets = torch.from_numpy(member.astype(np.float32))
-    optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+    optimiser = torch.optim.Adam(
+        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+    )
     with using_threads(1):  # more threads cost such small layers more than they give, and change the rounding
         for epoch in range(training.epochs):
             for group in optimiser.param_groups:

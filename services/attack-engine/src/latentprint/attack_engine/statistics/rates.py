@@ -1,6 +1,7 @@
 """TPR at a low FPR: what an attack finds when it must hardly ever accuse wrongly."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,17 +66,20 @@ def tpr_at_fprs(
 def _at_threshold(members: Scores, non_members: Scores, target: float, allowed: int, limits: Interval) -> TprAtFpr:
     threshold = threshold_at(members, non_members, allowed)
     right, wrong = count_called(members, threshold), count_called(non_members, threshold)
+    tpr = right / members.size
+    # Where scores are tied, no threshold has the FPR that the limits are of, and the best one below finds less.
+    reached = replace(limits, low=min(limits.low, tpr), high=max(limits.high, tpr))
     return TprAtFpr(
         target_fpr=target,
         members=members.size,
         non_members=non_members.size,
-        tpr=right / members.size,
+        tpr=tpr,
         threshold=threshold,
         true_positives=right,
         false_positives=wrong,
         realised_fpr=wrong / non_members.size,
         interval=clopper_pearson(right, members.size, limits.level),
-        threshold_interval=limits,
+        threshold_interval=reached,
     )
 
 
