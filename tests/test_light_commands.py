@@ -10,7 +10,18 @@ from latentprint.core.cli import COMMANDS
 from latentprint.core.commands.list import REGISTRIES, open_registry
 
 LATENTPRINT = shutil.which("latentprint", path=Path(sys.executable).parent)
-HEAVY = {"torch", "torchvision", "timm", "ray", "mlflow", "sklearn", "scipy", "pandas"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "ray",
+    "mlflow",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "prometheus_client",
+    "opentelemetry",
+}
 KINDS = sorted(point.name for point in entry_points(group=REGISTRIES))
 
 

@@ -1,6 +1,7 @@
 """The `latentprint` command: its subcommands come from the installed packages."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points, version
@@ -12,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from latentprint.core.errors import DataError, Interrupted, LatentprintError, UsageError
+from latentprint.core.telemetry.logs import JSON, VARIABLE, as_json
 from latentprint.core.text import SENTENCE_LENGTH, printable
 from latentprint.core.uncompiled import leave_compiler_out
 
@@ -112,6 +114,10 @@ def _options(
 
 
 def _fail(error: LatentprintError) -> None:
+    if os.environ.get(VARIABLE) == JSON:
+        kind, code = type(error).__name__, error.exit_code
+        typer.echo(as_json("error", "latentprint", str(error), error={"kind": kind}, exit_code=code), err=True)
+        sys.exit(error.exit_code)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(Text.assemble(("error:", "bold red"), f" {printable(error, SENTENCE_LENGTH)}"))
     sys.exit(error.exit_code)

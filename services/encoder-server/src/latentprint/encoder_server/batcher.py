@@ -29,7 +29,8 @@ class Batcher:
         forwards: one per device.
         batching: sizes and delays.
         limits: of what may wait.
-        observe: told of each batch, on the event loop: its images, and the seconds that each of its requests waited.
+        observe: told of each batch, on the event loop: its images, the seconds that each of its requests waited, and
+            those that its forward took.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Batcher:
         forwards: Sequence[Forward],
         batching: Batching,
         limits: Limits,
-        observe: Callable[[int, Sequence[float]], None],
+        observe: Callable[[int, Sequence[float], float], None],
     ) -> None:
         self.queue = BatchQueue(batching, limits)
         self._loop = asyncio.get_running_loop()
@@ -73,11 +74,12 @@ class Batcher:
             if batch:
                 taken_at = time.monotonic()
                 outcomes = _outcomes(forward, batch)
-                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, taken_at)
+                took = time.monotonic() - taken_at
+                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, taken_at, took)
 
-    def _deliver(self, batch: list[Ticket], outcomes: list[Outcome], taken_at: float) -> None:
+    def _deliver(self, batch: list[Ticket], outcomes: list[Outcome], taken_at: float, took: float) -> None:
         waited = [taken_at - ticket.arrived for ticket in batch]
-        self._observe(sum(len(ticket.samples) for ticket in batch), waited)
+        self._observe(sum(len(ticket.samples) for ticket in batch), waited, took)
         for ticket, outcome in zip(batch, outcomes, strict=True):
             _resolve(ticket, outcome)
 

@@ -152,11 +152,13 @@ class CallGuard(grpc.aio.ServerInterceptor):
             code = "OK"
         except Refusal as refusal:
             code = refusal.code.name
+            self._metrics.refused(method, refusal.reason)
             raise
         except Exception:
             _log.exception("%s failed", method)
             failure = internal("The server failed; its log says why.")
             code = failure.code.name
+            self._metrics.refused(method, failure.reason)
             raise failure from None
         finally:
             self._metrics.call(method, code, time.monotonic() - started)

@@ -70,7 +70,7 @@ class InferenceService:
 
     async def server_metadata(self, _request: pb.ServerMetadataRequest, _context: Any) -> pb.ServerMetadataResponse:
         """Name and version of the server."""
-        return pb.ServerMetadataResponse(name="latentprint", version=version(_DISTRIBUTION))
+        return pb.ServerMetadataResponse(name="latentprint", version=server_version())
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, _context: Any) -> pb.ModelMetadataResponse:
         """Tensors, limits and digest of the model. Raises `Refusal` (NOT_FOUND) for another."""
@@ -131,6 +131,11 @@ class InferenceService:
     def _check_model(self, name: str, version_asked: str) -> None:
         if not self._serves(name, version_asked):
             raise _no_model(name, version_asked, self._metadata.name)
+
+
+def server_version() -> str:
+    """Of the package that is installed."""
+    return version(_DISTRIBUTION)
 
 
 def _no_model(name: str, version_asked: str, served: str) -> Refusal:

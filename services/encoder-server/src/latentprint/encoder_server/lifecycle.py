@@ -6,23 +6,26 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from latentprint.core.telemetry.logs import log_console
+from latentprint.core.telemetry.otlp import exported, is_asked_for
 from latentprint.core.text import say
 from latentprint.encoder_server.server import Server, address
 from latentprint.encoder_server.settings import Settings
 from latentprint.encoder_server.victims import Victim
 
 _SWITCH_SECONDS = 0.0005
+_SERVICE = "latentprint-encoder-server"
 
 
 async def serve_until_told(victims: Sequence[Victim], settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain; a second signal stops at once.
 
-    Each victim has a server and a port of its own: the first what `settings` says, any other a free one.
+    Each victim has a server and a port of its own: the first what `settings` says, any other a free one. The first
+    one's metrics are sent over OTLP where the environment asks for that.
 
     Raises:
         UsageError: a port that cannot be used, at the start or later.
@@ -39,7 +42,12 @@ async def serve_until_told(victims: Sequence[Victim], settings: Settings) -> Non
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     for server in servers:
         await server.start()
-    _announce(servers, settings)
+    with exported(servers[0].metrics.registry, _SERVICE, log_console()) if is_asked_for() else nullcontext():
+        _announce(servers, settings)
+        await _serve(servers, signals)
+
+
+async def _serve(servers: Sequence[Server], signals: "asyncio.Queue[int]") -> None:
     told = asyncio.create_task(signals.get())
     ended, _ = await asyncio.wait(
         (told, *(server.listening for server in servers)), return_when=asyncio.FIRST_COMPLETED
@@ -69,7 +77,7 @@ def _announce(servers: Sequence[Server], settings: Settings) -> None:
     listening = settings.listening
     if listening.port_file is not None:
         _write(listening.port_file, "".join(f"{server.port}\n" for server in servers))
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = log_console(stderr=False)
     for server in servers:
         say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
         if server.metrics_port is not None:

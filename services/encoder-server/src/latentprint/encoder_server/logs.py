@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
+from latentprint.core.telemetry.logs import JsonFormatter, json_is_asked_for
 from latentprint.core.text import printable
 
 MAX_KINDS = 64
@@ -45,7 +46,7 @@ class CountedHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_kinds: int = MAX_KINDS) -> None:
         super().__init__()
-        self.setFormatter(PlainFormatter(_FORMAT))
+        self.setFormatter(JsonFormatter((_GRPC,)) if json_is_asked_for() else PlainFormatter(_FORMAT))
         self._clock = clock
         self._max_kinds = max_kinds
         self._kinds: dict[Kind, Repeats] = {}
@@ -90,7 +91,11 @@ class PlainFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Let warnings and worse of all libraries be written so."""
+    """Let warnings and worse of all libraries be written so, for people or as JSON.
+
+    Raises:
+        UsageError: LATENTPRINT_LOG names another form.
+    """
     logging.basicConfig(level=logging.WARNING, handlers=[CountedHandler()], force=True)
 
 

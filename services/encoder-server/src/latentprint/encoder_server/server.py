@@ -12,17 +12,18 @@ from grpc_reflection.v1alpha import reflection
 from latentprint.core.errors import UsageError
 from latentprint.core.oip import METHODS
 from latentprint.core.samples import blank_samples
+from latentprint.core.telemetry.endpoint import MetricsEndpoint
 from latentprint.encoder_server.batcher import Batcher
 from latentprint.encoder_server.calls import CallGuard
 from latentprint.encoder_server.deterministic import FixedForward
 from latentprint.encoder_server.forward import Forward
 from latentprint.encoder_server.health import SERVICE as HEALTH
 from latentprint.encoder_server.health import HealthService
-from latentprint.encoder_server.inference import InferenceService
+from latentprint.encoder_server.inference import InferenceService, server_version
 from latentprint.encoder_server.keys import KeyInterceptor, read_keys
 from latentprint.encoder_server.memory import hand_back_free_memory
 from latentprint.encoder_server.metadata import model_metadata
-from latentprint.encoder_server.metrics import Metrics, MetricsEndpoint
+from latentprint.encoder_server.metrics import Metrics
 from latentprint.encoder_server.obfuscations import obfuscated
 from latentprint.encoder_server.reflection import standard_pool
 from latentprint.encoder_server.settings import Listening, Settings
@@ -67,7 +68,7 @@ class Server:
         forwards = _forwards(self.victim, self._settings)
         await asyncio.to_thread(_warm_up, forwards, self.victim)
         limits = self._settings.limits
-        self.metrics = Metrics(lambda: self._batcher.queue.images)
+        self.metrics = Metrics(lambda: self._batcher.queue.images, limits.max_queued_images)
         self._batcher = Batcher(forwards, self._settings.batching, limits, self.metrics.batch)
         sizes = Sizes(self._batcher, self.victim.encoder.outputs, limits.max_side)
         shapes = await sizes.shapes(self.victim.sample_shape)
@@ -75,12 +76,14 @@ class Server:
         self._service = InferenceService(metadata, self._batcher, sizes, limits, self.metrics)
         await self._listen()
         await self._health.set_all(_SERVING)
+        self.metrics.serving(self.victim.name, self.victim.weights_digest, server_version())
         self._memory = asyncio.create_task(hand_back_free_memory())
         self.listening = asyncio.create_task(self._keep_listening())
 
     async def drain(self) -> None:
         """Say NOT_SERVING, let callers notice, refuse new calls, finish those under way, and stop."""
         self._service.ready = False
+        self.metrics.draining()
         await self._health.set_all(_NOT_SERVING)
         await asyncio.sleep(self._settings.listening.settle_seconds)
         await self.stop(self._settings.listening.grace_seconds)
@@ -103,7 +106,7 @@ class Server:
         listening = self._settings.listening
         self._open(listening.port)
         if listening.metrics_port is not None:
-            self._endpoint = MetricsEndpoint(self.metrics, listening.host, listening.metrics_port)
+            self._endpoint = MetricsEndpoint(self.metrics.registry, listening.host, listening.metrics_port)
             self.metrics_port = self._endpoint.port
         await self._grpc.start()
 

@@ -49,7 +49,7 @@ class Sizes:
                 self._asking[size] = asyncio.create_task(self._ask(size))
             outcome = await asyncio.shield(self._asking[size])
         if isinstance(outcome, Refusal):
-            raise Refusal(outcome.code, outcome.message, outcome.detail)
+            raise Refusal(outcome.code, outcome.message, outcome.detail, reason=outcome.reason)
         return outcome
 
     async def _ask(self, size: tuple[int, ...]) -> Outcome:
@@ -57,7 +57,7 @@ class Sizes:
         try:
             answers = await self._batcher.probe(blank_samples(1, size), self._outputs)
         except ForwardFailed as failure:
-            refused = invalid(f"{_described(size)} are not taken by this model, which says: {failure.reason}")
+            refused = invalid(f"{_described(size)} are not taken by this model, which says: {failure.said}")
             return _remember(self._refused, size, refused)
         except Refusal as refusal:
             return refusal
