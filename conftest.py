@@ -1,7 +1,10 @@
-"""What the tests of every package share: the order in which they run, and one Ray for those that only use it."""
+"""What the tests of every package share: their order, one Ray for those that only use it, and a receiver of OTLP."""
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -27,3 +30,34 @@ def cluster() -> Iterator[None]:
 
     with session(ray, WORKERS):
         yield
+
+
+@pytest.fixture(scope="module")
+def otlp_over_http() -> Iterator[tuple[str, list[Any]]]:
+    """The address of a receiver of metrics over OTLP, and what it has received, decoded."""
+    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as otlp
+
+    received: list[Any] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Keep what comes to the one path that there is."""
+            assert self.path == "/v1/metrics"
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(otlp.ExportMetricsServiceRequest.FromString(body))
+            answer = otlp.ExportMetricsServiceResponse().SerializeToString()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+        thread.join()

@@ -1,6 +1,7 @@
 """No caller decides how much is written to the log, nor what a terminal does with it."""
 
 import io
+import json
 import logging
 
 import pytest
@@ -73,6 +74,27 @@ def test_frames_of_grpc_alone_are_not_written(log):
     logger.handlers, logger.propagate = [], True
     assert written.getvalue().endswith("ERROR grpc._cython.cygrpc: Unexpected [ValueError]: ValueError: left\n")
     assert written.getvalue().count("\n") == 1
+
+
+def test_where_json_is_asked_for_every_line_is_an_object_and_still_counted(monkeypatch):
+    monkeypatch.setenv("LATENTPRINT_LOG", "json")
+    clock, written = Clock(), io.StringIO()
+    handler = CountedHandler(clock)
+    handler.setStream(written)
+    logger = logging.getLogger("latentprint.json")
+    logger.handlers, logger.propagate = [handler], False
+    for _ in range(100):
+        fail(logger, ValueError("wrong\x1b[2J"))
+        clock.now += 1
+    handler.close()
+    first, counted, rest = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert (first["level"], first["error"]["kind"], first["error"]["message"]) == (
+        "error",
+        "ValueError",
+        "wrong\\x1b[2J",
+    )
+    assert "60 such in 60 s" in counted["message"]
+    assert rest["message"] == "39 more lines like those above were left out"
 
 
 def test_kinds_are_bounded(log):

@@ -61,7 +61,7 @@ def _data(kind: str, samples: Iterable[Sample], between: tuple[int, int]) -> Sum
         return None
     if kind == "histogram":
         return Histogram(list(_histograms(counted, between)), _CUMULATIVE)
-    points = [NumberDataPoint(dict(sample.labels), *between, sample.value) for sample in counted]
+    points = [NumberDataPoint(dict(sample.labels), *between, float(sample.value)) for sample in counted]
     return Sum(points, _CUMULATIVE, is_monotonic=True) if kind == "counter" else Gauge(points)
 
 
