@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -44,21 +45,30 @@ def written_file(folder: Path) -> Path:
     return path
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, **told: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [COMMAND, "run", written_file(folder), "--root", folder / "runs"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | told,
     )
 
 
+def metrics(process: subprocess.Popen[str]) -> dict[str, float]:
+    """What a run that was started with a metrics port, and has said so in its first line, tells; values by series."""
+    said = json.loads(process.stderr.readline())["message"]
+    with urllib.request.urlopen(said.removeprefix("metrics on "), timeout=60) as page:
+        lines = page.read().decode().splitlines()
+    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
 def finish(folder: Path) -> dict:
-    process = start(folder)
+    process = start(folder, LATENTPRINT_LOG="json")
     out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
+    assert all(json.loads(line)["level"] == "info" for line in err.splitlines())
     report = Path(out.strip().splitlines()[-1])
     return json.loads(report.with_name("findings.json").read_text())
 
@@ -152,13 +162,18 @@ def test_a_run_killed_twice_ends_in_the_same_scores(
     run_here: Run, undisturbed: tuple[Path, dict], tmp_path: Path
 ) -> None:
     for until in ("*.work/progress.json", "*/shard-*.parquet"):
-        process = start(tmp_path)
+        process = start(tmp_path, LATENTPRINT_LOG="json", LATENTPRINT_METRICS_PORT="0")
         deadline = time.monotonic() + 600
         while not any(fnmatch(name, until) for name in written(tmp_path / "runs")) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        told = metrics(process)
+        assert told['latentprint_engine_tasks{kind="making",state="failed"}'] == 0
+        assert sum(value for series, value in told.items() if series.startswith("latentprint_engine_tasks")) > 2
         process.kill()  # its servers and its Ray end by themselves
         process.wait()
+    asked = [value for series, value in told.items() if 'outcome="answered"' in series]
+    assert sum(asked) > 0  # by workers, in processes of their own
     findings = finish_here(run_here, tmp_path)
     for audit, expected in zip(findings["audits"], undisturbed[1]["audits"], strict=True):
         assert audit["victim"]["card"]["weights_digest"] == expected["victim"]["card"]["weights_digest"]

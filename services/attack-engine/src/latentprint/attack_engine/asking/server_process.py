@@ -16,6 +16,7 @@ from pathlib import Path
 
 from latentprint.core.cli import COMMANDS
 from latentprint.core.errors import EndpointError
+from latentprint.core.telemetry import logs
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
@@ -74,7 +75,7 @@ def starting_server(
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+                env=os.environ | {"OMP_NUM_THREADS": str(threads), logs.VARIABLE: logs.PLAIN},
                 start_new_session=True,
             )
         try:

@@ -17,6 +17,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     Workers,
     named_endpoint,
 )
+from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.cli import given_options
 
@@ -205,11 +206,11 @@ def audit(
         bool, typer.Option("--fresh", help="Forget the kept answers, signals and cells of this endpoint first.")
     ] = False,
     root: Root = Path("runs"),
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
     """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
-    from rich.console import Console
-
     from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
     from latentprint.attack_engine.commands.audit_options import (
         NamedFolders,
@@ -218,13 +219,17 @@ def audit(
         require_used,
         shadow_options,
     )
+    from latentprint.attack_engine.monitoring.monitored import monitored
     from latentprint.attack_engine.runs.audit_request import LiveAudit
     from latentprint.attack_engine.runs.auxiliary import ShadowOptions
     from latentprint.attack_engine.runs.layout import RESERVED
     from latentprint.attack_engine.runs.live import run_audit
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.samples import height_width, parse_size
+    from latentprint.core.telemetry.logs import log_console, log_libraries
 
+    console = log_console()
+    log_libraries()
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     size = 0 if side == "0" else parse_size(side, "--side")
     require(max(height_width(size)) <= MOST_SIDE, "--side", side, f"at most {MOST_SIDE} pixels")
@@ -254,4 +259,5 @@ def audit(
     shadow = ShadowOptions(shadow_recipe, shadow_epochs, shadow_options(shadow_option or []))
     controls = untrained, seed, asking, sweeps, fresh, reference, victim
     live = LiveAudit(name, spec, attacks, dataset, drawn, *controls, auxiliary, shadow, fdr)
-    run_audit(live, root, Console(stderr=True))
+    with monitored("audit", name, console, host=metrics_host, port=metrics_port) as status:
+        run_audit(live, root, console, status=status)

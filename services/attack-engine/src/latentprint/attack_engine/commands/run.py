@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort
 from latentprint.core.errors import unknown_name
 
 
@@ -26,17 +27,23 @@ def run(
         typer.Option(help="In place of the file's seed; the results go to a folder of that seed.", show_default=False),
     ] = None,
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
-    from rich.console import Console
-
+    from latentprint.attack_engine.monitoring.monitored import monitored
     from latentprint.attack_engine.runs.experiment_file import load_experiment
+    from latentprint.core.telemetry.logs import log_console, log_libraries
 
+    console = log_console()
+    log_libraries()
     source = find_experiment(experiment)
     checked = load_experiment(source, scale, seed)
     from latentprint.attack_engine.runs.experiment import run_experiment
 
-    run_experiment(checked, source, root, Console(stderr=True), "" if seed is None else f"seed-{seed}")
+    part = "" if seed is None else f"seed-{seed}"
+    with monitored("run", checked.name, console, host=metrics_host, port=metrics_port) as status:
+        run_experiment(checked, source, root, console, part, status)
 
 
 def find_experiment(name: str) -> Path:

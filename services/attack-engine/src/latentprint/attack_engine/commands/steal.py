@@ -94,14 +94,15 @@ def steal_command(
 
     Runs again where it stopped, and asks nothing twice: a theft by another loss costs no query more.
     """
-    from rich.console import Console
-
     from latentprint.attack_engine.models.stealing import Stealing
     from latentprint.attack_engine.runs.stealing import Theft, run_theft
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.files import named_folder
+    from latentprint.core.telemetry.logs import log_console, log_libraries
     from latentprint.core.values import parse_pairs
 
+    console = log_console()
+    log_libraries()
     given = given_options(context)
     if images is None:
         refuse_unused(given, ["--side"], "is of --images: data sets and splits say it themselves.")
@@ -129,7 +130,7 @@ def steal_command(
     )
     asking, target = AskingOptions(workers, budget), named_folder(out)
     dataset, ids = _images(spec, images, side, split, data, parse_pairs(data_option or [], "--data-option"))
-    run_theft(Theft(spec, dataset, ids, target, options, seed, asking), root, Console(stderr=True))
+    run_theft(Theft(spec, dataset, ids, target, options, seed, asking), root, console)
     typer.echo(f"bundle: {target}")
 
 

@@ -28,7 +28,8 @@ from latentprint.attack_engine.runs.stored_signals import (
     plan_signals,
 )
 from latentprint.attack_engine.runs.threat_model import AuditedModel
-from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
+from latentprint.attack_engine.scheduling.scheduler import Scheduler
+from latentprint.attack_engine.scheduling.status import RunStatus
 from latentprint.attack_engine.scheduling.task import ASKING, FITTING, MAKING, Task
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.datasets import DatasetSpec, as_published
@@ -45,12 +46,14 @@ class ConductorOptions:
         trainings: models that are made side by side.
         seed: of samples that are treated as the published code does.
         workers: who makes models, asks and fits.
+        status: told what is done, for whoever watches.
     """
 
     asking: AskingOptions
     trainings: int = 2
     seed: int = 0
     workers: TaskWorkers = field(default_factory=RayWorkers)
+    status: RunStatus = field(default_factory=RunStatus)
 
     @property
     def processes(self) -> int:
@@ -62,6 +65,10 @@ class ConductorOptions:
         """Side by side, the foremost first: what is nearest to its end makes room for what comes after."""
         fits = max(self.processes, cpu_count() or 1)
         return {FITTING: fits, ASKING: self.asking.workers, MAKING: self.trainings}
+
+    def scheduler(self, console: Console) -> Scheduler:
+        """One that has tasks made so."""
+        return Scheduler(self.limits, console, workers=self.workers, status=self.status)
 
 
 @dataclass
@@ -114,7 +121,9 @@ class Conductor:
         missing = [job for job in jobs if not job.finished]
         if missing:
             with self._options.workers.session(self._options.processes):
-                make(missing, self._options.limits, self._console, self._options.workers)
+                scheduler = self._options.scheduler(self._console)
+                scheduler.add(missing)
+                scheduler.run()
 
     def recorded(self, jobs: Iterable[VictimJob]) -> list[Task]:
         """`jobs` and their twins; each has a child of the run, whether it is made now or was before.
@@ -144,7 +153,7 @@ class Conductor:
         tasks = self.recorded(job for cell in cells for job in cell.trainings)
         if self._endpoints or not all(task.finished for task in tasks) or self._missing(cells):
             with self._options.workers.session(self._options.processes), self._opened:
-                self._scheduler = Scheduler(self._options.limits, self._console, workers=self._options.workers)
+                self._scheduler = self._options.scheduler(self._console)
                 self._scheduler.add(tasks)
                 askings = _askings(cells)
                 for asking in askings:
@@ -197,6 +206,7 @@ class Conductor:
         )
         attacks = [cell.attack_on(model.key) for cell in cells]
         plan = plan_signals(attacks, asked, options.asking, self._console)
+        self._opened.enter_context(options.status.watching(plan.readers(model.name)))
         shards = shard_tasks(plan.plans, f"ask {model.name}", options.asking.workers, options.workers)
         self._opened.callback(close_workers, shards)
         self._scheduler.when(shards, partial(self._keep, asking, plan))

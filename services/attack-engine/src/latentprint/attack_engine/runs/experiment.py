@@ -18,6 +18,7 @@ from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.plan import plan_victims, require_enough_references, require_units
 from latentprint.attack_engine.runs.searches import run_searches
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
+from latentprint.attack_engine.scheduling.status import RunStatus
 from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.bundles import read_card
 from latentprint.core.checks import require_folder
@@ -28,10 +29,18 @@ from latentprint.core.ray_session import require_cluster
 from latentprint.core.tracking import default_uri, open_run, tracked
 
 
-def run_experiment(experiment: Experiment, source: Path, root: Path, console: Console, part: str = "") -> Path:
+def run_experiment(
+    experiment: Experiment,
+    source: Path,
+    root: Path,
+    console: Console,
+    part: str = "",
+    status: RunStatus | None = None,
+) -> Path:
     """Run `experiment`, read from `source`, with everything below `root`; returns the report's path.
 
     What exists is not made again. The results go to the folder `part` below the experiment's, "" for that itself.
+    `status` is told what is done, for whoever watches.
 
     Raises:
         LatentprintError: whatever a user can mend; run again, it goes on from where it was.
@@ -54,7 +63,7 @@ def run_experiment(experiment: Experiment, source: Path, root: Path, console: Co
     }
     run = open_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)
-    options = ConductorOptions(asking, experiment.trainings, experiment.seed)
+    options = ConductorOptions(asking, experiment.trainings, experiment.seed, status=status or RunStatus())
     with tracked(run, console):
         conductor = Conductor(layout, options, run, console)
         searches = run_searches(experiment, victims, layout, conductor, console)

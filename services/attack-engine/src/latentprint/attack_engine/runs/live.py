@@ -45,6 +45,7 @@ from latentprint.attack_engine.runs.plan import require_enough_references, requi
 from latentprint.attack_engine.runs.samples import inspect_samples, samples_of_split
 from latentprint.attack_engine.runs.threat_model import AuditedModel
 from latentprint.attack_engine.runs.users import auxiliary_users, images_a_user, users_shadow
+from latentprint.attack_engine.scheduling.status import RunStatus
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.checks import require_folder
 from latentprint.core.datasets import DatasetSpec
@@ -62,7 +63,13 @@ _OR_NONE = {ORIGINAL: ", or leave it out: an encoder that has the victim's own w
 
 
 def run_audit(
-    audit: LiveAudit, root: Path, console: Console, *, workers: TaskWorkers | None = None, track: bool = True
+    audit: LiveAudit,
+    root: Path,
+    console: Console,
+    *,
+    workers: TaskWorkers | None = None,
+    track: bool = True,
+    status: RunStatus | None = None,
 ) -> Report:
     """Audit the endpoint with everything below `root`, from its address to its report.
 
@@ -72,6 +79,7 @@ def run_audit(
         console: where plans, progress and the verdict are shown.
         workers: who asks and fits; processes of Ray if None.
         track: whether it is logged to MLflow, and its report's path printed to standard output.
+        status: told what is done, for whoever watches.
 
     Raises:
         LatentprintError: whatever a user can mend; run again, it goes on from where it was.
@@ -112,7 +120,9 @@ def run_audit(
             side: opened_controls.enter_context(_opened(one, audit, card, side)) for side, one in controls.items()
         }
         endpoints = {victim.key: {VICTIM: audit.endpoint, **further}}
-        options = ConductorOptions(audit.asking, seed=audit.seed, workers=workers or RayWorkers())
+        options = ConductorOptions(
+            audit.asking, seed=audit.seed, workers=workers or RayWorkers(), status=status or RunStatus()
+        )
         cells = Conductor(layout, options, run, console, endpoints).carry_out(list(_cells(audit, victim)))
         described = described_controls(*map(control_name, (audit.untrained, audit.reference, audit.original)))
         finished = list(finished_cells(cells, layout, described, fdr=audit.fdr))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from latentprint.attack_engine.asking import Counts, EndpointSpec
 from latentprint.attack_engine.asking.extract import Extraction, check_models, extracted
+from latentprint.attack_engine.asking.ledger_reader import LedgerReader
 from latentprint.attack_engine.asking.plan import ExtractionPlan, plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.asking.queries import Queries
@@ -158,6 +159,17 @@ class SignalsPlan:
             found[one.purpose][one.side] = dict(zip(one.signals, results, strict=True))
         plan = self.plans[0]
         return StoredSignals(asdict(plan.card), plan.ledger.budget, *(found[purpose] for purpose in _PURPOSES))
+
+    def readers(self, model: str) -> list[LedgerReader]:
+        """Who reads what the sides of `model` are asked, whatever for, from the ledger that each has."""
+        scopes: dict[str, dict[str, str]] = {}
+        ledgers = {one.side: plan.ledger for one, plan in zip(self.wanted, self.plans, strict=True)}
+        for one, plan in zip(self.wanted, self.plans, strict=True):
+            own = scopes.setdefault(one.side, {})
+            own.update({signal.key: signal.signal.name for signal in plan.signals})
+            if plan.check is not None:
+                own[plan.check.scope] = "canaries"
+        return [LedgerReader(model, side, ledgers[side], own) for side, own in scopes.items()]
 
 
 def plan_signals(

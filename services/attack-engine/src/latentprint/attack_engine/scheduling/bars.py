@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from latentprint.attack_engine.scheduling.status import FINISHED, RUNNING, WAITING, RunStatus
 from latentprint.attack_engine.scheduling.task import Task, TaskProgress
+from latentprint.core.telemetry.logs import JsonConsole
 from latentprint.core.text import printable, say
 
 _LINE_SECONDS = 10.0
@@ -40,11 +42,12 @@ class _Bar:
 
 
 class Bars:
-    """A bar a title, with its rate and the time left."""
+    """A bar a title, with its rate and the time left; `status` is told what is shown."""
 
-    def __init__(self, progress: Progress, console: Console) -> None:
+    def __init__(self, progress: Progress, console: Console, status: RunStatus) -> None:
         self._progress = progress
         self._console = console
+        self._status = status
         self._bars: dict[str, _Bar] = {}
         self._last_line = time.monotonic()
 
@@ -55,10 +58,12 @@ class Bars:
         tasks = self._bars[task.title].tasks
         if task.key not in tasks:
             tasks[task.key] = task.progress()
+            self._status.moved(task, WAITING)
 
     def start(self, task: Task) -> None:
         """A task that runs from now on; rates count from the first of its title."""
         bar = self._bars[task.title]
+        self._status.moved(task, RUNNING, WAITING)
         if not bar.began:
             bar.began, bar.before = time.monotonic(), bar.state().done
 
@@ -68,7 +73,8 @@ class Bars:
         state = bar.tasks[task.key] if bar.tasks[task.key].total is not None else task.progress()
         total = state.total if state.total is not None else max(state.done, 1.0)
         bar.tasks[task.key] = TaskProgress(total, total, state.unit)
-        self._show(bar)
+        self._status.moved(task, FINISHED, RUNNING)
+        self._show(task.title, bar)
         whole = bar.state()
         if not self._console.is_terminal and whole.done == whole.total:
             self._line(task.title, bar)
@@ -79,15 +85,16 @@ class Bars:
         for task in running:
             bar = bars[task.title] = self._bars[task.title]
             bar.tasks[task.key] = task.progress()
-        for bar in bars.values():
-            self._show(bar)
+        for title, bar in bars.items():
+            self._show(title, bar)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_SECONDS:
             self._last_line = time.monotonic()
             for title, bar in bars.items():
                 self._line(title, bar)
 
-    def _show(self, bar: _Bar) -> None:
+    def _show(self, title: str, bar: _Bar) -> None:
         state = bar.state()
+        self._status.progress(title, state)
         self._progress.update(bar.place, total=state.total, completed=state.done, rate=bar.rate(state))
 
     def _line(self, title: str, bar: _Bar) -> None:
@@ -100,8 +107,8 @@ class Bars:
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[Bars]:
-    """Bars on `console` until the block ends."""
+def shown(console: Console, status: RunStatus) -> Iterator[Bars]:
+    """Bars on `console` until the block ends; `status` is told what they show."""
     with Progress(
         TextColumn("{task.description:<28}", markup=False),
         BarColumn(),
@@ -109,5 +116,6 @@ def shown(console: Console) -> Iterator[Bars]:
         TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
         console=console,
+        disable=isinstance(console, JsonConsole),
     ) as progress:
-        yield Bars(progress, console)
+        yield Bars(progress, console, status)

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from latentprint.attack_engine.scheduling.bars import Bars, shown
+from latentprint.attack_engine.scheduling.status import FAILED, RUNNING, RunStatus
 from latentprint.attack_engine.scheduling.task import Task
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.errors import Interrupted
@@ -31,6 +32,7 @@ class Scheduler:
         console: where progress is shown.
         stopped: what Ctrl-C ends with.
         workers: who makes the tasks.
+        status: told what is done, for whoever watches.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Scheduler:
         console: Console,
         stopped: str = _STOPPED,
         workers: TaskWorkers | None = None,
+        status: RunStatus | None = None,
     ) -> None:
         self._limits = limits
+        self._status = status or RunStatus()
         self._workers = workers or RayWorkers()
         self._console = console
         self._stopped = stopped
@@ -80,7 +84,7 @@ class Scheduler:
             Interrupted: on Ctrl-C or SIGTERM, after every training has saved its checkpoint.
             LatentprintError: whatever a task ran into, after the others that ran were stopped in the same way.
         """
-        with shown(self._console) as bars, _terminable():
+        with shown(self._console, self._status) as bars, _terminable():
             try:
                 while self._steps or self._waiting or self._running:
                     self._take_steps()
@@ -124,6 +128,7 @@ class Scheduler:
         for handle, error in self._workers.wait(list(self._running), _POLL_SECONDS):
             task = self._running.pop(handle)
             if error is not None:
+                self._status.moved(task, FAILED, RUNNING)
                 raise error
             self._finished.add(task.key)
             bars.finish(task)
