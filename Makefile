@@ -23,6 +23,7 @@ MANIFESTS := $(PACKAGES:%=%/pyproject.toml)
 INSTALL := -m pip install --disable-pip-version-check --no-deps
 SOURCES := conftest.py libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
+PROMTOOL := $(BIN)/promtool
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/core/pyproject.toml)
 SERVER_IMAGE = $(REGISTRY)/latentprint/encoder-server:$(VERSION)-$(TORCH)
 comma := ,
@@ -35,7 +36,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE ?= 1
 
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format proto proto-check bench ui images bundle-image cluster-check engine lock chromium clean distclean
+.PHONY: help setup demo test lint format proto proto-check bench ui images bundle-image cluster-check engine lock chromium promtool clean distclean
 
 help: ## list these targets
 	@echo "latentprint: make TARGET"
@@ -46,7 +47,7 @@ setup: .venv/.packages .venv/.dev $(APART:%=.venv-%/.ready) ## make the environm
 demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart.yaml
 	$(BIN)/latentprint run experiments/quickstart.yaml
 
-test: setup chromium ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
+test: setup chromium promtool ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: .venv/.packages .venv/.dev proto-check ## style, format, types, import rules, generated code
@@ -109,6 +110,19 @@ chromium:
 	  echo "The report's tests need Chromium or Chrome on PATH: install it, then run this again." >&2; exit 1; fi; \
 	echo "Installing Debian's $$missing for the report's tests"; \
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+
+promtool: .venv/.runtime
+	@{ command -v promtool || test -x $(PROMTOOL); } >/dev/null 2>&1 && exit 0; \
+	fetch() { (cd "$$folder" && apt-get download -q prometheus) && \
+	  dpkg-deb --fsys-tarfile "$$folder"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$$folder/promtool" && \
+	  chmod +x "$$folder/promtool" && mv "$$folder/promtool" $(PROMTOOL); }; \
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT; \
+	echo "Taking promtool out of Debian's package prometheus into .venv, for the tests of the alerts"; \
+	if command -v apt-get >/dev/null 2>&1; then \
+	  fetch && exit 0; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && fetch && exit 0; \
+	  elif sudo -n true 2>/dev/null; then sudo -n apt-get update -q && fetch && exit 0; fi; fi; \
+	echo "The alerts' tests need promtool on PATH: install Prometheus, then run this again." >&2; exit 1
 
 clean: ## remove caches and build leftovers; keeps environments and runs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .hypothesis

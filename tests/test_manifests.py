@@ -19,6 +19,8 @@ VERSIONS = ("1.30", "1.37")  # the oldest Kubernetes that has all that is used, 
 CLIENT = {"encoder-server-client": "true"}  # whoever asks an encoder server brings this label
 SERVER = {"app.kubernetes.io/name": "encoder-server"}
 PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
+RAY = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "head"}  # as KubeRay labels the pods that it makes
+RAY_PORTS = {"metrics": 8080, "engine-metrics": 9091}  # the first is added by KubeRay
 Object = dict[str, Any]
 Manifests = Mapping[str, list[Object]]
 
@@ -60,6 +62,8 @@ def closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     stricter = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("pattern"), str):
+        stricter["pattern"] = schema["pattern"].replace("^(?i)", "(?i)^")  # Go's way of writing it is not Python's
     if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
         stricter.setdefault("additionalProperties", False)
     return stricter
@@ -105,7 +109,7 @@ def test_everything_lies_in_one_namespace_that_is_restricted(objects: list[Objec
 
 
 def test_selectors_match_pods(objects: list[Object]) -> None:
-    labels = [pod["metadata"]["labels"] for pod in pod_specs(objects)] + [CLIENT]
+    labels = [pod["metadata"]["labels"] for pod in pod_specs(objects)] + [CLIENT, RAY]
     for each in kinds(objects, "Deployment"):
         assert matches(each["spec"]["selector"], each["spec"]["template"]["metadata"]["labels"])
         for spread in each["spec"]["template"]["spec"]["topologySpreadConstraints"]:
@@ -165,7 +169,8 @@ def test_ports_are_those_of_the_container_and_mounts_those_of_the_pod(objects: l
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
         assert service["spec"]["clusterIP"] == "None"
     for monitor in kinds(objects, "PodMonitor"):
-        assert {each["port"] for each in monitor["spec"]["podMetricsEndpoints"]} <= set(ports)
+        there = RAY_PORTS if matches(monitor["spec"]["selector"], RAY) else ports
+        assert {each["port"] for each in monitor["spec"]["podMetricsEndpoints"]} <= set(there)
 
 
 def peers_allow(peers: list[Object], labels: Mapping[str, str], namespace: str | None) -> bool:
@@ -213,6 +218,9 @@ def test_metrics_are_for_prometheus_where_it_is_used(manifests: Manifests) -> No
     for name, objects in manifests.items():
         for port, expected in ((9090, name == "gpu"), (8500, False)):
             assert allowed(objects, "Ingress", SERVER, PROMETHEUS, port, "monitoring") == expected
+        for port in RAY_PORTS.values():
+            assert allowed(objects, "Ingress", RAY, PROMETHEUS, port, "monitoring") == (name == "gpu")
+            assert not allowed(objects, "Ingress", RAY, PROMETHEUS, port, "elsewhere")
 
 
 def test_pods_are_restricted(objects: list[Object]) -> None:
@@ -267,8 +275,23 @@ def test_a_gpu_is_whole_and_no_pod_needs_one_more_than_there_are(manifests: Mani
     assert resources["requests"]["nvidia.com/gpu"] == resources["limits"]["nvidia.com/gpu"] == 1
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    (config,) = kinds(manifests["gpu"], "ConfigMap")
-    assert config["data"]["DEVICE"] == "cuda"
+    devices = [each["data"]["DEVICE"] for each in kinds(manifests["gpu"], "ConfigMap") if "DEVICE" in each["data"]]
+    assert devices == ["cuda"]
+
+
+def test_an_alert_on_what_is_not_there_looks_into_the_namespace_of_the_server(manifests: Manifests) -> None:
+    (rules,) = kinds(manifests["gpu"], "PrometheusRule")
+    (deployment,) = kinds(manifests["gpu"], "Deployment")
+    absent = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"] if "absent(" in rule["expr"]]
+    assert len(absent) == 1
+    named = {name for expression in absent for name in re.findall(r'namespace="(.*?)"', expression)}
+    assert named == {deployment["metadata"]["namespace"]}
+
+
+def test_dashboards_are_found_by_grafana(manifests: Manifests) -> None:
+    found = [each for each in kinds(manifests["gpu"], "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
+    titles = {json.loads(content)["title"] for each in found for content in each["data"].values()}
+    assert titles == {"latentprint: encoder server", "latentprint: attack engine"}
 
 
 def test_replicas_are_set_by_hand_or_by_the_autoscaler_never_by_both(manifests: Manifests) -> None:
