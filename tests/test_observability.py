@@ -87,7 +87,7 @@ def scraped(
 
 def run_and_scrape(told: Scraped, bundle: Path, image_folders: tuple[Path, Path], root: Path) -> None:
     with starting_server({"victim": str(bundle)}, options=("--metrics-port", "0")) as server:
-        while not server.is_ready():
+        while not (server.is_ready() and "metrics on" in server.log.read_text()):  # which it says a moment later
             threading.Event().wait(0.05)
         with SCRAPING.scraping(SCRAPING.port_of(server.log.read_text()), told.pages["server"]):
             spec = EndpointSpec(server.urls[0])

@@ -128,6 +128,17 @@ def nowhere(setenv: Callable[[str, str], None]) -> str:
     return said.getvalue()
 
 
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_collector_that_is_away_ends_nothing_and_holds_up_no_longer_than_its_time_limit(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROTOCOL, protocol)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    started = time.monotonic()
+    assert nowhere(monkeypatch.setenv) == ""
+    assert time.monotonic() - started < 10
+
+
 @pytest.mark.parametrize(("name", "value"), [(PROTOCOL, "carrier-pigeon"), ("OTEL_METRIC_EXPORT_INTERVAL", "often")])
 def test_what_the_environment_cannot_mean_is_a_sentence(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)

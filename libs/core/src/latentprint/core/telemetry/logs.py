@@ -87,15 +87,16 @@ class JsonConsole(Console):
         """Write each of `objects`."""
         for one in objects:
             if isinstance(one, Table):
-                self._write(_plain(one.title or ""), rows=_rows(one), note=_plain(one.caption or ""))
+                self.write(_plain(one.title or ""), rows=_rows(one), note=_plain(one.caption or ""))
             elif message := _plain(one):
-                self._write(message)
+                self.write(message)
 
     def rule(self, title: Any = "", **_: Any) -> None:
         """Write the title."""
         self.print(title)
 
-    def _write(self, message: str, **fields: Any) -> None:
+    def write(self, message: str, **fields: Any) -> None:
+        """Write a record with `fields` of its own."""
         self.file.write(as_json("info", _CONSOLE, message, **fields) + "\n")
         self.file.flush()
 

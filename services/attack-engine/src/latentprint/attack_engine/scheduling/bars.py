@@ -103,7 +103,10 @@ class Bars:
         line = f"{printable(title)}: {state.done:,.0f}{of} {state.unit or 'done'}, {bar.rate(state)}".rstrip(", ")
         if line != bar.shown:
             bar.shown = line
-            say(self._console, line)
+            if isinstance(self._console, JsonConsole):
+                self._console.write(line, task=title, done=state.done, planned=state.total, unit=state.unit)
+            else:
+                say(self._console, line)
 
 
 @contextmanager
