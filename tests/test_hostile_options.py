@@ -24,6 +24,7 @@ NUMBERS = {
     "--side": ["-1", "100000"],
     "--canaries": ["-1"],
     "--canary-every": ["0"],
+    "--metrics-port": ["-1", "65536"],
 }
 NAMES = ["../x", "/x", "", ".", "..", "a/b", "a\\b", "store", "mlflow", "a\nb", "a\x1b[2J", " x", LONG, "\u202ex"]
 AUDIT = {

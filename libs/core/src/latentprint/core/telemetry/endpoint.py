@@ -18,15 +18,13 @@ class MetricsEndpoint:
     Args:
         registry: what is told.
         host: address to bind.
-        port: to bind; 0 for a free one.
+        port: to bind, below 65536; 0 for a free one.
 
     Raises:
-        UsageError: no such port, or it is in use.
+        UsageError: the port is in use, or the address not this machine's.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        if not 0 <= port < 2**16:
-            raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
         self._read = _CountedReads(registry)
         try:
             self._server, self._thread = start_http_server(port, host, self._read)

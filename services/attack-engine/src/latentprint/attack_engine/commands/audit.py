@@ -17,7 +17,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     Workers,
     named_endpoint,
 )
-from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort
+from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort, require_metrics_port
 from latentprint.core.checks import require, require_folder_name, require_seed
 from latentprint.core.cli import given_options
 
@@ -230,6 +230,7 @@ def audit(
 
     console = log_console()
     log_libraries()
+    require_metrics_port(metrics_port)
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     size = 0 if side == "0" else parse_size(side, "--side")
     require(max(height_width(size)) <= MOST_SIDE, "--side", side, f"at most {MOST_SIDE} pixels")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from latentprint.core.checks import require
+
 _PANEL = "Monitoring"
 
 MetricsPort = Annotated[
@@ -22,3 +24,8 @@ MetricsHost = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+
+
+def require_metrics_port(port: int | None) -> None:
+    """Raise `UsageError` for a port that there is not."""
+    require(port is None or 0 <= port < 2**16, "--metrics-port", port, "a port from 1 to 65535, or 0 for a free one")

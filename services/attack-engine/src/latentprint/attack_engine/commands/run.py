@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort
+from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort, require_metrics_port
 from latentprint.core.errors import unknown_name
 
 
@@ -37,6 +37,7 @@ def run(
 
     console = log_console()
     log_libraries()
+    require_metrics_port(metrics_port)
     source = find_experiment(experiment)
     checked = load_experiment(source, scale, seed)
     from latentprint.attack_engine.runs.experiment import run_experiment
