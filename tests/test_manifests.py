@@ -281,15 +281,19 @@ def test_a_gpu_is_whole_and_no_pod_needs_one_more_than_there_are(manifests: Mani
 
 def test_an_alert_on_what_is_not_there_looks_into_the_namespace_of_the_server(manifests: Manifests) -> None:
     (rules,) = kinds(manifests["gpu"], "PrometheusRule")
-    (deployment,) = kinds(manifests["gpu"], "Deployment")
+    (server,) = (each for each in kinds(manifests["gpu"], "Deployment") if each["metadata"]["name"] == "encoder-server")
     absent = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"] if "absent(" in rule["expr"]]
     assert len(absent) == 1
     named = {name for expression in absent for name in re.findall(r'namespace="(.*?)"', expression)}
-    assert named == {deployment["metadata"]["namespace"]}
+    assert named == {server["metadata"]["namespace"]}
 
 
 def test_dashboards_are_found_by_grafana(manifests: Manifests) -> None:
-    found = [each for each in kinds(manifests["gpu"], "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
+    found = [
+        each
+        for each in kinds(manifests["gpu"], "ConfigMap")
+        if "grafana_dashboard" in each["metadata"].get("labels", {})
+    ]
     titles = {json.loads(content)["title"] for each in found for content in each["data"].values()}
     assert titles == {"latentprint: encoder server", "latentprint: attack engine"}
 
