@@ -55,9 +55,9 @@ def page(said: str) -> str:
 def test_an_end_waits_for_a_reader_where_there_was_one_and_nobody_stopped_the_run(
     end: Exception | None, read: bool, waits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LAST_READ_SECONDS", 1.5)
+    monkeypatch.setattr(module, "_LAST_READ_SECONDS", 3.0)
     seconds = watched(end, read=read)
-    assert seconds >= 1.5 if waits else seconds < 1.4
+    assert seconds >= 3.0 if waits else seconds < 2.9
 
 
 def test_a_port_in_use_is_said_before_anything_is_asked() -> None:
