@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -43,8 +44,8 @@ def test_a_process_without_the_compiler_trains_alike_and_can_still_compile() -> 
     command = [sys.executable, "-c", LEFT_OUT, json.dumps(OPTIMISERS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    here: dict[str, object] = {"torch": torch}
+    here: dict[str, Any] = {"torch": torch}
     exec(TRAINED, here)
     for name, weights in json.loads(done.stdout).items():
-        assert weights == here["trained"](name, OPTIMISERS[name])  # type: ignore[operator]
+        assert weights == here["trained"](name, OPTIMISERS[name])
         assert weights != pytest.approx(torch.linspace(-1.0, 1.0, 6).tolist())
