@@ -25,7 +25,9 @@ SOURCES := conftest.py libs services tests benchmarks proto requirements
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 PROMTOOL := $(BIN)/promtool
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/core/pyproject.toml)
-SERVER_IMAGE = $(REGISTRY)/latentprint/encoder-server:$(VERSION)-$(TORCH)
+IMAGES := encoder-server trainer attack-engine mlflow
+IMAGE = $(REGISTRY)/latentprint/$(1):$(VERSION)$(if $(filter mlflow,$(1)),,-$(TORCH))
+DOCKERFILE = $(firstword $(wildcard services/$(1)/Dockerfile deploy/$(1)/Dockerfile))
 comma := ,
 FONTS := Liberation Sans|Arial|Helvetica Neue|Roboto|Noto Sans|Segoe UI
 
@@ -77,18 +79,24 @@ ui: .venv/.packages ## open MLflow on what was logged; PORT=5000
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow/mlflow.db}" \
 	  --artifacts-destination runs/mlflow/artifacts
 
-images: engine ## build the images with podman or docker; TORCH=cpu, BASE=IMAGE, REGISTRY=HOST, PIP_CONF=FILE, BUILD_FLAGS="..."
-	$(ENGINE) build --file services/encoder-server/Dockerfile --tag $(SERVER_IMAGE) \
-	  --build-arg BASE=$(BASE) --build-arg TORCH=$(TORCH) --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) $(if $(PIP_CONF),--secret id=pip$(comma)src=$(PIP_CONF)) $(BUILD_FLAGS) .
+define build_image
+$(ENGINE) build --file $(call DOCKERFILE,$(1)) --tag $(call IMAGE,$(1)) \
+  --build-arg BASE=$(BASE) $(if $(filter mlflow,$(1)),,--build-arg TORCH=$(TORCH)) --build-arg VERSION=$(VERSION) \
+  --build-arg REVISION=$$(git rev-parse HEAD) $(if $(PIP_CONF),--secret id=pip$(comma)src=$(PIP_CONF)) $(BUILD_FLAGS) .
+
+endef
+
+images: engine ## build the images with podman or docker; IMAGES=NAMES for some, TORCH=cpu, BASE=IMAGE, REGISTRY=HOST, PIP_CONF=FILE, BUILD_FLAGS="..."
+	$(foreach image,$(IMAGES),$(call build_image,$(image)))
 
 bundle-image: engine ## build the image that brings a victim to its pods; BUNDLE=FOLDER, BUNDLE_TAG=TAG, BASE, REGISTRY as above
 	@[ -f "$(BUNDLE)/latentprint.json" ] || { echo "Name the bundle's folder: make bundle-image BUNDLE=FOLDER." >&2; exit 1; }
 	$(ENGINE) build --file services/encoder-server/bundle.Dockerfile --tag $(REGISTRY)/latentprint/victim-bundle:$(BUNDLE_TAG) \
 	  --build-arg BASE=$(BASE) $(BUILD_FLAGS) "$(BUNDLE)"
 
+cluster-check: IMAGES := encoder-server
 cluster-check: images .venv/.packages .venv/.dev ## build the images, run them as restricted as on a cluster, and audit them; needs podman and root
-	ENGINE=$(ENGINE) SERVER_IMAGE=$(SERVER_IMAGE) $(BIN)/python -m pytest -p no:xdist -s tests/cluster_check.py
+	ENGINE=$(ENGINE) SERVER_IMAGE=$(call IMAGE,encoder-server) $(BIN)/python -m pytest -p no:xdist -s tests/cluster_check.py
 
 engine:
 	@[ -n "$(ENGINE)" ] || { echo "Images are built with podman or docker: install one, or name it with ENGINE=PATH." >&2; exit 1; }

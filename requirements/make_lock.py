@@ -14,8 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 PROJECTS = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine", "libs/latentprint"]
-SERVER = ["libs/core", "services/encoder-server"]  # what the encoder server's image holds
+IMAGES = {  # what each service's image holds: packages, and further sources beside them
+    "server": (["libs/core", "services/encoder-server"], False, []),
+    "trainer": (["libs/core", "services/trainer"], True, ["ray-node"]),
+    "engine": (
+        ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"],
+        True,
+        ["ray-node"],
+    ),
+}
 APART = ["proto", "conformance", "mlserver", "kserve", "tools"]
+WITHIN = ["mlflow", "dev"]  # nothing in them may differ from lock.txt
 OWN = "latentprint"
 BUILD = "setuptools"  # installed, not fetched, when the packages themselves are built without isolation
 FLAGS = ["--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
@@ -43,16 +52,20 @@ def compile_lock(source: Path, output: Path, sources: str, extra: list[str]) -> 
 
 
 def main() -> None:
-    """Write lock.txt, server.txt and dev.txt (constrained by it), and the locks of environments that stand apart."""
+    """Write lock.txt, the images' and dev.txt (constrained by it), and the locks of environments that stand apart."""
     extra = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
     within = [*extra, "--constraint", "lock.txt"]
     with tempfile.TemporaryDirectory() as folder:
-        runtime, server = Path(folder) / "runtime.in", Path(folder) / "server.in"
+        runtime = Path(folder) / "runtime.in"
         runtime.write_text(declared(PROJECTS, extras=True), encoding="utf-8")
         compile_lock(runtime, FOLDER / "lock.txt", "the packages' pyproject.toml files", extra)
-        server.write_text(declared(SERVER, extras=False), encoding="utf-8")
-        compile_lock(server, FOLDER / "server.txt", "lock.txt, for the encoder server alone", within)
-    compile_lock(FOLDER / "dev.in", FOLDER / "dev.txt", "dev.in", within)
+        for name, (projects, extras, beside) in IMAGES.items():
+            source = Path(folder) / f"{name}.in"
+            lines = [declared(projects, extras), *((FOLDER / f"{each}.in").read_text("utf-8") for each in beside)]
+            source.write_text("".join(lines), encoding="utf-8")
+            compile_lock(source, FOLDER / f"{name}.txt", f"lock.txt, for the {name}'s image alone", within)
+    for name in WITHIN:
+        compile_lock(FOLDER / f"{name}.in", FOLDER / f"{name}.txt", f"{name}.in", within)
     for name in APART:
         compile_lock(FOLDER / f"{name}.in", FOLDER / f"{name}.txt", f"{name}.in", extra)
 

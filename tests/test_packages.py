@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine", "libs/latentprint"]
 APART = ["proto", "conformance", "mlserver", "kserve", "tools"]  # environments of their own
+IMAGES = ["server", "trainer", "engine", "mlflow"]  # what an image holds
 PIN = re.compile(r"[a-z0-9-]+==[0-9][\w.+!-]*")
 
 
@@ -39,7 +40,7 @@ def imported(file):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("lock", ["lock.txt", "server.txt", "dev.txt", *(f"{name}.txt" for name in APART)])
+@pytest.mark.parametrize("lock", [f"{name}.txt" for name in ("lock", "dev", *IMAGES, *APART)])
 def test_a_lock_holds_exact_versions_and_nothing_else(lock):
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
     assert len(lines) > 3
@@ -79,6 +80,25 @@ def test_the_server_s_lock_holds_what_the_server_needs_and_nothing_else():
     assert not {"ray", "mlflow", "mlflow-skinny", "opacus", "lightly", "pandas"} & set(locked)
 
 
+@pytest.mark.parametrize(
+    ("lock", "packages"),
+    [
+        ("trainer", ["libs/core", "services/trainer"]),
+        ("engine", ["libs/core", "services/trainer", "services/encoder-server", "services/attack-engine"]),
+    ],
+)
+def test_a_ray_node_s_lock_holds_what_its_packages_need_and_what_kuberay_needs(lock, packages):
+    locked, common = pins(f"{lock}.txt"), pins("lock.txt")
+    wanted = needed(str(requirement) for package in packages for requirement in declared(package))
+    assert wanted | {"setuptools", "opencensus", "aiohttp-cors", "virtualenv"} <= set(locked)
+    assert {name: version for name, version in locked.items() if common.get(name, version) != version} == {}
+
+
+def test_the_tracking_server_is_the_client_s_version():
+    assert pins("mlflow.txt")["mlflow"] == pins("lock.txt")["mlflow"]
+    assert not {"torch", "ray"} & set(pins("mlflow.txt"))
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_ranges_have_both_ends(package):
     for requirement in declared(package):
@@ -86,7 +106,7 @@ def test_ranges_have_both_ends(package):
         assert requirement.name.startswith("latentprint-") or operators == {">=", "<"}, str(requirement)
 
 
-@pytest.mark.parametrize("name", ["dev", *APART])
+@pytest.mark.parametrize("name", ["dev", "mlflow", *APART])
 def test_a_lock_follows_its_source(name):
     locked = pins(f"{name}.txt")
     lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
