@@ -132,12 +132,14 @@ def as_pod(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     expanded, which podman leaves as they are.
     """
     config_maps = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
-    (template,) = (each["spec"]["template"] for each in objects if each["kind"] == "Deployment")
+    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+    template = deployments["encoder-server"]["spec"]["template"]
     spec = template["spec"] | {"restartPolicy": "Never"}
     (server,), (init,) = spec["containers"], spec["initContainers"]
     given = kubelet.environment(server, config_maps)
     server = server | {"image": IMAGE, "args": [kubelet.expanded(argument, given) for argument in server["args"]]}
-    yield from (each for each in objects if each["kind"] == "ConfigMap")
+    wanted = server["envFrom"][0]["configMapRef"]["name"]
+    yield from (each for each in objects if each["kind"] == "ConfigMap" and each["metadata"]["name"] == wanted)
     yield {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -112,7 +112,7 @@ def image_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 @pytest.fixture(scope="session")
 def manifests() -> Mapping[str, list[dict[str, Any]]]:
-    """The Kubernetes objects of every overlay, as kustomize makes them, by the overlay's name."""
+    """The Kubernetes objects of every overlay and its jobs, as kustomize makes them, by the overlay's name."""
     beside = Path(sys.executable).with_name("kubectl")
     kubectl = str(beside) if beside.exists() else shutil.which("kubectl")
     if kubectl is None:
@@ -120,7 +120,11 @@ def manifests() -> Mapping[str, list[dict[str, Any]]]:
     overlays = sorted((Path(__file__).resolve().parent.parent / "deploy" / "k8s" / "overlays").iterdir())
     rendered = {}
     for overlay in overlays:
-        made = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, timeout=60)
-        assert made.returncode == 0, made.stderr
-        rendered[overlay.name] = list(yaml.safe_load_all(made.stdout))
+        rendered[overlay.name] = []
+        for part in (overlay, *sorted(path for path in overlay.iterdir() if path.is_dir())):
+            if "kind: Component\n" in (part / "kustomization.yaml").read_text():
+                continue
+            made = subprocess.run([kubectl, "kustomize", part], capture_output=True, text=True, timeout=60)
+            assert made.returncode == 0, made.stderr
+            rendered[overlay.name] += yaml.load_all(made.stdout, yaml.CSafeLoader)
     return rendered

@@ -48,7 +48,8 @@ def deployed(
 ) -> Iterator[Deployed]:
     objects = manifests["local"]
     config_maps = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
-    (pod,) = (each["spec"]["template"]["spec"] for each in objects if each["kind"] == "Deployment")
+    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+    pod = deployments["encoder-server"]["spec"]["template"]["spec"]
     (container,), (init,) = pod["containers"], pod["initContainers"]
     root = tmp_path_factory.mktemp("root")
     mounts = sorted({mount["mountPath"] for each in (container, init) for mount in each["volumeMounts"]}, key=len)
@@ -114,7 +115,8 @@ def test_it_answers_who_has_the_key_under_the_configured_name(deployed: Deployed
 def test_what_the_autoscaler_asks_for_is_among_the_metrics(
     deployed: Deployed, manifests: Mapping[str, list[dict[str, Any]]]
 ) -> None:
-    (monitor,) = (each for each in manifests["gpu"] if each["kind"] == "PodMonitor")
+    monitors = [each for each in manifests["gpu"] if each["kind"] == "PodMonitor"]
+    (monitor,) = (each for each in monitors if each["metadata"]["name"] == "encoder-server")
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     ports = {port["name"]: port["containerPort"] for port in deployed.container["ports"]}
     address = f"http://127.0.0.1:{deployed.ports[ports[endpoint['port']]]}{endpoint['path']}"
