@@ -42,20 +42,25 @@ def ray_groups(each: Object) -> list[Object]:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Every pod that the objects ask for, as a Pod, with what it is called; Ray's groups and submitters too.
-
-    KubeRay's autoscaler is a container of the head's pod that the head's template does not name.
-    """
+    """Every pod that the objects ask for, as a Pod, with what it is called; Ray's groups and submitters too."""
     for each in objects:
         if each["kind"] in ("RayJob", "RayCluster"):
             cluster = ray_cluster(each) or {}
             for name, group in zip(_group_names(cluster), ray_groups(each), strict=True):
-                sidecars = _sidecars(cluster) if name == "head" else []
-                yield f"{called(each)} {name}", _pod(group["template"], sidecars)
+                yield f"{called(each)} {name}", _as_kuberay_makes_it(group, cluster)
             if "submitterPodTemplate" in each["spec"]:
                 yield f"{called(each)} submitter", _pod(each["spec"]["submitterPodTemplate"], [])
         elif "template" in each.get("spec", {}):
             yield called(each), _pod(each["spec"]["template"], [])
+
+
+def _as_kuberay_makes_it(group: Object, cluster: Object) -> Object:
+    """A node of a group with the labels and the port that KubeRay adds, and on the head with its autoscaler."""
+    is_head = "groupName" not in group
+    pod = _pod(group["template"], _sidecars(cluster) if is_head else [])
+    pod["metadata"]["labels"] |= {"ray.io/is-ray-node": "yes", "ray.io/node-type": "head" if is_head else "worker"}
+    pod["spec"]["containers"][0].setdefault("ports", []).append({"name": "metrics", "containerPort": 8080})
+    return pod
 
 
 def _group_names(cluster: Object) -> list[str]:

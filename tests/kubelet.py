@@ -4,15 +4,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+Named = Mapping[str, Mapping[str, str]]
 
-def environment(container: Mapping[str, Any], config_maps: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """A container's environment: whole ConfigMaps, plain values, and its own limits."""
+
+def environment(container: Mapping[str, Any], config_maps: Named, secrets: Named | None = None) -> dict[str, str]:
+    """A container's environment: whole ConfigMaps and Secrets, single keys of these, plain values, its own limits."""
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
-        found |= config_maps[source["configMapRef"]["name"]]
+        (kind, reference), *_ = source.items()
+        found |= (config_maps if kind == "configMapRef" else secrets or {})[reference["name"]]
     for each in container.get("env", []):
-        limit = each.get("valueFrom", {}).get("resourceFieldRef", {}).get("resource", "").removeprefix("limits.")
-        found[each["name"]] = str(container["resources"]["limits"][limit]) if limit else each["value"]
+        source = each.get("valueFrom", {})
+        if "resourceFieldRef" in source:
+            limit = source["resourceFieldRef"]["resource"].removeprefix("limits.")
+            found[each["name"]] = str(container["resources"]["limits"][limit])
+        elif "secretKeyRef" in source:
+            found[each["name"]] = (secrets or {})[source["secretKeyRef"]["name"]][source["secretKeyRef"]["key"]]
+        else:
+            found[each["name"]] = each["value"]
     return found
 
 

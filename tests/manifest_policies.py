@@ -66,6 +66,7 @@ def nobody_holds_a_token_who_needs_none(objects: list[Object]) -> Iterator[str]:
 def what_is_named_is_there_or_declared_external(objects: list[Object]) -> Iterator[str]:
     """References of pods, against the overlay's objects and what they say is made by hand."""
     there = {cluster.called(each) for each in objects} | GIVEN
+    there |= {f"Secret/{each['spec']['secretName']}" for each in cluster.kinds(objects, "Certificate")}
     said = [each["metadata"].get("annotations", {}).get("latentprint/external", "").split() for each in objects]
     external = {name for names in said for name in names}
     named = {name for _, pod in cluster.pods(objects) for name in cluster.references(pod)}

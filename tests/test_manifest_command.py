@@ -25,7 +25,7 @@ from latentprint.core.oip import METHODS, from_response, to_request
 
 DOCKERFILE = Path(__file__).resolve().parent.parent / "services" / "encoder-server" / "Dockerfile"
 kubelet = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("kubelet.py"))))
-KEY = "a key of this test"
+KEY = "a-key-of-this-test"
 START_SECONDS = 120.0
 
 
@@ -126,6 +126,29 @@ def test_what_the_autoscaler_asks_for_is_among_the_metrics(
     asked = set(re.findall(r"latentprint_\w+", scaled["spec"]["triggers"][0]["metadata"]["query"]))
     assert asked
     assert asked <= exported
+
+
+def test_an_audit_by_its_job_has_the_key_and_plans_what_it_would_ask(
+    deployed: Deployed,
+    manifests: Mapping[str, list[dict[str, Any]]],
+    image_folders: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    """Up to the budget, which a whole audit exceeds: nothing is asked, and no Ray is needed to say so."""
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in manifests["local"]}
+    script = objects["ConfigMap", "latentprint-entrypoint-audit"]["data"]["entrypoint.sh"]
+    settings = objects["ConfigMap", "latentprint-audit"]["data"]
+    for source, name in zip(image_folders, ("members", "non-members"), strict=True):
+        shutil.copytree(source, tmp_path / "data" / name)
+    (tmp_path / "key").write_text(KEY)
+    script = script.replace("/etc/latentprint/client-key/", f"{tmp_path}/").replace("/data/", f"{tmp_path}/data/")
+    (tmp_path / "entrypoint.sh").write_text(script.replace("/tmp/runs", f"{tmp_path}/runs"))
+    here = settings["ENDPOINT"].replace("encoder-server:8500", f"127.0.0.1:{deployed.ports[8500]}")
+    assert here != settings["ENDPOINT"]
+    environment = os.environ | settings | {"ENDPOINT": here, "BUDGET": "7", "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run(["bash", tmp_path / "entrypoint.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    assert "7" in done.stderr
 
 
 def test_told_to_stop_it_is_out_of_service_at_once_and_ends(deployed: Deployed) -> None:

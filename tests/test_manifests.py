@@ -84,6 +84,8 @@ def custom_schema(kind: str) -> Any:
 
 def check(each: Object, versions: Sequence[str] = VERSIONS) -> None:
     """Raise `jsonschema.ValidationError` where an object does not fit its published schema, or holds more than that."""
+    if each["kind"] == "Certificate":  # cert-manager's, of which a test of its own looks at all that is used
+        return
     if definition_of(each["kind"]).exists():
         jsonschema.validate(each, custom_schema(each["kind"]), jsonschema.Draft202012Validator)
         return
@@ -160,7 +162,9 @@ def test_probes_ask_the_container_s_own_port(objects: list[Object]) -> None:
         for name in ("encoder-server", "mlflow")
     )
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}
-    assert {server[probe]["grpc"]["port"] for probe in probes} == {ports["grpc"]}
+    over_tls = any(argument.startswith("--tls-cert=") for argument in server["args"])
+    assert over_tls == ("health" in ports)  # kubelet speaks no TLS
+    assert {server[probe]["grpc"]["port"] for probe in probes} == {ports["health" if over_tls else "grpc"]}
     assert {tracking[probe]["httpGet"]["port"] for probe in probes} == {port["name"] for port in tracking["ports"]}
     assert named(objects, "Service/encoder-server")["spec"]["clusterIP"] == "None"
 
@@ -279,3 +283,31 @@ def test_the_tracking_server_answers_to_its_names(objects: list[Object]) -> None
     names = ["mlflow", f"mlflow.{namespace}", f"mlflow.{namespace}.svc"]
     assert {f"{name}:{port['port']}" for name in names} <= set(hosts.split(","))
     assert named(objects, "ConfigMap/ray")["data"]["MLFLOW_TRACKING_URI"] == f"http://mlflow:{port['port']}"
+
+
+def test_whatever_copies_from_the_storage_does_it_alike(objects: list[Object]) -> None:
+    """One line of Python, which `test_platform_commands.py` runs; the training's script ends with it."""
+    commands = [each.get("command", []) for _, pod in cluster.pods(objects) for each in containers(pod)]
+    (line,) = {command[2] for command in commands if "-c" in command}
+    script = named(objects, "ConfigMap/latentprint-entrypoint-train")["data"]["entrypoint.sh"]
+    assert f"python -c '{line}'" in script
+
+
+def test_tls_is_asked_for_by_the_names_that_clients_use(manifests: Manifests) -> None:
+    (certificate,) = kinds(manifests["gpu"], "Certificate")
+    spec, namespace = certificate["spec"], certificate["metadata"]["namespace"]
+    assert certificate["apiVersion"] == "cert-manager.io/v1"
+    assert set(spec) == {"secretName", "issuerRef", "privateKey", "dnsNames"}
+    assert {"encoder-server", f"encoder-server.{namespace}.svc", "localhost"} <= set(spec["dnsNames"])
+    told = named(manifests["gpu"], "ConfigMap/latentprint-audit")["data"]
+    assert told["ENDPOINT"].startswith("grpcs://encoder-server:8500/")
+    server = server_pod(manifests["gpu"])["spec"]
+    volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in server["volumes"]}
+    assert volumes["tls"] == spec["secretName"]
+    folder = next(each["mountPath"] for each in server["containers"][0]["volumeMounts"] if each["name"] == "tls")
+    given = options(manifests["gpu"])
+    assert (given["tls-cert"], given["tls-key"]) == (f"{folder}/tls.crt", f"{folder}/tls.key")
+    for name, pod in cluster.pods(manifests["gpu"]):
+        if name.startswith("RayJob/latentprint-audit") and "submitter" not in name:
+            mounted = {each["mountPath"] for each in pod["spec"]["containers"][0]["volumeMounts"]}
+            assert told["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"].rsplit("/", 1)[0] in mounted

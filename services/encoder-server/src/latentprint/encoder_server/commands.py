@@ -115,6 +115,19 @@ def serve(
             rich_help_panel=_LISTENING,
         ),
     ] = _DEFAULT.listening.max_connection_age_grace,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve over TLS with this certificate, PEM; a renewed one is taken up.", rich_help_panel=_LISTENING
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="The certificate's private key, PEM.", rich_help_panel=_LISTENING)
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(help="Answer health checks here too, never over TLS.", rich_help_panel=_LISTENING),
+    ] = None,
     max_batch: Annotated[
         int, typer.Option(help="Images of up to 224 x 224 in one forward.", rich_help_panel=_BATCHING)
     ] = _DEFAULT.batching.max_batch,
@@ -187,6 +200,9 @@ def serve(
             until_stdin_closes,
             max_connection_age,
             max_connection_age_grace,
+            tls_cert,
+            tls_key,
+            health_port,
         ),
         Obfuscation(tuple(map(ObfuscationStep.parse, obfuscate or [])), obfuscate_seed),
     )

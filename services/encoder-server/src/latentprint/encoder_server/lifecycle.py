@@ -35,7 +35,7 @@ async def serve_until_told(victims: Sequence[Victim], settings: Settings) -> Non
     sys.setswitchinterval(_SWITCH_SECONDS)
     if settings.listening.port_file is not None:
         settings.listening.port_file.unlink(missing_ok=True)  # an earlier server's
-    others = replace(settings, listening=replace(settings.listening, port=0, metrics_port=None))
+    others = replace(settings, listening=replace(settings.listening, port=0, metrics_port=None, health_port=None))
     servers = [Server(victim, others if place else settings) for place, victim in enumerate(victims)]
     signals = _signals()
     if settings.listening.until_stdin_closes:
@@ -78,8 +78,9 @@ def _announce(servers: Sequence[Server], settings: Settings) -> None:
     if listening.port_file is not None:
         _write(listening.port_file, "".join(f"{server.port}\n" for server in servers))
     console = log_console(stderr=False)
+    scheme = "grpc" if listening.tls_cert is None else "grpcs"
     for server in servers:
-        say(console, f"serving {server.victim.name} on grpc://{address(listening.host, server.port)}")
+        say(console, f"serving {server.victim.name} on {scheme}://{address(listening.host, server.port)}")
         if server.metrics_port is not None:
             say(console, f"metrics on http://{address(listening.host, server.metrics_port)}/metrics")
     sys.stdout.flush()

@@ -28,6 +28,7 @@ from latentprint.encoder_server.obfuscations import obfuscated
 from latentprint.encoder_server.reflection import standard_pool
 from latentprint.encoder_server.settings import Listening, Settings
 from latentprint.encoder_server.sizes import Sizes
+from latentprint.encoder_server.tls import Certificate
 from latentprint.encoder_server.victims import Victim
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Server:
     Attributes:
         port: of gRPC, in use.
         metrics_port: of the metrics, in use; None without them.
+        health_port: of health checks alone, in use; None without one.
         listening: ends when the server has stopped; raises `UsageError` where it had to.
     """
 
@@ -53,18 +55,21 @@ class Server:
         self.victim = obfuscated(victim, settings.obfuscation)
         self.port = settings.listening.port
         self.metrics_port: int | None = None
+        self.health_port: int | None = None
         self._settings = settings
         self._health = HealthService(settings.listening.service, victim.name)
         self._endpoint: MetricsEndpoint | None = None
+        self._probed: Any = None
 
     async def start(self) -> None:
         """Warm up and serve; returns once health says SERVING.
 
         Raises:
             UsageError: a port in use or a device that is not there.
-            DataError: an API key file that is missing or empty.
+            DataError: an API key file that is missing or empty, or a certificate without its key.
         """
         self._keys = self._read_keys()
+        self._certificate = self._read_certificate()
         forwards = _forwards(self.victim, self._settings)
         await asyncio.to_thread(_warm_up, forwards, self.victim)
         limits = self._settings.limits
@@ -97,14 +102,27 @@ class Server:
         await self._batcher.close()
         if self._endpoint is not None:
             self._endpoint.close()
+        if self._probed is not None:
+            await self._probed.stop(0)
 
     def _read_keys(self) -> tuple[str, ...]:
         path = self._settings.listening.api_key_file
         return () if path is None else read_keys(path)
 
+    def _read_certificate(self) -> Certificate | None:
+        listening = self._settings.listening
+        if listening.tls_cert is None or listening.tls_key is None:
+            return None
+        return Certificate(listening.tls_cert, listening.tls_key)
+
     async def _listen(self) -> None:
         listening = self._settings.listening
         self._open(listening.port)
+        if listening.health_port is not None:
+            self._probed = grpc.aio.server()
+            self._probed.add_generic_rpc_handlers((self._health.handler(),))
+            self.health_port = _bind(self._probed, listening.host, listening.health_port, "--health-port")
+            await self._probed.start()
         if listening.metrics_port is not None:
             self._endpoint = MetricsEndpoint(self.metrics.registry, listening.host, listening.metrics_port)
             self.metrics_port = self._endpoint.port
@@ -150,7 +168,7 @@ class Server:
         )
         self._grpc.add_generic_rpc_handlers((self._generic_handler(listening.service), self._health.handler()))
         reflection.enable_server_reflection(listed, self._grpc, pool=pool)
-        self.port = _bind(self._grpc, listening.host, port)
+        self.port = _bind(self._grpc, listening.host, port, "--port", self._certificate)
 
     def _generic_handler(self, service: str) -> Any:
         handlers = {
@@ -203,13 +221,17 @@ def _options(max_message_bytes: int, listening: Listening) -> list[tuple[str, in
     ]
 
 
-def _bind(server: Any, host: str, port: int) -> int:
+def _bind(server: Any, host: str, port: int, flag: str, certificate: Certificate | None = None) -> int:
+    place = address(host, port)
     try:
-        bound = int(server.add_insecure_port(address(host, port)))
+        if certificate is None:
+            bound = int(server.add_insecure_port(place))
+        else:
+            bound = int(server.add_secure_port(place, certificate.credentials()))
     except RuntimeError:
         bound = 0
     if bound == 0:
         raise UsageError(
-            f"Port {port} on {host} is in use or not allowed: give another with --port, or 0 for a free one."
+            f"Port {port} on {host} is in use or not allowed: give another with {flag}, or 0 for a free one."
         )
     return bound

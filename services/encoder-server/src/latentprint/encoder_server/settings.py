@@ -117,6 +117,8 @@ class Listening:
         until_stdin_closes: whether it stops as well when nobody can write to its standard input any more.
         max_connection_age: seconds after which a connection is to be renewed, give or take a tenth; None for never.
         max_connection_age_grace: seconds for calls under way on it to finish; None for as long as they take.
+        tls_cert, tls_key: PEM files of a certificate and its key, read anew when they change; None for plain gRPC.
+        health_port: of health checks alone, without TLS, which probes do not speak; None for none, 0 for a free one.
     """
 
     host: str = "127.0.0.1"
@@ -130,15 +132,20 @@ class Listening:
     until_stdin_closes: bool = False
     max_connection_age: float | None = None
     max_connection_age_grace: float | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    health_port: int | None = None
 
     def __post_init__(self) -> None:
         if not _SERVICE.fullmatch(self.service):
             raise UsageError(f"--service {self.service!r} is no full gRPC service name, as {SERVICE}.")
-        for port in (self.port, self.metrics_port or 0):
+        for port in (self.port, self.metrics_port or 0, self.health_port or 0):
             if not 0 <= port < 2**16:
                 raise UsageError(f"Port {port} does not exist: give one from 1 to 65535, or 0 for a free one.")
         if not (0 <= self.settle_seconds < inf and 0 <= self.grace_seconds < inf):
             raise UsageError("--settle-seconds and --grace-seconds must be finite and not negative.")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UsageError("--tls-cert and --tls-key belong together: a certificate, and its private key.")
         self._check_connection_age()
 
     def _check_connection_age(self) -> None:
