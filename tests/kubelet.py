@@ -1,8 +1,15 @@
 """What Kubernetes' node agent makes of a container's environment and arguments before it starts it."""
 
+import os
 import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+RECORDER = """#!/bin/sh
+printf '%s\\0' "$@" > "$RECORDED"
+"""
 
 Named = Mapping[str, Mapping[str, str]]
 
@@ -28,3 +35,19 @@ def environment(container: Mapping[str, Any], config_maps: Named, secrets: Named
 def expanded(argument: str, given: Mapping[str, str]) -> str:
     """An argument with $(NAME) replaced by what the environment gives; an unknown name stays as it is written."""
     return re.sub(r"\$\((\w+)\)", lambda name: given.get(name[1], name[0]), argument)
+
+
+def command_of(script: str, given: Mapping[str, str], folder: Path) -> list[str]:
+    """The arguments with which a job's script calls `latentprint`, as bash makes them of its environment.
+
+    Everything else in the script is run; the command itself is left to who asks, in a process that has loaded torch.
+    """
+    programs, recorded = folder / "programs", folder / "recorded"
+    programs.mkdir(parents=True, exist_ok=True)
+    (programs / "latentprint").write_text(RECORDER)
+    (programs / "latentprint").chmod(0o755)
+    (folder / "entrypoint.sh").write_text(script)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    environment = {**given, "PATH": path, "RECORDED": str(recorded)}
+    subprocess.run(["bash", folder / "entrypoint.sh"], env=environment, cwd=folder, check=True)
+    return recorded.read_text().split("\0")[:-1]

@@ -128,13 +128,14 @@ def test_what_the_autoscaler_asks_for_is_among_the_metrics(
     assert asked <= exported
 
 
-def test_an_audit_by_its_job_has_the_key_and_plans_what_it_would_ask(
+def test_an_audit_by_its_job_reads_the_images_and_asks_with_its_key(
     deployed: Deployed,
     manifests: Mapping[str, list[dict[str, Any]]],
     image_folders: tuple[Path, Path],
     tmp_path: Path,
+    latentprint: Callable[..., Any],
 ) -> None:
-    """Up to the budget, which a whole audit exceeds: nothing is asked, and no Ray is needed to say so."""
+    """Up to the server's word that it has no such model, which it says to nobody without a key."""
     objects = {(each["kind"], each["metadata"]["name"]): each for each in manifests["local"]}
     script = objects["ConfigMap", "latentprint-entrypoint-audit"]["data"]["entrypoint.sh"]
     settings = objects["ConfigMap", "latentprint-audit"]["data"]
@@ -142,13 +143,15 @@ def test_an_audit_by_its_job_has_the_key_and_plans_what_it_would_ask(
         shutil.copytree(source, tmp_path / "data" / name)
     (tmp_path / "key").write_text(KEY)
     script = script.replace("/etc/latentprint/client-key/", f"{tmp_path}/").replace("/data/", f"{tmp_path}/data/")
-    (tmp_path / "entrypoint.sh").write_text(script.replace("/tmp/runs", f"{tmp_path}/runs"))
-    here = settings["ENDPOINT"].replace("encoder-server:8500", f"127.0.0.1:{deployed.ports[8500]}")
+    here = settings["ENDPOINT"].replace("encoder-server:8500/victim", f"127.0.0.1:{deployed.ports[8500]}/another")
     assert here != settings["ENDPOINT"]
-    environment = os.environ | settings | {"ENDPOINT": here, "BUDGET": "7", "RAY_ADDRESS": "127.0.0.1:1"}
-    done = subprocess.run(["bash", tmp_path / "entrypoint.sh"], env=environment, capture_output=True, text=True)
-    assert done.returncode == 5, done.stderr
-    assert "7" in done.stderr
+    told = settings | {"ENDPOINT": here}
+    asked = kubelet.command_of(script.replace("/tmp/runs", f"{tmp_path}/runs"), told, tmp_path)
+    ended = latentprint(*asked)
+    assert ended.code == 4
+    assert "'another'" in ended.err
+    (tmp_path / "key").write_text("not-the-key")
+    assert "'another'" not in latentprint(*asked).err
 
 
 def test_told_to_stop_it_is_out_of_service_at_once_and_ends(deployed: Deployed) -> None:

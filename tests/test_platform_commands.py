@@ -171,47 +171,57 @@ def job_environment(manifests: Manifests, node: Node, name: str, **more: str) ->
     return node.environment(head, manifests["local"], **more)
 
 
-def run_entrypoint(
-    manifests: Manifests, node: Node, name: str, environment: Mapping[str, str]
-) -> "subprocess.CompletedProcess[str]":
-    """How a job's entrypoint ends, run by bash with its script where the head's volume has it."""
+def command_of(manifests: Manifests, node: Node, name: str, environment: Mapping[str, str]) -> list[str]:
+    """How a job's script calls `latentprint`."""
     objects = manifests["local"]
     (script,) = (each["data"] for each in objects if each["metadata"]["name"] == f"latentprint-entrypoint-{name}")
     (job,) = (each for each in objects if cluster.called(each) == f"RayJob/latentprint-{name}")
-    folder = node.root / "etc/latentprint/job"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in script.items():
-        (folder / file).write_text(node.moved(text))
-    command = node.moved(job["spec"]["entrypoint"]).split()
-    return subprocess.run(command, env=environment, cwd=node.root / "tmp", capture_output=True, text=True, timeout=600)
+    mounts = container_of(objects, f"RayJob/latentprint-{name} head", "ray-head")["volumeMounts"]
+    place = next(each["mountPath"] for each in mounts if each["name"] == "entrypoint")
+    ((file, text),) = script.items()
+    assert job["spec"]["entrypoint"] == f"bash {place}/{file}"
+    found: list[str] = kubelet.command_of(node.moved(text), environment, node.root / "tmp" / name)
+    return found
 
 
 def test_a_training_logs_to_the_server_and_leaves_its_bundle_in_the_storage(
-    manifests: Manifests, node: Node, tracking: Tracking, image_folders: tuple[Path, Path]
+    manifests: Manifests,
+    node: Node,
+    tracking: Tracking,
+    image_folders: tuple[Path, Path],
+    latentprint: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for source, name in zip(image_folders, ("trained-on", "not-trained-on"), strict=True):
         shutil.copytree(source, node.root / "storage/data" / name)
     fetch = container_of(manifests["local"], "RayJob/latentprint-train head", "data")
     environment = node.environment(fetch, manifests["local"])
     subprocess.run(node.command(fetch, environment, []), env=environment, check=True)
-    changed = {"RECIPE": "supervised", "EPOCHS": "1", "VICTIM": "tiny"}
-    done = run_entrypoint(manifests, node, "train", job_environment(manifests, node, "train", **changed))
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    bundle = node.root / "storage/victims/tiny"
-    assert json.loads((bundle / "latentprint.json").read_text())["outputs"]
+    environment = job_environment(manifests, node, "train", EPOCHS="1", VICTIM="tiny")
+    (node.root / "victims/tiny").mkdir()
+    (node.root / "victims/tiny/weights").write_text("of a training")
+    told = command_of(manifests, node, "train", environment)
+    assert (node.root / "storage/victims/tiny/weights").read_text() == "of a training"
+    shutil.rmtree(node.root / "victims/tiny")
+    for key in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(key, environment[key])
+    ended = latentprint(*told)
+    assert ended.code == 0, ended.err
+    assert json.loads((node.root / "victims/tiny/latentprint.json").read_text())["outputs"]
     assert tracking.status("/api/2.0/mlflow/experiments/get-by-name?experiment_name=train", password=PASSWORD) == 200
 
 
-def test_a_job_plans_the_experiment_that_it_is_told(manifests: Manifests, node: Node) -> None:
+def test_a_job_plans_the_experiment_that_it_is_told(
+    manifests: Manifests, node: Node, latentprint: Callable[..., Any]
+) -> None:
     """Up to the splits, of which one wants more than its data set has: a whole run is what other tests are for."""
     (node.root / "tmp/trial.yaml").write_text(yaml.safe_dump(TOO_LARGE))
     environment = job_environment(manifests, node, "run", EXPERIMENT="/tmp/trial.yaml")
-    done = run_entrypoint(manifests, node, "run", environment)
-    assert done.returncode == 2
-    assert "needs 61 samples" in done.stderr
-    unknown = run_entrypoint(manifests, node, "run", environment | {"SCALE": "paper"})
-    assert unknown.returncode == 2
-    assert "paper" in unknown.stderr
+    ended = latentprint(*command_of(manifests, node, "run", environment))
+    assert ended.code == 2
+    assert "needs 61 samples" in ended.err
+    scaled = command_of(manifests, node, "run", environment | {"SCALE": "paper"})
+    assert scaled[scaled.index("--scale") + 1] == "paper"
 
 
 def test_a_server_s_pod_fetches_its_victim_from_object_storage(
