@@ -33,9 +33,10 @@ _SOURCE_TYPE = "code"  # of a data set: MLflow's for what code makes or opens
 _BATCH, _MOST_METRICS = 100, 1000  # params or tags in one call, and metrics
 _REFUSED = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 _FOLDERS = "MLFLOW_ALLOW_FILE_STORE"
-_SHORT_WAITS = {  # MLflow's own would hold a run up for minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # its own would hold a run up for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where a command's result stands
 }
 
 
@@ -45,7 +46,7 @@ def connect(uri: str) -> MlflowClient:
     Raises:
         Exception: whatever the store's driver says.
     """
-    for name, value in _SHORT_WAITS.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if not urlsplit(uri).scheme or uri.startswith("file:"):
         os.environ.setdefault(_FOLDERS, "true")  # MLflow wants to be told that a folder is meant
