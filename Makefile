@@ -73,7 +73,6 @@ ui: .venv/.packages ## open MLflow on what was logged; PORT=5000
 	@case "$${MLFLOW_TRACKING_URI:-}" in http*) \
 	  echo "MLFLOW_TRACKING_URI names a server: open $$MLFLOW_TRACKING_URI in a browser." >&2; exit 1;; esac
 	@mkdir -p runs/mlflow/artifacts
-	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow/mlflow.db}" \
 	  --artifacts-destination runs/mlflow/artifacts
