@@ -38,7 +38,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE ?= 1
 
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format proto proto-check bench ui images bundle-image cluster-check engine lock chromium promtool clean distclean
+.PHONY: help setup demo test lint format proto proto-check bench ui images bundle-image cluster-check engine lock chromium promtool postgres clean distclean
 
 help: ## list these targets
 	@echo "latentprint: make TARGET"
@@ -49,7 +49,7 @@ setup: .venv/.packages .venv/.dev $(APART:%=.venv-%/.ready) ## make the environm
 demo: .venv/.packages ## train, serve, attack and report: experiments/quickstart.yaml
 	$(BIN)/latentprint run experiments/quickstart.yaml
 
-test: setup chromium promtool ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
+test: setup chromium promtool postgres ## run every test; TESTS=PATHS for some, WORKERS=0 for one process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: .venv/.packages .venv/.dev proto-check ## style, format, types, import rules, generated code
@@ -131,6 +131,14 @@ promtool: .venv/.runtime
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && fetch && exit 0; \
 	  elif sudo -n true 2>/dev/null; then sudo -n apt-get update -q && fetch && exit 0; fi; fi; \
 	echo "The alerts' tests need promtool on PATH: install Prometheus, then run this again." >&2; exit 1
+
+postgres:
+	@command -v postgres >/dev/null 2>&1 && exit 0; ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else sudo=none; fi; \
+	if [ "$$sudo" = none ] || ! command -v apt-get >/dev/null 2>&1; then \
+	  echo "The tests of MLflow's server need PostgreSQL's programs: install them, then run this again." >&2; exit 1; fi; \
+	echo "Installing Debian's postgresql for the tests of MLflow's server, which start one of their own"; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
 
 clean: ## remove caches and build leftovers; keeps environments and runs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .hypothesis

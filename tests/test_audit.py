@@ -25,7 +25,12 @@ def named(folders: FOLDERS) -> tuple[str, str, str, str]:
 
 
 def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
-    latentprint: Callable[..., object], endpoint: str, image_folders: FOLDERS, tmp_path: Path, cluster: None
+    latentprint: Callable[..., object],
+    endpoint: str,
+    image_folders: FOLDERS,
+    tmp_path: Path,
+    cluster: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command = ("audit", endpoint, *named(image_folders), "--attack", "supervisedmi,partcrop", *CROPS)
     first = latentprint(*command, "--root", tmp_path)
@@ -57,7 +62,14 @@ def test_an_audit_of_plain_folders_ends_in_a_report_and_is_not_asked_twice(
     audits = [run for run in runs if run.data.tags.get("latentprint.kind") == "audit"]
     assert all({"auc", "auc_low", "null_auc_untrained_encoder"} <= set(run.data.metrics) for run in audits)
     artifacts = {item.path for item in client.list_artifacts(audits[0].info.run_id)}
-    assert {"figures", "scores", "verdict.txt"} <= artifacts
+    assert {"figures", "scores", "scores.json", "verdict.txt"} <= artifacts
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)  # whose runs a table is looked for in
+    table = client.load_table(experiment.experiment_id, "scores.json", [audits[0].info.run_id])
+    assert list(table.columns) == ["sample_id", "member", "score"]
+    assert len(table) == len(set(table["sample_id"]))
+    assert set(table["member"]) == {True, False}
+    assert list(table["score"]) == sorted(table["score"], reverse=True)
+    assert [run.data.tags["mlflow.note.content"] for run in runs if run not in audits] == [later["verdict"]["sentence"]]
 
 
 def test_a_budget_that_does_not_cover_the_audit_is_refused_before_the_first_query(

@@ -13,7 +13,20 @@ from latentprint.core.cli import COMMANDS, build_app
 from latentprint.core.commands.doctor.services import SERVER_PORT
 from latentprint.encoder_server.settings import Listening
 
-SUBCOMMANDS = ["audit", "bundle", "doctor", "list", "probe", "report", "run", "serve", "steal", "track", "train"]
+SUBCOMMANDS = [
+    "audit",
+    "bundle",
+    "doctor",
+    "fetch",
+    "list",
+    "probe",
+    "report",
+    "run",
+    "serve",
+    "steal",
+    "track",
+    "train",
+]
 KINDS = ["attacks", "datasets", "defences", "drivers", "questions", "recipes"]
 LATENTPRINT = shutil.which("latentprint", path=Path(sys.executable).parent)
 

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from latentprint.core.bundles import read_card
+
 pytestmark = pytest.mark.slow
 SMALL_VIT = {"embed_dim": 64, "depth": 2, "heads": 2}
 NARROW = {"architecture_options": {"width": 8}}
@@ -134,10 +136,26 @@ def test_everything_is_in_mlflow(undisturbed: tuple[Path, dict]) -> None:
     for run in runs:
         assert run.info.status == "FINISHED"
         assert run is parent or run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["mlflow.source.name"] == parent.data.tags["mlflow.source.name"] != ""
+        assert run.data.tags["mlflow.note.content"]
+        assert parent.info.start_time <= run.info.start_time < run.info.end_time <= parent.info.end_time
     victim = next(run for run in runs if run.info.run_name == "mae")
     assert [point.step for point in client.get_metric_history(victim.info.run_id, "loss")] == [1, 2, 3]
     assert victim.data.params["recipe"] == "mae"
     assert {item.dataset.name for item in victim.inputs.dataset_inputs} == {"composites", "split"}
+    assert "system/cpu_utilization_percentage" in victim.data.metrics
+
+
+def test_every_victim_is_a_registered_model_and_nothing_else_is(undisturbed: tuple[Path, dict]) -> None:
+    client = MlflowClient(f"sqlite:///{undisturbed[0] / 'runs' / 'mlflow' / 'mlflow.db'}")
+    names = [model.name for model in client.search_registered_models()]
+    models = {name: client.search_model_versions(f"name = '{name}'") for name in names}
+    assert set(models) == {"trial-mae", "trial-supervised"}  # the copy of a victim is that victim
+    for (version,) in models.values():
+        card = read_card(Path(version.source.removeprefix("file://")))
+        assert version.tags["weights_digest"] == card.weights_digest
+        assert version.tags["split_digest"] == card.split_digest
+        assert version.tags["epsilon"] == "inf"
 
 
 def test_a_second_run_as_a_command_makes_nothing_again_and_says_the_same(undisturbed: tuple[Path, dict]) -> None:

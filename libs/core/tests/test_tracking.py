@@ -1,14 +1,17 @@
 """Runs in a real local store: what is logged is there, once, whichever process logs it."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
+from rich.console import Console
 
 from latentprint.core.errors import Interrupted
-from latentprint.core.tracking import KEY_TAG, Run, default_uri, finishing, open_run
+from latentprint.core.tracking import KEY_TAG, Run, default_uri, finishing, new_run, open_run, tracked
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,40 @@ def test_a_root_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert len(stored(run)) == 1
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert list(root.rglob("note.txt"))
+
+
+def test_a_run_lasts_as_long_as_its_work_whenever_it_is_logged(parent: Run) -> None:
+    child = parent.child("audit", "key-past", started=1_000_000)
+    child.finish(ended=1_007_000)
+    (found,) = stored(child)
+    assert (found.info.start_time, found.info.end_time) == (1_000_000, 1_007_000)
+
+
+WORKER = """
+import pickle, sys
+child = pickle.loads(sys.stdin.buffer.read()).child("victim", "of-a-worker")
+child.log_metrics({"loss": 1.0}, 3)
+child.finish()
+assert "mlflow" not in sys.modules
+"""
+
+
+def test_a_worker_keeps_what_the_process_sends_that_asked_it(tmp_path: Path) -> None:
+    run = new_run(default_uri(tmp_path), "trial", "run", "key", tmp_path / "mlflow" / "artifacts")
+    with tracked(run, Console(stderr=True)):
+        done = subprocess.run([sys.executable, "-c", WORKER], input=pickle.dumps(run), capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+    (child,) = stored(Run(run.address.child("victim", "of-a-worker", 0), run.unsent))
+    assert (child.info.status, child.data.metrics) == ("FINISHED", {"loss": 1.0})
+    assert child.info.start_time >= stored(run)[0].info.start_time
+    assert not list(run.unsent.glob("*/entries.jsonl"))
+
+
+def test_a_folder_is_a_store_too(tmp_path: Path) -> None:
+    run = open_run(str(tmp_path / "mlruns"), "trial", "run", "key", tmp_path / "mlflow" / "artifacts")
+    run.log_metrics({"loss": 1.0}, 3)
+    run.log_text("hello", "note.txt")
+    run.finish()
+    assert run.send_all().notes == ()
+    assert stored(run)[0].data.metrics == {"loss": 1.0}
+    assert list((tmp_path / "mlruns").rglob("note.txt"))

@@ -14,6 +14,7 @@ from latentprint.core.bundles import open_bundle
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.splits import KNOWN, Units
+from latentprint.core.tracking import Input
 from latentprint.trainer import RECIPES, DefenceSpec, read_progress, train, untrained, work_folder
 from latentprint.trainer.recipes.base import MEAN, STD
 
@@ -50,6 +51,7 @@ class RecorderSpec(DatasetSpec):
 class Tracker:
     def __init__(self):
         self.params: dict[str, Any] = {}
+        self.inputs: dict[str, Input] = {}
         self.metrics: dict[int, dict[str, float]] = {}
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -57,6 +59,9 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         self.metrics.setdefault(step, {}).update(metrics)
+
+    def log_input(self, what: Input, context: str) -> None:
+        self.inputs[context] = what
 
     def log_artifact(self, path: Path) -> None:
         raise AssertionError(path)
@@ -142,6 +147,8 @@ def test_metrics_progress_and_card(train_tiny, tmp_path):
     assert "knn_accuracy" in tracker.metrics[2]
     assert {"knn_accuracy", "probe_accuracy", "seconds"} <= set(tracker.metrics[4])
     assert tracker.params["options"]["batch_size"] == 8
+    assert tracker.inputs["training"].profile["sample_shape"] == [32, 32, 3]
+    assert tracker.inputs["split"].digest == card.split_digest
     assert card.training["loss"] == tracker.metrics[4]["loss"]
     assert [entry["epoch"] for entry in card.training["history"]] == [2]
     progress = read_progress(work_folder(tmp_path / "victim") / "progress.json")

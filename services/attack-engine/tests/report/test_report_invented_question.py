@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
@@ -182,7 +184,8 @@ def test_its_numbers_are_metrics_and_its_figures_files() -> None:
 
 def test_mlflow_holds_it_as_any_other(tmp_path: Path) -> None:
     scores = tmp_path / "scores.parquet"
-    scores.write_bytes(b"scores")
+    columns = {"of": ["audit", "control"], "sample_id": [3, 3], "member": [True, True], "score": [0.5, 0.1]}
+    pq.write_table(pa.table(columns), scores)
     uri = default_uri(tmp_path)
     with finishing(open_run(uri, "eyes", "eyes", "a" * 64, tmp_path / "mlflow")) as run:
         record_finding(run, finding("one", 0.12, 0.001), "b" * 64, scores)

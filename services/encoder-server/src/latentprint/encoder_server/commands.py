@@ -28,7 +28,7 @@ from latentprint.encoder_server.settings import (
 if TYPE_CHECKING:
     from latentprint.encoder_server.victims import Victim
 
-TIMM = "timm:"
+TIMM, MODELS = "timm:", "models:/"
 _DEFAULT = Settings()
 _LISTENING, _BATCHING, _COMPUTE, _LIMITS = "Listening", "Batching", "Compute", "Limits"
 
@@ -40,7 +40,13 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="BUNDLE|timm:NAME", help="A bundle's folder, or a timm model.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE|timm:NAME|models:/NAME@ALIAS",
+            help="A bundle's folder, a timm model, or a version of a model that is registered in MLflow.",
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option(help="Model name to serve under. Default: the folder's or timm's.")
     ] = None,
@@ -247,6 +253,10 @@ def _victim(
             "--model-arg, --image-size, --mean and --std belong to timm models; a bundle says itself how its model is "
             "made."
         )
+    if source.startswith(MODELS):
+        from latentprint.encoder_server.registered import from_registry
+
+        return from_registry(source, name, outputs)
     from latentprint.encoder_server.victims import from_bundle
 
     return from_bundle(Path(source), name, outputs)

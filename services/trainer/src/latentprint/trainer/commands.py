@@ -141,6 +141,7 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
     from rich.console import Console
 
     from latentprint.core.text import say
+    from latentprint.core.tracking.models import log_model
     from latentprint.trainer.display import showing
     from latentprint.trainer.plan import make_plan
     from latentprint.trainer.recipes.base import needs_validation
@@ -158,7 +159,7 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
     with ExitStack() as stack:
         tracker = _tracker(request, out, mlflow, stack, console)
         on_progress = stack.enter_context(showing(request.recipe, console))
-        return train(
+        card = train(
             request.recipe,
             request.options,
             spec,
@@ -177,15 +178,18 @@ def _run(request: "Request", out: Path, mlflow: str | None, *, resume: bool) -> 
             tracker=tracker,
             on_progress=on_progress,
         )
+        if tracker is not None:
+            log_model(tracker, card, out, out.name)
+        return card
 
 
 def _tracker(request: "Request", out: Path, mlflow: str | None, stack: ExitStack, console: "Console") -> "Run | None":
     if mlflow == "none":
         return None
     from latentprint.core.digests import digest_json
-    from latentprint.core.tracking import default_uri, open_run, tracked
+    from latentprint.core.tracking import default_uri, new_run, tracked
 
     root = out.resolve().parent
     key = digest_json({"out": str(out.resolve()), "request": repr(request)})
-    run = open_run(mlflow or default_uri(root), "train", out.name, key, root / "mlflow" / "artifacts")
+    run = new_run(mlflow or default_uri(root), "train", out.name, key, root / "mlflow" / "artifacts")
     return stack.enter_context(tracked(run, console))

@@ -11,6 +11,7 @@ from latentprint.core.encoders import Encoder
 from latentprint.core.errors import Interrupted, UsageError
 from latentprint.core.outputs import EMBEDDING, POSTERIOR
 from latentprint.core.splits import Split
+from latentprint.core.tracking.inputs import Input
 from latentprint.trainer.checkpoint import save_checkpoint
 from latentprint.trainer.evaluation import evaluate
 from latentprint.trainer.loop import EpochResult, Loop
@@ -35,6 +36,10 @@ class Tracker(MetricsLog, Protocol):
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters once."""
+        ...
+
+    def log_input(self, what: Input, context: str) -> None:
+        """Log a data set or a split that is trained on."""
         ...
 
     def log_artifact(self, path: Path) -> None:

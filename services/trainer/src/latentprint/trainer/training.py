@@ -7,6 +7,7 @@ from typing import Any
 from latentprint.core.bundles import BundleCard
 from latentprint.core.datasets.base import DatasetSpec
 from latentprint.core.splits import Split
+from latentprint.core.tracking.inputs import dataset_input, split_input
 from latentprint.trainer.device import Precision, resolve_device
 from latentprint.trainer.exchange import Exchange
 from latentprint.trainer.interruption import Interruption
@@ -98,6 +99,8 @@ def train(
         return finished
     if tracker is not None:
         tracker.log_params({"recipe": recipe, "options": setup.options, **setup.facts})
+        tracker.log_input(dataset_input(setup.dataset, dataset), "training")
+        tracker.log_input(split_input(split), "split")
     if workers > 1:
         from latentprint.trainer.ray_workers import train_on_ray
 

@@ -85,10 +85,22 @@ class Courier:
                 if held:
                     self._send([one])
 
+    def send_waiting(self) -> None:
+        """Send everything for this store, if it is not resting and nobody else is sending.
+
+        Raises:
+            DataError: a journal is damaged.
+        """
+        if not self.resting:
+            with locked(self._unsent / ".sending", 0) as held:
+                waiting = self._waiting() if held else []
+                if waiting:
+                    self._send(waiting)
+
     def send_all(self) -> Delivery:
         """Send everything for this store, whoever kept it, and say what there is to say of what was sent before."""
         with locked(self._unsent / ".sending", _PATIENT_SECONDS) as held:
-            waiting = [one for one in journals(self._unsent) if one.address.uri == self._uri]
+            waiting = self._waiting()
             reason = "is being sent to by another process"
             if held and waiting:
                 reason = self._send(waiting)
@@ -96,6 +108,9 @@ class Courier:
             return Delivery(
                 without_password(self._uri), len(waiting) - kept, kept, reason if kept else "", self._noted()
             )
+
+    def _waiting(self) -> list[Journal]:
+        return [one for one in journals(self._unsent) if one.address.uri == self._uri]
 
     def _send(self, waiting: list[Journal]) -> str:
         """Send journals, past one that fails; where more fail, the store is at fault. Returns why something is kept."""

@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -17,7 +17,9 @@ from latentprint.core.files import locked, write_atomically, writing
 
 _ADDRESS, _LINES, _SENT, _FILES = "run.json", "entries.jsonl", "sent", "files"
 _PACE_SECONDS = 10.0  # each time costs a database several commits, on the core that trains
-OPEN, PARAMS, METRICS, TAGS, FILE, DATASET, END = "open", "params", "metrics", "tags", "file", "dataset", "end"
+OPEN, PARAMS, METRICS, TAGS, END = "open", "params", "metrics", "tags", "end"
+FILE, DATASET, MODEL = "file", "dataset", "model"
+_WITH_FILES = (FILE, MODEL)
 FINISHED = "FINISHED"
 KEY_TAG = "latentprint.key"
 
@@ -31,12 +33,18 @@ class Address:
         experiment: its name.
         artifacts: where the files of an experiment made here lie, as a URI; "" where the store has a place of its own.
         lineage: name and key of every run from the outermost one to this one.
+        started: when each of these began, milliseconds since 1970: a run that is made later in the store still says so.
+        user: who started the outermost one.
+        source: the command that did.
     """
 
     uri: str
     experiment: str
     artifacts: str
     lineage: tuple[tuple[str, str], ...]
+    started: tuple[int, ...] = ()
+    user: str = ""
+    source: str = ""
 
     @property
     def digest(self) -> str:
@@ -48,9 +56,14 @@ class Address:
         """The store's URI to show, without a password."""
         return without_password(self.uri)
 
-    def child(self, name: str, key: str) -> "Address":
-        """The address of a run below this one."""
-        return Address(self.uri, self.experiment, self.artifacts, (*self.lineage, (name, key)))
+    @property
+    def local(self) -> bool:
+        """Whether the store is a database of this machine, which may point at files where they lie."""
+        return bool(self.artifacts)
+
+    def child(self, name: str, key: str, started: int) -> "Address":
+        """The address of a run below this one that began at `started`, milliseconds since 1970."""
+        return replace(self, lineage=(*self.lineage, (name, key)), started=(*self.started, started))
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,7 @@ class Journal:
 
     def mark_sent(self, entry: JournalEntry) -> None:
         """Remember that the store has `entry` and all before it."""
-        if entry.kind == FILE:
+        if entry.kind in _WITH_FILES and entry.content["path"]:
             shutil.rmtree(Path(entry.content["path"]).parent, ignore_errors=True)
         write_atomically(self.folder / _SENT, str(entry.end).encode())
 
@@ -167,7 +180,8 @@ def journals(unsent: Path) -> Iterator[Journal]:
         try:
             content = json.loads(path.read_bytes())
             lineage = tuple((str(name), str(key)) for name, key in content.pop("lineage"))
-            journal = Journal(unsent, Address(lineage=lineage, **content))
+            started = tuple(map(int, content.pop("started", ())))
+            journal = Journal(unsent, Address(lineage=lineage, started=started, **content))
         except (ValueError, TypeError, KeyError):
             raise DataError(f"{path} is damaged: delete {path.parent}, whose run cannot be logged.") from None
         if any(journal.pending()):

@@ -1,37 +1,42 @@
-"""The one place that speaks to MLflow: whether a store answers, its runs by key, and entries sent to them.
+"""Entries sent to MLflow: a store by its address, and what each kind of entry is there.
 
 Runs are addressed by id through a client, never through MLflow's process-wide active run, so that several audits can
 log side by side.
 """
 
+import json
 import logging
 import os
-import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as LoggedDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
+from mlflow.types import ColSpec, Schema
 
 from latentprint.core.text import printable
 from latentprint.core.tracking import journal
 from latentprint.core.tracking.databases import SQLITE, alone, database_of
-from latentprint.core.tracking.journal import KEY_TAG, Address, JournalEntry
+from latentprint.core.tracking.journal import Address, JournalEntry
+from latentprint.core.tracking.registry import register
+from latentprint.core.tracking.stored_runs import found, key_of, resolved
 
 Client = MlflowClient
-_PARENT_TAG = "mlflow.parentRunId"
-_MOST_NAME, _MOST_PARAM, _MOST_TAG, _MOST_DATASET, _MOST_DIGEST = 250, 6000, 5000, 500, 36  # characters MLflow takes
-_BATCH = 100  # params or tags in one call; of metrics MLflow takes more
+_MOST_PARAM, _MOST_TAG, _MOST_DATASET, _MOST_DIGEST = 6000, 5000, 500, 36  # characters MLflow takes
+_SOURCE_TYPE = "code"  # of a data set: MLflow's for what code makes or opens
+_BATCH, _MOST_METRICS = 100, 1000  # params or tags in one call, and metrics
 _REFUSED = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
-_SHORT_WAITS = {  # MLflow's own would hold a run up for minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+_FOLDERS = "MLFLOW_ALLOW_FILE_STORE"
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # its own would hold a run up for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where a command's result stands
 }
 
 
@@ -41,8 +46,10 @@ def connect(uri: str) -> MlflowClient:
     Raises:
         Exception: whatever the store's driver says.
     """
-    for name, value in _SHORT_WAITS.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    if not urlsplit(uri).scheme or uri.startswith("file:"):
+        os.environ.setdefault(_FOLDERS, "true")  # MLflow wants to be told that a folder is meant
     for name in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they report every table of a new database
     if not uri.startswith(SQLITE):
@@ -55,15 +62,7 @@ def connect(uri: str) -> MlflowClient:
 
 def has_finished(client: MlflowClient, address: Address) -> bool:
     """Whether the store holds the run, and that it finished."""
-    experiment = client.get_experiment_by_name(_name(address.experiment))
-    if experiment is None or experiment.lifecycle_stage == "deleted":
-        return False
-    run, parent = None, ""
-    for _, key in address.lineage:
-        run = _find(client, experiment.experiment_id, key, parent)
-        if run is None:
-            return False
-        parent = run.info.run_id
+    run = found(client, address)
     return run is not None and run.info.status == journal.FINISHED
 
 
@@ -84,18 +83,27 @@ def send(
     Raises:
         Exception: the store failed; the entries after the last one yielded are to be sent again.
     """
-    run = _resolve(client, address, note)
+    run = resolved(client, address, note)
     if _is_there_already(run, entries):
         yield entries[-1]
         return
     for together in _batches(entries):
-        try:
-            _apply(client, run.info.run_id, together)
-        except MlflowException as error:
-            if error.error_code not in _REFUSED:
-                raise
-            note(f"MLflow refused {together[0].kind} of {address.lineage[-1][0]!r}: {_reason(error)}.")
+        refusal = _refused(client, run.info.run_id, together)
+        if refusal and _refused(client, run.info.run_id, together):
+            note(f"MLflow refused {together[0].kind} of {address.lineage[-1][0]!r}: {refusal}.")
         yield together[-1]
+
+
+def _refused(client: MlflowClient, run_id: str, batch: Sequence[JournalEntry]) -> str:
+    """Why the store takes these entries at no time; "" once it has them. Raises as `send` where it might later."""
+    try:
+        _apply(client, run_id, batch)
+    except MlflowException as error:
+        if error.error_code not in _REFUSED:
+            raise
+        client.get_run(run_id)  # a server whose database is away says "bad request", too: then to this as well
+        return _reason(error)
+    return ""
 
 
 def _is_there_already(run: StoredRun, entries: Sequence[JournalEntry]) -> bool:
@@ -105,12 +113,14 @@ def _is_there_already(run: StoredRun, entries: Sequence[JournalEntry]) -> bool:
 
 
 def _batches(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
-    batch: list[JournalEntry] = []
+    batch, metrics = list[JournalEntry](), 0
     for entry in entries:
-        if batch and not (entry.kind == batch[0].kind == journal.METRICS and len(batch) < _BATCH):
+        more = len(entry.content["values"]) if entry.kind == journal.METRICS else 0
+        if batch and not (entry.kind == batch[0].kind == journal.METRICS and metrics + more <= _MOST_METRICS):
             yield batch
-            batch = []
+            batch, metrics = [], 0
         batch.append(entry)
+        metrics += more
     if batch:
         yield batch
 
@@ -120,17 +130,17 @@ def _apply(client: MlflowClient, run_id: str, batch: Sequence[JournalEntry]) -> 
     if kind == journal.METRICS:
         client.log_batch(run_id, metrics=[metric for entry in batch for metric in _metrics(entry.content)])
     elif kind == journal.PARAMS:
-        params = [Param(_key(key), printable(value, _MOST_PARAM)) for key, value in content.items()]
+        params = [Param(key_of(key), printable(value, _MOST_PARAM)) for key, value in content.items()]
         for start in range(0, len(params), _BATCH):
             client.log_batch(run_id, params=params[start : start + _BATCH])
     elif kind == journal.TAGS:
-        client.log_batch(run_id, tags=[RunTag(_key(k), printable(v, _MOST_TAG)) for k, v in content.items()])
+        client.log_batch(run_id, tags=[RunTag(key_of(k), printable(v, _MOST_TAG)) for k, v in content.items()])
     else:
         _SINGLE[kind](client, run_id, content)
 
 
 def _metrics(content: Mapping[str, Any]) -> list[Metric]:
-    return [Metric(_key(name), value, content["time"], content["step"]) for name, value in content["values"].items()]
+    return [Metric(key_of(name), value, content["time"], content["step"]) for name, value in content["values"].items()]
 
 
 def _open(client: MlflowClient, run_id: str, content: Mapping[str, Any]) -> None:
@@ -146,55 +156,33 @@ def _log_file(client: MlflowClient, run_id: str, content: Mapping[str, Any]) -> 
 
 
 def _log_dataset(client: MlflowClient, run_id: str, content: Mapping[str, Any]) -> None:
-    name = printable(content["name"], _MOST_DATASET)
-    dataset = LoggedDataset(name, content["digest"][:_MOST_DIGEST], "latentprint", name)
+    name, columns, profile, source = (content.get(key) for key in ("name", "columns", "profile", "source"))
+    dataset = LoggedDataset(
+        printable(name, _MOST_DATASET),
+        content["digest"][:_MOST_DIGEST],
+        source_type=_SOURCE_TYPE,
+        source=json.dumps({"tags": source or {"name": name}}),
+        schema=json.dumps({"mlflow_colspec": _schema(columns)}) if columns else None,
+        profile=json.dumps(profile) if profile else None,
+    )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", content["context"])])])
+
+
+def _schema(columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    return Schema([ColSpec(kind, name) for name, kind in columns.items()]).to_dict()
+
+
+def _register(client: MlflowClient, run_id: str, content: Mapping[str, Any]) -> None:
+    if content["source"] or Path(content["path"]).exists():
+        register(client, run_id, content)
 
 
 def _end(client: MlflowClient, run_id: str, content: Mapping[str, Any]) -> None:
     client.set_terminated(run_id, content["status"], content["time"])
 
 
-_SINGLE = {journal.OPEN: _open, journal.FILE: _log_file, journal.DATASET: _log_dataset, journal.END: _end}
-
-
-def _resolve(client: MlflowClient, address: Address, note: Callable[[str], None]) -> StoredRun:
-    """The run at `address`, made with all above it where it is missing."""
-    experiment_id, parent = _experiment(client, address, note), ""
-    for name, key in address.lineage:
-        run = _find(client, experiment_id, key, parent) or _create(client, experiment_id, name, key, parent)
-        parent = run.info.run_id
-    return run
-
-
-def _create(client: MlflowClient, experiment_id: str, name: str, key: str, parent: str) -> StoredRun:
-    return client.create_run(experiment_id, run_name=_name(name), tags=_tags(key, parent))
-
-
-def _tags(key: str, parent: str) -> dict[str, str]:
-    return {KEY_TAG: key, _PARENT_TAG: parent} if parent else {KEY_TAG: key}
-
-
-def _experiment(client: MlflowClient, address: Address, note: Callable[[str], None]) -> str:
-    name = _name(address.experiment)
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, address.artifacts or None))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process was faster
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-        note(f"MLflow's experiment {name!r} had been deleted and was restored, with the runs that it held.")
-    return str(found.experiment_id)
-
-
-def _find(client: MlflowClient, experiment_id: str, key: str, parent: str) -> StoredRun | None:
-    query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in _tags(key, parent).items())
-    found = client.search_runs([experiment_id], query, max_results=1)
-    return found[0] if found else None
+def _reason(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))
 
 
 def _remove_stray_folder(uri: str) -> None:
@@ -205,16 +193,10 @@ def _remove_stray_folder(uri: str) -> None:
             os.removedirs(spelled)
 
 
-def _name(text: str) -> str:
-    return printable(text, _MOST_NAME) or "unnamed"
-
-
-def _key(name: str) -> str:
-    """A name of a parameter, metric or tag as MLflow takes it."""
-    key = re.sub(r"[^\w.\- :/]", "_", name)[:_MOST_NAME] or "_"
-    is_path = posixpath.normpath(key) == key and not key.startswith(("/", ".."))
-    return key if is_path and key != "." else re.sub(r"[./]", "_", key)
-
-
-def _reason(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))
+_SINGLE = {
+    journal.OPEN: _open,
+    journal.FILE: _log_file,
+    journal.DATASET: _log_dataset,
+    journal.MODEL: _register,
+    journal.END: _end,
+}

@@ -16,7 +16,7 @@ from latentprint.attack_engine.models.stealing import THEFT, Stealing, check_vic
 from latentprint.attack_engine.models.stealing_job import StealingJob, stealing_job, theft_progress, theft_work
 from latentprint.attack_engine.models.stealing_losses import STEALING_LOSSES
 from latentprint.attack_engine.models.stored_answers import opened
-from latentprint.attack_engine.models.victim import TWIN_SEED, TwinJob, VictimJob, log_bundle
+from latentprint.attack_engine.models.victim import TWIN_SEED, TwinJob, VictimJob, log_bundle, log_inputs, log_victim
 from latentprint.attack_engine.scheduling.task import Task, TaskProgress
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.core.bundles import read_card, save_twin
@@ -27,7 +27,7 @@ from latentprint.core.files import writing
 from latentprint.core.outputs import EMBEDDING
 from latentprint.core.split_files import read_split
 from latentprint.core.threads import using_threads
-from latentprint.core.tracking import finishing
+from latentprint.core.tracking import working
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer import ProbeOptions, probe
 
@@ -67,13 +67,15 @@ class DerivedJob(VictimJob):
         return replace(super().made_alike(role, samples), parent=self.parent.made_alike(role, samples))
 
     def make(self) -> None:
-        """See `Task.make`: logged to `run` once it is there."""
+        """See `Task.make`: logged below `run` once it is there."""
         if self.run is None:
             self._derive()
             return
-        with finishing(self.run):
+        with working(self.record(self.run)) as run:
+            log_inputs(run, self.samples)
             self._derive()
-            log_bundle(self.run, read_card(self.folder))
+            log_bundle(run, read_card(self.folder))
+            log_victim(run, self)
 
     @abstractmethod
     def _derive(self) -> None:

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from latentprint.attack_engine.models.job import TRAIN
-from latentprint.attack_engine.models.victim import TWIN_SEED, TwinJob, VictimJob
+from latentprint.attack_engine.models.victim import TWIN_SEED, TwinJob, VictimJob, log_victim
 from latentprint.attack_engine.scheduling.task import TaskProgress
 from latentprint.core.split_files import read_split
-from latentprint.core.tracking import finishing
+from latentprint.core.tracking import Run, working
 from latentprint.core.views.augmentations import Augmentation
 from latentprint.trainer import make_plan, read_progress, train, training_code, untrained, work_folder
 
@@ -73,14 +73,15 @@ class TrainingJob(VictimJob):
         )
 
     def make(self) -> None:
-        """See `Task.make`: train it, logged to `run`; a training that was stopped goes on."""
+        """See `Task.make`: train it, logged below `run`; a training that was stopped goes on."""
         if self.run is None:
-            self._train()
+            self._train(None)
             return
-        with finishing(self.run):
-            self._train()
+        with working(self.record(self.run)) as run:
+            self._train(run)
+            log_victim(run, self)
 
-    def _train(self) -> None:
+    def _train(self, run: Run | None) -> None:
         train(
             self.choice.recipe,
             self.choice.options,
@@ -94,7 +95,7 @@ class TrainingJob(VictimJob):
             evaluate_every=self.choice.epochs,  # reports read the finished model's accuracies alone
             workers=self.workers,
             resume=True,
-            tracker=self.run,
+            tracker=run,
         )
 
 

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Self
 
 from latentprint.attack_engine.models.choice import DrawnSamples, VictimChoice
 from latentprint.attack_engine.models.job import TWIN, VICTIM, ModelStore
+from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.scheduling.task import MAKING, Task, TaskProgress
-from latentprint.core.bundles import CARD, BundleCard
+from latentprint.core.bundles import CARD, BundleCard, read_card
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
 from latentprint.core.splits import Split
-from latentprint.core.tracking import Run
+from latentprint.core.tracking import Run, dataset_input, split_input
+from latentprint.core.tracking.models import log_model, model_description
 from latentprint.core.views.augmentations import Augmentation
 
 TWIN_SEED = 1_000_003
@@ -30,7 +32,7 @@ class VictimJob(ABC):
         seed: of all that is drawn for it.
         store: where its bundle goes.
         role: what it is made for: `VICTIM`, `SHADOW` or `PLACEBO`; no part of its weights.
-        run: MLflow's run that it is logged to.
+        run: MLflow's run below which it is logged, in a run of its own.
     """
 
     choice: VictimChoice
@@ -118,8 +120,14 @@ class VictimJob(ABC):
         return replace(self, choice=choice, samples=samples, role=role, run=None)
 
     def logged_to(self, run: Run) -> Self:
-        """The same, with its metrics going to MLflow's `run`."""
+        """The same, logged below MLflow's `run` when it is made."""
         return replace(self, run=run)
+
+    def record(self, parent: Run, started: int | None = None) -> Run:
+        """The run below `parent` that its making is logged to; it began now or at `started`, see `Run.child`."""
+        run = parent.child(self.name, self.key, started)
+        run.set_tags({"latentprint.kind": self.role, "latentprint.bundle": str(self.folder)})
+        return run
 
     @property
     def name(self) -> str:
@@ -203,6 +211,21 @@ class TwinJob(ABC):
     @abstractmethod
     def make(self) -> None:
         """See `Task.make`."""
+
+
+def log_inputs(run: Run, samples: DrawnSamples) -> None:
+    """Log the data set and the split that a model was made from."""
+    run.log_input(dataset_input(opened(samples.dataset), samples.dataset), "training")
+    run.log_input(split_input(samples.split), "split")
+
+
+def log_victim(run: Run, job: VictimJob) -> None:
+    """Log a model that is made: what it is, and a victim as a version of a registered model."""
+    card, experiment = read_card(job.folder), run.address.experiment
+    if job.role == VICTIM:
+        log_model(run, card, job.folder, f"{experiment}-{job.name}")
+    else:
+        run.describe(model_description(card))
 
 
 def log_bundle(run: Run, card: BundleCard) -> None:

@@ -18,7 +18,7 @@ from latentprint.attack_engine.models.victim import VictimJob
 from latentprint.attack_engine.runs.cells import CellPlan
 from latentprint.attack_engine.runs.evidence_jobs import EvidencePlan
 from latentprint.attack_engine.runs.layout import Layout
-from latentprint.attack_engine.runs.record import open_training_record, record_trained
+from latentprint.attack_engine.runs.record import record_trained
 from latentprint.attack_engine.runs.serving import Endpoints, serving
 from latentprint.attack_engine.runs.stored_signals import (
     AskedModels,
@@ -136,7 +136,7 @@ class Conductor:
                 tasks += [job, job.twin]
                 continue
             if not job.finished:
-                tasks += [job.logged_to(open_training_record(self._run, job)), job.twin]
+                tasks += [job.logged_to(self._run), job.twin]
                 continue
             tasks += [job, job.twin]
             if not self._run.has_finished(job.key):

@@ -26,7 +26,7 @@ from latentprint.core.config import load_yaml
 from latentprint.core.digests import digest_file, digest_json
 from latentprint.core.errors import DataError
 from latentprint.core.ray_session import require_cluster
-from latentprint.core.tracking import default_uri, open_run, tracked
+from latentprint.core.tracking import default_uri, new_run, tracked
 
 
 def run_experiment(
@@ -61,7 +61,7 @@ def run_experiment(
         "seed": experiment.seed,
         "victims": [one.key for one in victims],
     }
-    run = open_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
+    run = new_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)
     options = ConductorOptions(asking, experiment.trainings, experiment.seed, status=status or RunStatus())
     with tracked(run, console):

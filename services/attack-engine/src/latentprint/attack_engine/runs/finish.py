@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from latentprint.attack_engine.runs.samples import sample_folders
 from latentprint.core.datasets import Dataset
 from latentprint.core.files import write_atomically
 from latentprint.core.text import say
-from latentprint.core.tracking import Run
+from latentprint.core.tracking import Input, Run, dataset_input, split_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +38,12 @@ class FinishedAudit:
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written: its page, what it shows, and its table of samples."""
+    """A report that was written: its page, what it shows, its table of samples, and what was audited, by digest."""
 
     path: Path
     findings: Findings
     table: "pd.DataFrame"
+    inputs: Mapping[str, Input] = field(default_factory=dict)
 
 
 def write_report(
@@ -78,7 +79,9 @@ def write_report(
     )
     save_findings(findings, layout.findings)
     write_atomically(layout.report, render(findings).encode())
-    return Report(layout.report, findings, _write_table(audits, datasets, layout))
+    inputs = {digest: dataset_input(datasets[digest], spec) for digest, spec in specs.items()}
+    inputs |= {audit.split.digest: split_input(audit.split) for audit in audits}
+    return Report(layout.report, findings, _write_table(audits, datasets, layout), inputs)
 
 
 def _write_table(audits: Sequence[Audit], datasets: Mapping[str, Dataset], layout: Layout) -> "pd.DataFrame":
@@ -106,5 +109,5 @@ def announce(
     say(console, report.findings.verdict.sentence)
     typer.echo(os.fsencode(report.path))  # before anything is told to a store that may not answer
     for one, finding in zip(finished, report.findings.audits, strict=True):
-        record_finding(run, finding, one.key, layout.cell(one.key) / SCORES)
+        record_finding(run, finding, one.key, layout.cell(one.key) / SCORES, report.inputs)
     record_findings(run, report.findings, {**layout.recorded, **files})

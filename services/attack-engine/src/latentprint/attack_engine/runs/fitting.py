@@ -1,5 +1,6 @@
 """Fitting a cell: a task of its own, written when it is done."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from latentprint.attack_engine.attacks import Attack
 from latentprint.attack_engine.attacks.fitting.attribute_scores import infer_attribute
 from latentprint.attack_engine.attacks.fitting.audit_scores import AuditScores, ControlEvidence, fit_and_score
 from latentprint.attack_engine.attacks.fitting.knowledge import ShadowModel, knowledge_of
-from latentprint.attack_engine.attacks.fitting.stored_scores import StoredScores, is_written, write_cell
+from latentprint.attack_engine.attacks.fitting.stored_scores import SCORES, StoredScores, is_written, write_cell
 from latentprint.attack_engine.attacks.fitting.sweeps import SweepChoice
 from latentprint.attack_engine.evidence.types import Evidence
 from latentprint.attack_engine.models.distillation_job import DistillationJob
@@ -20,12 +21,15 @@ from latentprint.attack_engine.models.reference_job import DistilledReferenceJob
 from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.scheduling.task import FITTING, TaskProgress
 from latentprint.core.code_digest import code_digest
+from latentprint.core.files import write_atomically
 from latentprint.core.split_files import read_split
 from latentprint.core.splits import Split
+from latentprint.core.tracking import now
 
 # What a stored cell holds is computed by these and by the attack's own classes: what was asked and prepared is read,
 # fits and figures' data are made of it, and the file has a form. Judging comes later, anew in every report.
 _FITTING = (fit_and_score, EvidenceFiles, write_cell)
+TIMES = "times.json"
 EvidenceBySide = Mapping[str, EvidenceFiles]
 
 
@@ -101,11 +105,13 @@ class CellTask:
         return TaskProgress(float(self.finished), unit="cells")
 
     def make(self) -> None:
-        """See `Task.make`: read the evidence, fit, score, write the cell."""
+        """See `Task.make`: read the evidence, fit, score, write the cell, and beside it when that was."""
+        started = now()
         split = read_split(self.split_path)
         evidence = {side: files.read_split(split) for side, files in self.evidence.items()}
         beside = ControlEvidence(*(evidence.get(side) for side in (TWIN, PLACEBO, ORIGINAL)))
         write_cell(StoredScores(self._scores(split, evidence, beside), self.queries, self.card), self.folder)
+        write_atomically(self.folder / TIMES, json.dumps([started, now()]).encode())
 
     def _scores(self, split: Split, evidence: Mapping[str, Evidence], beside: ControlEvidence) -> AuditScores:
         if self.attack.reading.inferred:
@@ -122,3 +128,12 @@ class CellTask:
             treated={side: files.read_split(split) for side, files in self.treated.items()},
             candidates=self.evidence[VICTIM].read(split.candidates) if len(split.candidates) else None,
         )
+
+
+def fitted_at(folder: Path) -> tuple[int, int]:
+    """When the cell in `folder` began to be fitted, and when it was done, milliseconds since 1970."""
+    try:
+        started, ended = json.loads((folder / TIMES).read_bytes())
+    except FileNotFoundError:  # the fitting process was killed in between
+        started = ended = round((folder / SCORES).stat().st_mtime * 1000)
+    return started, ended

@@ -56,7 +56,7 @@ from latentprint.core.ray_session import require_cluster
 from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
 from latentprint.core.text import printable, say
-from latentprint.core.tracking import default_uri, open_run, tracked
+from latentprint.core.tracking import default_uri, new_run, tracked
 
 _CALLED = {TWIN: "untrained", PLACEBO: "placebo", ORIGINAL: "original"}
 _OR_NONE = {ORIGINAL: ", or leave it out: an encoder that has the victim's own weights is the victim"}
@@ -109,7 +109,7 @@ def run_audit(
     key = audit_key(audit, victim)
     name = victim.name
     layout = replace(layout, part=part_name(name, key))
-    run = open_run(default_uri(root), audit.name, name, key, layout.mlflow) if track else None
+    run = new_run(default_uri(root), audit.name, name, key, layout.mlflow) if track else None
     examined = question.examine(audit.dataset, audit.split, audit.seed)
     fitted = not all(attack.unfitted for attack in audit.attacks)
     there = {"untrained": TWIN in controls, "placebo": PLACEBO in controls, "original": ORIGINAL in controls}

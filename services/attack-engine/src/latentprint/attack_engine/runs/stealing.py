@@ -14,6 +14,7 @@ from latentprint.attack_engine.asking.plan_table import plan_table
 from latentprint.attack_engine.models.job import STEAL
 from latentprint.attack_engine.models.stealing import THEFT, Stealing, check_victim, thief_images
 from latentprint.attack_engine.models.stealing_job import StealingJob, stealing_job
+from latentprint.attack_engine.models.stored_answers import opened
 from latentprint.attack_engine.models.victim import log_bundle
 from latentprint.attack_engine.runs.layout import Layout
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
@@ -29,7 +30,8 @@ from latentprint.core.files import writing
 from latentprint.core.outputs import EMBEDDING
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.text import printable, say
-from latentprint.core.tracking import Run, default_uri, open_run, tracked
+from latentprint.core.tracking import Run, dataset_input, default_uri, new_run, tracked
+from latentprint.core.tracking.models import model_description
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorker
         require_cluster()
     place = workers or RayWorkers()
     layout = Layout(root, STEAL)
-    with theft.endpoint.open() as opened:
-        card = opened.card
+    with theft.endpoint.open() as asked:
+        card = asked.card
     dataset = theft.dataset.open()
     check_victim(card, dataset.sample_shape)
     chosen = thief_images(theft.options, dataset, theft.ids, theft.seed)
@@ -90,7 +92,7 @@ def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorker
     job = stealing_job(theft.options, plan, chosen, theft.seed, layout.models)
     if not _is_there(job, theft.out):
         console.print(plan_table(plan))
-        run = open_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
+        run = new_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
         with tracked(run, console), place.session(theft.asking.workers):
             extract([plan], workers=theft.asking.workers, console=console, place=place)
             make([job], {MAKING: 1}, console, place)
@@ -146,7 +148,8 @@ def _copied(job: StealingJob, out: Path) -> None:
 def _log(run: Run, theft: Theft, card: BundleCard) -> None:
     run.set_tags({"latentprint.kind": "theft", "latentprint.bundle": str(theft.out)})
     run.log_params({"queries": card.training["queries"], "victim": card.training["victim"]})
-    run.log_dataset(theft.dataset.name, card.dataset_digest, THEFT)
+    run.log_input(dataset_input(opened(theft.dataset), theft.dataset), THEFT)
+    run.describe(" ".join(fidelity_sentences(card)) or model_description(card))
     log_bundle(run, card)
 
 

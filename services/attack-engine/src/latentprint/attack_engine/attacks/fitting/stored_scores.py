@@ -100,6 +100,14 @@ def read_cell(folder: Path) -> StoredScores | None:
     return StoredScores(cell, from_mapping(Queries, facts["queries"], str(folder)), facts["card"])
 
 
+def score_table(scores: Path) -> dict[str, list[Any]]:
+    """The evaluated samples of a cell's file of scores, by column, the highest score first."""
+    table = pq.read_table(scores, columns=["of", "sample_id", "member", "score"])
+    rows = table.filter(pc.field("of") == _AUDIT).drop_columns(["of"]).sort_by([("score", "descending")])
+    found: dict[str, list[Any]] = rows.to_pydict()
+    return found
+
+
 def _all_scored(cell: AuditScores) -> Iterator[tuple[_Key, Scored]]:
     yield (_AUDIT, "", 0.0), cell.scored
     for name, scored in cell.controls.items():
