@@ -43,7 +43,7 @@ def session(ray: ModuleType, workers: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    named = _named()
+    named = named_cluster()
     for name, value in (_QUIET if named else _QUIET | _OPEN).items():
         os.environ.setdefault(name, value)
     _silence_console()
@@ -55,7 +55,7 @@ def session(ray: ModuleType, workers: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def _named() -> str:
+def named_cluster() -> str:
     """The cluster that the user named; "" for none."""
     address = os.environ.get(_ADDRESS, "")
     return "" if address == _LOCAL else address
@@ -77,7 +77,7 @@ def require_cluster() -> None:
         UsageError: RAY_ADDRESS is no address.
         LatentprintError: nothing answers there.
     """
-    address = _named()
+    address = named_cluster()
     if address in ("", _FOUND_BY_RAY):
         return
     place = place_of(address if "://" in address else f"{_GCS}://{address}")
