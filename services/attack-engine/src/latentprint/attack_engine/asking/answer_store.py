@@ -24,7 +24,8 @@ from latentprint.attack_engine.asking.answer_log import (
     blocks_from,
     rows_of_block,
 )
-from latentprint.core.files import writing
+from latentprint.core.files import write_atomically, writing
+from latentprint.core.mirror import Mirror, mirror_of
 from latentprint.core.samples import Samples
 
 Places = NDArray[np.intp]
@@ -85,6 +86,7 @@ class AnswerStore:
         self._log: FileIO | None = None
         self._path = folder
         self._answers, self._unindexed = 0, 0
+        self._shared: list[Path] = []
 
     def read(self, keys: Keys) -> Iterator[tuple[Places, Rows, float]]:
         """What is kept of `keys` ("S16" [B]): places in `keys`, answers float32 [found, ...], and when they were taken.
@@ -105,9 +107,13 @@ class AnswerStore:
 
     def write(self, answers: Mapping[str, tuple[Keys, Rows]]) -> None:
         """Keep answers by output: their keys "S16" [B] and float32 [B, ...]. Raises `DataError` without room."""
+        seconds = time()
+        content = b"".join(block_bytes(i, *one, seconds) for i, one in enumerate(answers.values()))
+        mirror = mirror_of(self.folder)
+        if mirror is not None:
+            self._share(content, mirror)
+            return
         with self._lock:
-            seconds = time()
-            content = b"".join(block_bytes(i, *one, seconds) for i, one in enumerate(answers.values()))
             log = self._opened()
             with writing(self._path):
                 _append(log, content)
@@ -118,6 +124,27 @@ class AnswerStore:
                 self._write_index()
             if full:
                 self._close()
+
+    def _share(self, content: bytes, mirror: Mirror) -> None:
+        """Keep blocks here and in the storage, as a log of their own: nothing is appended to what a storage has."""
+        path = self.folder / f"{self.label}-{uuid4().hex}{_LOG}"
+        write_atomically(path, content)
+        mirror.push(path)
+        with self._lock:
+            self._shared.append(path)
+
+    def gather(self) -> None:
+        """Where every write is a log of its own, in a storage: make one of those that this store wrote."""
+        with self._lock:
+            gathered, self._shared = self._shared, []
+        mirror = mirror_of(self.folder)
+        if mirror is None or not gathered:
+            return
+        self._share(b"".join(path.read_bytes() for path in gathered), mirror)
+        with self._lock:
+            self._shared.clear()
+        for path in gathered:
+            _remove(path)
 
     def answers(self, label: str = "") -> int:
         """Answers in logs whose labels begin with `label`."""
@@ -137,8 +164,7 @@ class AnswerStore:
             if self.label.startswith(label):
                 self._close()
             for path in self._logs(label):
-                path.unlink(missing_ok=True)
-                path.with_suffix(_INDEX).unlink(missing_ok=True)
+                _remove(path)
 
     def remove_since(self, seconds: float) -> None:
         """Forget what was kept later than `seconds` since the epoch. Only to be called when nobody writes."""
@@ -149,6 +175,8 @@ class AnswerStore:
                 if end is not None:
                     path.with_suffix(_INDEX).unlink(missing_ok=True)
                     log.truncate(end)
+            if (mirror := mirror_of(path)) is not None:
+                mirror.push(path)
 
     def close(self) -> None:
         """Let go of the log that was written."""
@@ -217,6 +245,14 @@ def _samples(path: Path) -> int:
             return sum(len(block.keys) for block in blocks if block.place == 0)
     except FileNotFoundError:
         return 0
+
+
+def _remove(path: Path) -> None:
+    """Remove a log, here and in the storage where there is one."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(_INDEX).unlink(missing_ok=True)
+    if (mirror := mirror_of(path)) is not None:
+        mirror.remove(path)
 
 
 def _append(log: FileIO, content: bytes) -> None:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from latentprint.attack_engine.asking.answer_store import AnswerStore
 from latentprint.attack_engine.asking.attempts import repeated
@@ -42,6 +42,7 @@ class EndpointSpec:
             and before a shard is kept, to tell whether the model is still the same; None asks 4 where no serving
             digest is published and none elsewhere. An in-process endpoint needs none.
         canary_every: images that one worker asks between two such checks.
+        api_key: the key itself, in place of a file of another machine.
         model: a model of this process, in place of one by address; such an endpoint goes to no other process.
     """
 
@@ -59,6 +60,7 @@ class EndpointSpec:
     threads: int | None = None
     canaries: int | None = None
     canary_every: int = EVERY
+    api_key: str | None = field(default=None, repr=False)
     model: Connection | None = None
 
     def __post_init__(self) -> None:
@@ -81,6 +83,10 @@ class EndpointSpec:
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} of {self.url} must be above 0 and finite, not {value}.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With the key itself: what is pickled goes to another process, maybe of a machine without that file."""
+        return {**self.__dict__, "api_key": self.api_key or _read_key(self.api_key_file)}
+
     def like(self, url: str, *, ours: bool = False) -> "EndpointSpec":
         """Another address, asked as this one is: key, service, names of outputs, times, rate and sizes of requests.
 
@@ -88,7 +94,8 @@ class EndpointSpec:
         """
         if not ours and not driver_of(url).in_process:
             return replace(self, url=url, model=None)
-        return replace(self, url=url, api_key_file=None, service=SERVICE, output_names={}, canaries=None, model=None)
+        keyless = replace(self, url=url, api_key_file=None, api_key=None, model=None)
+        return replace(keyless, service=SERVICE, output_names={}, canaries=None)
 
     def check(
         self, card: EndpointCard, folder: Path, outputs: tuple[str, ...], sample_shape: tuple[int, ...]
@@ -144,7 +151,7 @@ class EndpointSpec:
     def _transport(self, client: str) -> Transport:
         return Transport(
             client=client,
-            key=_read_key(self.api_key_file),
+            key=self.api_key or _read_key(self.api_key_file),
             timeout_seconds=self.timeout_seconds,
             in_flight=self.in_flight,
             precision=self.precision,

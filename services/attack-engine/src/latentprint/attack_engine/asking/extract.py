@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from latentprint.attack_engine.asking.answer_store import AnswerStore
+from latentprint.attack_engine.asking.answer_store import FOR_GOOD, AnswerStore
 from latentprint.attack_engine.asking.endpoint import Counts
 from latentprint.attack_engine.asking.plan import ExtractionPlan, SignalPlan
 from latentprint.attack_engine.asking.signal_store import SignalStore, Taken
@@ -19,6 +19,7 @@ from latentprint.attack_engine.asking.worker import ShardPlace, ShardWorker, sha
 from latentprint.attack_engine.scheduling.scheduler import Scheduler
 from latentprint.attack_engine.scheduling.task import ASKING, TaskProgress
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
+from latentprint.core.mirror import mirror_of
 from latentprint.core.text import say
 
 _WORKER_CPUS = 0.25  # most of its time a worker waits for the endpoint
@@ -118,36 +119,49 @@ class ShardTask:
         token: names the extraction that it is part of; its endpoints stay open in a worker from shard to shard.
         plans: gives the extraction's plans to whoever asks.
         place: of the shard in them.
-        signal: what is asked.
+        signal: what is asked; None where it is found among the plans.
     """
 
     title: str
     token: str
     plans: Callable[[], Sequence[ExtractionPlan]]
     place: ShardPlace
-    signal: SignalPlan
+    signal: SignalPlan | None = None
     limit = ASKING
     cores = _WORKER_CPUS
     on_gpu = False
     needs = ()
+    reads = ()
 
     @cached_property
-    def _path(self) -> Path:
-        return SignalStore(self.signal.folder).shard_path(self.signal.shards[self.place.shard])
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return SignalStore(self._signal.folder).shard_path(self._signal.shards[self.place.shard])
+
+    @cached_property
+    def _signal(self) -> SignalPlan:
+        return self.signal or self.plans()[self.place.plan].signals[self.place.signal]
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`: what was answered of the shard, and where the model's identity is kept."""
+        plan = self.plans()[self.place.plan]
+        label = FOR_GOOD if plan.keep else f"{self._signal.answers_label}-{self._signal.shards[self.place.shard].name}"
+        return (plan.answers / f"{label}*", *(() if plan.check is None else (plan.check.folder,)))
 
     @property
     def key(self) -> str:
         """See `Task.key`: where it goes."""
-        return str(self._path)
+        return str(self.result)
 
     @property
     def finished(self) -> bool:
         """See `Task.finished`."""
-        return self._path.exists()
+        return self.result.exists()
 
     def progress(self) -> TaskProgress:
         """See `Task.progress`."""
-        samples = len(self.signal.shards[self.place.shard].ids)
+        samples = len(self._signal.shards[self.place.shard].ids)
         return TaskProgress(samples if self.finished else 0, samples, "samples")
 
     def make(self) -> None:
@@ -156,7 +170,7 @@ class ShardTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the signal's plan, which the worker finds among the others."""
-        return {"title": self.title, "token": self.token, "plans": self.plans, "place": self.place}
+        return {"title": self.title, "token": self.token, "plans": self.plans, "place": self.place, "signal": None}
 
 
 _WORKERS: OrderedDict[str, ShardWorker] = OrderedDict()  # of this process, by extraction
@@ -178,6 +192,8 @@ def _check_first(plan: ExtractionPlan, console: Console) -> None:
     if check.canaries:
         with plan.endpoint.open(plan.ledger) as endpoint:
             check.begin(endpoint)
+        if (mirror := mirror_of(check.folder)) is not None:
+            mirror.push(check.folder)
     if check.unchecked:
         sentence = f"Whether {plan.card.url} keeps serving the same model cannot be checked: {check.unchecked}."
         say(console, sentence)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from latentprint.attack_engine.asking.endpoint import Counts
 from latentprint.core.errors import BudgetError, DataError
+from latentprint.core.mirror import mirror_of
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS requests (scope TEXT, id TEXT, images INTEGER, charged INTEGER, asked INTEGER, "
@@ -34,8 +35,17 @@ class LedgerSpec:
     budget: int | None = None
 
     def open(self) -> "Ledger":
-        """Open it, making it if need be. Raises `DataError` for a file that is not a ledger."""
-        return Ledger(self)
+        """Open it, making it if need be: where the folder of its file is mirrored, the one that the whole cluster asks.
+
+        Raises:
+            DataError: a file that is not a ledger; a storage or a cluster that does not answer.
+        """
+        mirror = None if self.path is None else mirror_of(self.path)
+        if mirror is None:
+            return Ledger(self)
+        from latentprint.attack_engine.asking.ledger_service import SharedLedger
+
+        return SharedLedger(self, mirror)
 
 
 class Ledger:
@@ -46,7 +56,8 @@ class Ledger:
     idempotent endpoint that is no new question; at any other, what may have reached it is charged again.
     """
 
-    def __init__(self, spec: LedgerSpec) -> None:
+    def __init__(self, spec: LedgerSpec, content: str = "") -> None:
+        """With `content`, what `dump` gave."""
         self.spec = spec
         self._lock = threading.Lock()
         if spec.path is not None:
@@ -57,6 +68,7 @@ class Ledger:
         try:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.executescript(content)
             with self._transaction():
                 for statement in _SCHEMA:
                     self._database.execute(statement)
@@ -71,13 +83,17 @@ class Ledger:
         Raises:
             BudgetError: the budget does not cover them all; none is set aside.
         """
+        self.set_aside(scope, requests, idempotent=idempotent)
+        return Lease(self, scope, requests, idempotent)
+
+    def set_aside(self, scope: str, requests: Mapping[str, int], *, idempotent: bool) -> None:
+        """What `lease` does to the ledger."""
         with self._transaction():
             states = {name: self._state(scope, name) for name in requests}
             resumed = {n for n, state in states.items() if state == _LEASED or (state == _SENT and idempotent)}
             self._refuse_beyond_budget(sum(images for name, images in requests.items() if name not in resumed))
             for name in requests.keys() - resumed:
                 self._charge(scope, name, requests[name], _LEASED)
-        return Lease(self, scope, requests, idempotent)
 
     def sending(self, scope: str, name: str, images: int, *, idempotent: bool) -> bool:
         """Mark a leased request as about to be sent; returns whether it may have been sent before.
@@ -165,6 +181,17 @@ class Ledger:
                 "SELECT TOTAL(cached), TOTAL(retried) FROM tallies WHERE scope = ?", (scope,)
             ).fetchone()
         return Counts(int(sent), int(answered), int(cached), int(retried))
+
+    def dump(self) -> str:
+        """All of it, as SQL."""
+        with self._lock:
+            return "\n".join(self._database.iterdump())
+
+    @property
+    def requests(self) -> int:
+        """Requests that it knows of."""
+        with self._lock:
+            return int(self._database.execute("SELECT COUNT(*) FROM requests").fetchone()[0])
 
     def _state(self, scope: str, name: str) -> int:
         row = self._database.execute("SELECT state FROM requests WHERE scope = ? AND id = ?", (scope, name)).fetchone()

@@ -20,6 +20,7 @@ from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import Dataset, DatasetSpec, Ids
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
+from latentprint.core.mirror import mirror_of
 from latentprint.core.samples import sample_bytes
 
 _BATCH_BYTES = 64 * 2**20
@@ -151,6 +152,9 @@ def plan_extraction(
         EndpointError: see `EndpointSpec.open` and `check_sizes`.
         BudgetError: the budget does not cover what is left to ask.
     """
+    mirror = mirror_of(folder)
+    if mirror is not None:
+        mirror.pull(folder)
     data = dataset.open()
     _check_ids(data, sample_ids)
     card = card or _card(endpoint)
@@ -170,6 +174,8 @@ def plan_extraction(
         canaries = 0 if check is None else _canaries(check, plans)
         if not kept.labels(FOR_GOOD):
             book.require(max(sum(plan.pending for plan in plans) - free, 0) + canaries)
+    if mirror is not None:
+        mirror.push(folder)  # of a run that had no storage yet
     rate = images_per_second or _measured(plans)
     return ExtractionPlan(endpoint, card, dataset, plans, ledger, spent, kept.folder, keep, rate, check, canaries)
 

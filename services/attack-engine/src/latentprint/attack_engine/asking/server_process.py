@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from latentprint.attack_engine.asking.endpoint_spec import EndpointSpec
+from latentprint.attack_engine.scheduling.workers import HERE
 from latentprint.core.cli import COMMANDS
 from latentprint.core.errors import EndpointError
 from latentprint.core.telemetry import logs
@@ -43,14 +46,13 @@ def served(victims: Mapping[str, str], *, threads: int = 1, options: Sequence[st
         EndpointError: a server did not come up; its last words are in the message.
     """
     with starting_server(victims, threads=threads, options=options) as server:
-        while not server.is_ready():
-            time.sleep(_POLL_SECONDS)
+        server.wait()
         yield server.urls
 
 
 @contextlib.contextmanager
 def starting_server(
-    victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = ()
+    victims: Mapping[str, str], *, threads: int = 1, options: Sequence[str] = (), host: str = HERE
 ) -> Iterator["ServerProcess"]:
     """Serve `victims` from one process, each on a free port of its own; it ends with the block.
 
@@ -58,6 +60,7 @@ def starting_server(
         victims: model name to a bundle's folder; the first may be timm:NAME.
         threads: of torch.
         options: further ones of `latentprint serve`.
+        host: the address to bind; at one that other machines reach, it answers nobody without a key drawn for it.
 
     Yields:
         the process, which has just been started.
@@ -69,6 +72,11 @@ def starting_server(
         command = [_executable(), "serve", source, "--name", name, *also, "--port", "0", "--port-file", str(port_file)]
         # Nobody but this run asks, and it knows when it ends; where it is killed, its end of the pipe closes.
         command += ["--settle-seconds", "0", "--until-stdin-closes"]
+        key_file = None if host == HERE else Path(folder) / "key"
+        if key_file is not None:
+            key_file.touch(mode=0o600)
+            key_file.write_text(secrets.token_urlsafe(32), encoding="ascii")
+            command += ["--host", host, "--api-key-file", str(key_file)]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [*command, "--threads", str(threads), *options],
@@ -79,7 +87,8 @@ def starting_server(
                 start_new_session=True,
             )
         try:
-            yield ServerProcess(tuple(victims), process, port_file, log, time.monotonic() + _START_SECONDS)
+            deadline = time.monotonic() + _START_SECONDS
+            yield ServerProcess(tuple(victims), process, port_file, log, deadline, host, key_file)
         finally:
             _stop(process)
 
@@ -93,6 +102,13 @@ class ServerProcess:
     port_file: Path
     log: Path
     deadline: float
+    host: str
+    key_file: Path | None
+
+    def wait(self) -> None:
+        """Wait until it answers. Raises as `is_ready` does."""
+        while not self.is_ready():
+            time.sleep(_POLL_SECONDS)
 
     def is_ready(self) -> bool:
         """Whether it answers. Raises `EndpointError` where it ended, or has taken too long."""
@@ -112,7 +128,14 @@ class ServerProcess:
     def urls(self) -> list[str]:
         """The models' addresses, in order, once it is ready."""
         ports = self.port_file.read_text(encoding="utf-8").split()
-        return [f"grpc://127.0.0.1:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return [f"grpc://{host}:{port}/{name}" for port, name in zip(ports, self.names, strict=True)]
+
+    @property
+    def endpoints(self) -> list[EndpointSpec]:
+        """The models, as they are reached, in order, once it is ready."""
+        key = None if self.key_file is None else str(self.key_file)
+        return [EndpointSpec(url, api_key_file=key) for url in self.urls]
 
 
 def _executable() -> str:

@@ -58,7 +58,9 @@ class ShardWorker:
         endpoint.confirm()
         asked, seconds = endpoint.counts.answered - before, time.monotonic() - started
         write_shard(store.shard_path(shard), shard.array, batch, asked=asked, seconds=seconds, taken=endpoint.taken)
-        if not self._plans[task.plan].keep:
+        if self._plans[task.plan].keep:
+            endpoint.kept.gather()
+        else:
             endpoint.kept.remove(endpoint.kept.label)
 
     def _kept(self, task: ShardPlace, plan: SignalPlan, shard: Shard) -> AnswerStore:

@@ -13,6 +13,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     InFlight,
     OutputName,
     Root,
+    Storage,
     Timeout,
     Workers,
     named_endpoint,
@@ -208,6 +209,7 @@ def audit(
     root: Root = Path("runs"),
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    storage: Storage = "",
     name: Annotated[str, typer.Option(help="Name of the audit: its folder, and MLflow's experiment.")] = "audit",
 ) -> None:
     """Audit a live endpoint: plan, query, attack, evaluate, report. Runs again where it stopped."""
@@ -225,6 +227,7 @@ def audit(
     from latentprint.attack_engine.runs.layout import RESERVED
     from latentprint.attack_engine.runs.live import run_audit
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
+    from latentprint.core.mirror import mirrored
     from latentprint.core.samples import height_width, parse_size
     from latentprint.core.telemetry.logs import log_console, log_libraries
 
@@ -260,5 +263,8 @@ def audit(
     shadow = ShadowOptions(shadow_recipe, shadow_epochs, shadow_options(shadow_option or []))
     controls = untrained, seed, asking, sweeps, fresh, reference, victim
     live = LiveAudit(name, spec, attacks, dataset, drawn, *controls, auxiliary, shadow, fdr)
-    with monitored("audit", name, console, host=metrics_host, port=metrics_port) as status:
+    with (
+        mirrored(root, storage),
+        monitored("audit", name, console, host=metrics_host, port=metrics_port) as status,
+    ):
         run_audit(live, root, console, status=status)

@@ -8,6 +8,7 @@ import typer
 
 from latentprint.core.cli import refuse_unused
 from latentprint.core.errors import UsageError
+from latentprint.core.storage import VARIABLE
 
 if TYPE_CHECKING:
     from latentprint.attack_engine.asking import EndpointSpec
@@ -29,6 +30,16 @@ OutputName = Annotated[
     typer.Option(metavar="OUTPUT=NAME", help="The endpoint's own name for an output.", rich_help_panel=ENDPOINT),
 ]
 Workers = Annotated[int, typer.Option(help="Processes that ask at the same time.")]
+Storage = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        envvar=VARIABLE,
+        show_envvar=True,
+        help="Where the nodes of a Ray cluster without a shared disk find and leave everything: s3://BUCKET/PREFIX, "
+        "gs://..., or a folder of a shared volume.",
+    ),
+]
 Root = Annotated[Path, typer.Option(help="Folder of all runs.")]
 
 

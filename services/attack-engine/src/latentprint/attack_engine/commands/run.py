@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from latentprint.attack_engine.commands.endpoint_options import Storage
 from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort, require_metrics_port
 from latentprint.core.errors import unknown_name
 
@@ -29,6 +30,7 @@ def run(
     root: Annotated[Path, typer.Option(help="Folder of all runs: victims, signals, scores, reports.")] = Path("runs"),
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    storage: Storage = "",
 ) -> None:
     """Run an experiment: train victims, serve and attack them, evaluate, report. Runs again where it stopped."""
     from latentprint.attack_engine.monitoring.monitored import monitored
@@ -41,9 +43,13 @@ def run(
     source = find_experiment(experiment)
     checked = load_experiment(source, scale, seed)
     from latentprint.attack_engine.runs.experiment import run_experiment
+    from latentprint.core.mirror import mirrored
 
     part = "" if seed is None else f"seed-{seed}"
-    with monitored("run", checked.name, console, host=metrics_host, port=metrics_port) as status:
+    with (
+        mirrored(root, storage),
+        monitored("run", checked.name, console, host=metrics_host, port=metrics_port) as status,
+    ):
         run_experiment(checked, source, root, console, part, status)
 
 

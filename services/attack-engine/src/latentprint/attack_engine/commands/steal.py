@@ -13,6 +13,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     InFlight,
     OutputName,
     Root,
+    Storage,
     Timeout,
     Workers,
     named_endpoint,
@@ -89,6 +90,7 @@ def steal_command(
     workers: Workers = 2,
     seed: Annotated[int, typer.Option(help="Of the draw of images and of the training.")] = 0,
     root: Root = Path("runs"),
+    storage: Storage = "",
 ) -> None:
     """Steal an encoder: ask it about images, train a student to embed them alike, and write that as a bundle.
 
@@ -98,6 +100,7 @@ def steal_command(
     from latentprint.attack_engine.runs.stealing import Theft, run_theft
     from latentprint.attack_engine.runs.stored_signals import AskingOptions
     from latentprint.core.files import named_folder
+    from latentprint.core.mirror import mirrored
     from latentprint.core.telemetry.logs import log_console, log_libraries
     from latentprint.core.values import parse_pairs
 
@@ -130,7 +133,8 @@ def steal_command(
     )
     asking, target = AskingOptions(workers, budget), named_folder(out)
     dataset, ids = _images(spec, images, side, split, data, parse_pairs(data_option or [], "--data-option"))
-    run_theft(Theft(spec, dataset, ids, target, options, seed, asking), root, console)
+    with mirrored(root, storage):
+        run_theft(Theft(spec, dataset, ids, target, options, seed, asking), root, console)
     typer.echo(f"bundle: {target}")
 
 

@@ -1,6 +1,7 @@
 """A candidate of a search: a defended victim, attacked where it is made, on the known samples alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from latentprint.core.digests import digest_json
 from latentprint.core.files import write_atomically
 from latentprint.core.splits import KNOWN
 
+_SEARCH = "search"
 _FOLDS = 4  # what a seed is used for tells its streams apart; audits use 1 to 3
 
 
@@ -85,6 +87,21 @@ class CandidateJob:
         return self.training.store.folder(self.kind, self.key).with_suffix(".json")
 
     @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.training.folder,)
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return (self.signals / _SEARCH,)
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return self.folder
+
+    @property
     def finished(self) -> bool:
         """See `Task.finished`."""
         return self.folder.exists()
@@ -114,7 +131,7 @@ class CandidateJob:
     def _features(self, ids: Ids) -> Draws:
         """The attack's features of `ids`, asked shard by shard of the bundle itself; what is there is not asked for."""
         endpoint = EndpointSpec(f"local:{self.training.folder}", threads=1)
-        plan = plan_extraction(self.attack.signals, self.training.dataset, ids, endpoint, self.signals / "search")
+        plan = plan_extraction(self.attack.signals, self.training.dataset, ids, endpoint, self.signals / _SEARCH)
         extract_here([plan])
         folders = {planned.signal.name: planned.folder for planned in plan.signals}
         files = EvidenceFiles(self.training.dataset, folders, self.attack.reading.reads_labels)

@@ -9,6 +9,7 @@ from latentprint.attack_engine.models.stealing import Stealing
 from latentprint.core.checks import require_seed
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.errors import UsageError
+from latentprint.core.mirror import mirror_of
 from latentprint.core.obfuscation import ObfuscationStep
 from latentprint.core.split_files import write_split
 from latentprint.core.splits import Split
@@ -107,7 +108,9 @@ class DrawnSamples:
 
     @classmethod
     def written(cls, dataset: DatasetSpec, split: Split, path: Path) -> "DrawnSamples":
-        """`split` at `path`, written where it is not there yet."""
+        """`split` at `path`, written where it is not there yet, and in the storage where there is one."""
         if not path.exists():
             write_split(split, path)
+        if (mirror := mirror_of(path)) is not None:
+            mirror.push_whole(path)
         return cls(dataset, split, path)

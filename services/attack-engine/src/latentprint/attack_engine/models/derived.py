@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 from latentprint.attack_engine.asking import EndpointSpec
@@ -46,6 +47,11 @@ class DerivedJob(VictimJob):
     def needs(self) -> Sequence[Task]:
         """See `Task.needs`: what it is derived from."""
         return (self.parent,)
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.samples.path, self.parent.folder)
 
     @property
     def ancestors(self) -> tuple[VictimJob, ...]:
@@ -120,6 +126,11 @@ class TheftJob(DerivedJob):
     def _asked(self) -> Ids:
         return drawn_images(self.theft, self.images.split.distillation, self.seed)
 
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return (theft_work(self.folder),)
+
     def progress(self) -> TaskProgress:
         """See `Task.progress`."""
         return theft_progress(self.folder, self.theft)
@@ -184,6 +195,11 @@ class FreshWeightsJob(TwinJob):
     def needs(self) -> Sequence[Task]:
         """See `Task.needs`."""
         return (self.of,)
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.of.folder,)
 
     def make(self) -> None:
         """See `Task.make`."""

@@ -1,6 +1,7 @@
 """A student of a model's answers: distilled, then its snapshots compared with the model on the audited samples."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,8 +72,18 @@ class DistillationJob:
 
     @cached_property
     def result(self) -> Path:
-        """The sequences, for `read_sequence`."""
+        """See `Task.result`: the sequences, for `read_sequence`."""
         return self.folder / f"sequence-{digest_arrays(ids=self.audited.ids)[:16]}.npz"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.query_set.folder, self.audited.folder)
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return (self.folder,)
 
     @property
     def finished(self) -> bool:

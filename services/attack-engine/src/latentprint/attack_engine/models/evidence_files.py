@@ -49,6 +49,13 @@ class EvidenceFiles:
     references: ReferenceFiles | None = None
     population: StoredAnswers | None = None
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The files and folders that hold it."""
+        prepared = (self.sequence, None if self.references is None else self.references.folder)
+        population = () if self.population is None else (self.population.folder,)
+        return (*self.signals.values(), *(place for place in prepared if place is not None), *population)
+
     def read_split(self, split: Split) -> Evidence:
         """The evidence on the samples of `split`, in their order, with what belongs together. See `read`."""
         return replace(self.read(split.sample_id), units=split.units)

@@ -1,6 +1,6 @@
 """One reference model from beginning to end: trained or distilled, asked, its logits kept, itself forgotten."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,22 @@ class ReferenceOfSet:
     cores = 1.0
     on_gpu = True
     needs = ()
+    work = ()
 
     @property
     def key(self) -> str:
         """See `Task.key`."""
         return f"{self.folder}/{self.number}"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return ()
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return ReferenceStore(self.folder).path(self.number)
 
     @property
     def finished(self) -> bool:
@@ -139,6 +150,11 @@ class DistilledReferenceJob(ReferenceOfSet):
     queried: tuple[SampleSet, ...]
     seed: int
     folder: Path
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.query_set.folder,)
 
     def make(self) -> None:
         """See `Task.make`; it was trained on none of the samples that matter."""

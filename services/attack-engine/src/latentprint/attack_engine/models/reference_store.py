@@ -35,9 +35,13 @@ class ReferenceStore:
 
     folder: Path
 
+    def path(self, reference: int) -> Path:
+        """Where a reference's file lies."""
+        return self.folder / f"reference-{reference:04d}.npz"
+
     def has(self, reference: int) -> bool:
         """Whether a reference's file is there."""
-        return self._path(reference).exists()
+        return self.path(reference).exists()
 
     def write(self, reference: int, logits: dict[str, ReferenceLogits]) -> None:
         """Keep a reference's logits, by the digest of the samples' data set. Raises `DataError` without room."""
@@ -48,7 +52,7 @@ class ReferenceStore:
         }
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        write_atomically(self._path(reference), buffer.getvalue())
+        write_atomically(self.path(reference), buffer.getvalue())
 
     def read(self, count: int, dataset_digest: str, sample_ids: Ids) -> ReferenceScores:
         """The first `count` references' logits on `sample_ids` (int64 [S]) of one data set.
@@ -64,15 +68,12 @@ class ReferenceStore:
         )
 
     def _read(self, reference: int, digest: str) -> ReferenceLogits:
-        path = self._path(reference)
+        path = self.path(reference)
         try:
             with np.load(path, allow_pickle=False) as content:
                 return ReferenceLogits(*(content[f"{digest}.{name}"] for name in ("sample_id", "phi", "inside")))
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path} is missing or damaged ({error}): remove it, and it is made again.") from None
-
-    def _path(self, reference: int) -> Path:
-        return self.folder / f"reference-{reference:04d}.npz"
 
 
 def _rows(logits: ReferenceLogits, sample_ids: Ids, folder: Path) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """A stolen encoder: a student of an endpoint's embeddings, as a bundle that can be served and audited."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,21 @@ class StealingJob:
     def folder(self) -> Path:
         """The bundle."""
         return self.store.folder(self.kind, self.key)
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.query_set.folder,)
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return (self._work,)
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return self.folder
 
     @property
     def finished(self) -> bool:

@@ -1,7 +1,8 @@
 """Trained models and their untrained twins: victims, shadow models, placebos and defended candidates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from latentprint.attack_engine.models.job import TRAIN
@@ -62,6 +63,11 @@ class TrainingJob(VictimJob):
     def twin(self) -> "UntrainedJob":
         """See `VictimJob.twin`."""
         return UntrainedJob(self)
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return (work_folder(self.folder),)
 
     def progress(self) -> TaskProgress:
         """See `Task.progress`."""

@@ -150,6 +150,21 @@ class VictimJob(ABC):
         return self.store.folder(self.kind, self.key)
 
     @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.samples.path,)
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """See `Task.work`."""
+        return ()
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return self.folder
+
+    @property
     def finished(self) -> bool:
         """See `Task.finished`."""
         return (self.folder / CARD).exists()
@@ -177,6 +192,7 @@ class TwinJob(ABC):
     limit = MAKING
     cores = 1.0
     on_gpu = False
+    work = ()
 
     @property
     def key(self) -> str:
@@ -198,6 +214,16 @@ class TwinJob(ABC):
         """Its bundle, among those that are trained."""
         trained = self.of.store.folder(self.kind, self.of.key)
         return trained.with_name(f"{trained.name}-untrained")
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        return (self.of.samples.path,)
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return self.folder
 
     @property
     def finished(self) -> bool:

@@ -21,6 +21,7 @@ from latentprint.core.bundles import read_card
 from latentprint.core.code_digest import code_digest
 from latentprint.core.datasets import DatasetSpec, Ids, as_published
 from latentprint.core.digests import digest_json
+from latentprint.core.mirror import mirror_of
 
 REFERENCES = "reference models"
 _MODELS: Mapping[str, Model] = {VICTIM: "victim", TWIN: "twin", PLACEBO: "placebo"}
@@ -114,7 +115,10 @@ class CellPlan:
 
     def stored(self, layout: Layout) -> StoredScores | None:
         """The cell, where it was fitted before."""
-        return read_cell(layout.cell(self.key))
+        folder = layout.cell(self.key)
+        if (mirror := mirror_of(folder)) is not None:
+            mirror.pull_whole(folder)
+        return read_cell(folder)
 
     def task(self, plan: EvidencePlan, layout: Layout) -> CellTask:
         """What a worker needs to fit this cell; the jobs that have to be done first are left with `plan`."""

@@ -33,8 +33,11 @@ from latentprint.attack_engine.scheduling.status import RunStatus
 from latentprint.attack_engine.scheduling.task import ASKING, FITTING, MAKING, Task
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.datasets import DatasetSpec, as_published
+from latentprint.core.mirror import mirror_of
 from latentprint.core.text import printable
 from latentprint.core.tracking import Run
+
+_FILES = ("sqlite:", "file:")  # stores of MLflow that are files of one machine
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,17 @@ class Conductor:
         self._endpoints = endpoints or {}
         self._opened = ExitStack()
         self._being_asked: set[str] = set()
+        self._to_record: list[VictimJob] = []
 
     def make(self, jobs: Iterable[Task]) -> None:
         """Make what of `jobs` is missing. Raises as `Scheduler.run` does."""
-        missing = [job for job in jobs if not job.finished]
+        missing = [job for job in jobs if not self._options.workers.is_finished(job)]
         if missing:
             with self._options.workers.session(self._options.processes):
                 scheduler = self._options.scheduler(self._console)
                 scheduler.add(missing)
                 scheduler.run()
+        self._record_made()
 
     def recorded(self, jobs: Iterable[VictimJob]) -> list[Task]:
         """`jobs` and their twins; each has a child of the run, whether it is made now or was before.
@@ -135,13 +140,24 @@ class Conductor:
             if self._run is None:
                 tasks += [job, job.twin]
                 continue
-            if not job.finished:
+            if self._options.workers.is_finished(job) or not self._is_reached(self._run):
+                self._to_record.append(job)
+                tasks += [job, job.twin]
+            else:
                 tasks += [job.logged_to(self._run), job.twin]
-                continue
-            tasks += [job, job.twin]
-            if not self._run.has_finished(job.key):
-                record_trained(self._run, job)
         return tasks
+
+    def _is_reached(self, run: Run) -> bool:
+        """Whether those who make models reach the store of a run: all do a server, and those here a file."""
+        uri = run.address.uri
+        return mirror_of(self._layout.root) is None or ("://" in uri and not uri.startswith(_FILES))
+
+    def _record_made(self) -> None:
+        """Log from their cards, once, the models that logged nothing to the run while they were made."""
+        for job in self._to_record:
+            if self._run is not None and job.finished and not self._run.has_finished(job.key):
+                record_trained(self._run, job)
+        self._to_record.clear()
 
     def carry_out(self, cells: Sequence[CellPlan]) -> list[CellPlan]:
         """Leave with scores every one of `cells` whose victim offers what its attack asks for; returns these.
@@ -151,7 +167,7 @@ class Conductor:
             LatentprintError: whatever a user can mend.
         """
         tasks = self.recorded(job for cell in cells for job in cell.trainings)
-        if self._endpoints or not all(task.finished for task in tasks) or self._missing(cells):
+        if self._endpoints or not all(map(self._options.workers.is_finished, tasks)) or self._missing(cells):
             with self._options.workers.session(self._options.processes), self._opened:
                 self._scheduler = self._options.scheduler(self._console)
                 self._scheduler.add(tasks)
@@ -162,6 +178,7 @@ class Conductor:
                     own = [asking for asking in askings if any(one is cell for one in asking.cells)]
                     self._scheduler.until(partial(_are_done, own), partial(self._fit, cell, own))
                 self._scheduler.run()
+        self._record_made()
         return [cell for cell in cells if cell.is_offered]
 
     def _missing(self, cells: Iterable[CellPlan]) -> list[CellPlan]:
@@ -187,7 +204,8 @@ class Conductor:
             self._ask(asking, cells, self._endpoints[model.key])
             return
         audited = any(cell.model.key == model.key for cell in cells)
-        sides = asking.server.enter_context(serving(model, beside=audited))
+        host = self._options.workers.host
+        sides = asking.server.enter_context(serving(model, beside=audited, host=host))
         self._opened.push(asking.server)
         self._scheduler.until(sides.is_ready, lambda: self._ask(asking, cells, sides.endpoints))
 

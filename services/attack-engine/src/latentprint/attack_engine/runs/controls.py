@@ -13,9 +13,10 @@ from typing import Literal
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.drivers import DRIVERS, named_driver
-from latentprint.attack_engine.asking.server_process import served
+from latentprint.attack_engine.asking.server_process import starting_server
 from latentprint.attack_engine.evidence.controls import CONTROLS, ORIGINAL, PLACEBO, UNTRAINED
 from latentprint.attack_engine.models.victim import TWIN_SEED
+from latentprint.attack_engine.scheduling.workers import HERE
 from latentprint.core.bundles import read_card, read_config, save_twin
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import EndpointError, UsageError
@@ -179,8 +180,10 @@ def untrained_control(
 
 
 @contextmanager
-def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) -> Iterator[EndpointSpec]:
-    """The control as an endpoint, served under `name` from a process of its own where nobody serves it yet.
+def opened_control(
+    control: ControlEncoder, victim: EndpointSpec, *, name: str, host: str = HERE
+) -> Iterator[EndpointSpec]:
+    """The control as an endpoint, served under `name` from a process of its own, at `host`, where nobody serves it yet.
 
     The twin of a bundle that is asked in this process is one too, with the weights that its server would draw.
     Somebody's server is reached and asked as the victim is: with its key, output names, timeouts and rate. What
@@ -203,10 +206,14 @@ def opened_control(control: ControlEncoder, victim: EndpointSpec, *, name: str) 
     else:
         with ExitStack() as stack:
             try:
-                (url,) = stack.enter_context(served({name: control.source}, options=control.options))
+                process = stack.enter_context(
+                    starting_server({name: control.source}, options=control.options, host=host)
+                )
+                process.wait()
             except EndpointError as error:
                 raise EndpointError(f"{error}{control.otherwise}") from None
-            yield _ours(victim, url)
+            (served,) = process.endpoints
+            yield replace(_ours(victim, served.url), api_key_file=served.api_key_file)
 
 
 def _ours(victim: EndpointSpec, url: str) -> EndpointSpec:

@@ -19,12 +19,14 @@ from latentprint.attack_engine.runs.plan import plan_victims, require_enough_ref
 from latentprint.attack_engine.runs.searches import run_searches
 from latentprint.attack_engine.runs.stored_signals import AskingOptions
 from latentprint.attack_engine.scheduling.status import RunStatus
+from latentprint.attack_engine.scheduling.workers import RayWorkers
 from latentprint.attack_engine.statistics.discoveries import FDR
 from latentprint.core.bundles import read_card
 from latentprint.core.checks import require_folder
 from latentprint.core.config import load_yaml
 from latentprint.core.digests import digest_file, digest_json
 from latentprint.core.errors import DataError
+from latentprint.core.mirror import mirror_of
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.tracking import default_uri, new_run, tracked
 
@@ -63,7 +65,10 @@ def run_experiment(
     }
     run = new_run(default_uri(root), experiment.folder, name, digest_json(facts), layout.mlflow)
     asking = AskingOptions(experiment.workers, experiment.budget, experiment.keep_answers)
-    options = ConductorOptions(asking, experiment.trainings, experiment.seed, status=status or RunStatus())
+    mirror = mirror_of(root)
+    options = ConductorOptions(
+        asking, experiment.trainings, experiment.seed, RayWorkers(mirror), status=status or RunStatus()
+    )
     with tracked(run, console):
         conductor = Conductor(layout, options, run, console)
         searches = run_searches(experiment, victims, layout, conductor, console)
@@ -77,6 +82,8 @@ def run_experiment(
             scale=experiment.scale,
             published=experiment.published,
         )
+        if mirror is not None:
+            mirror.push(layout.results)
         announce(report, finished, layout, run, console, {"experiment": source, **searches.files})
         return report.path
 

@@ -1,7 +1,7 @@
 """Fitting a cell: a task of its own, written when it is done."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,24 @@ class CellTask:
     cores = 1.0
     on_gpu = False
     needs = ()
+    work = ()
 
     @property
     def key(self) -> str:
         """See `Task.key`."""
         return str(self.folder)
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Task.reads`."""
+        files = [*self.evidence.values(), *self.treated.values()]
+        shadow = () if self.shadow is None else (self.shadow.split_path, *self.shadow.evidence.places)
+        return (self.split_path, *(place for one in files for place in one.places), *shadow)
+
+    @property
+    def result(self) -> Path:
+        """See `Task.result`."""
+        return self.folder
 
     @property
     def finished(self) -> bool:

@@ -1,7 +1,7 @@
 """The audit of one live endpoint, from its address to its report."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from uuid import uuid4
 from rich.console import Console
 
 from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
+from latentprint.attack_engine.asking.drivers import driver_of
 from latentprint.attack_engine.asking.plan import check_sizes
 from latentprint.attack_engine.attacks.attack import require_one_question
 from latentprint.attack_engine.attacks.fitting.scoring import audited_split
@@ -52,6 +53,7 @@ from latentprint.core.datasets import DatasetSpec
 from latentprint.core.digests import digest_json
 from latentprint.core.errors import UsageError
 from latentprint.core.files import write_atomically
+from latentprint.core.mirror import mirror_of
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.samples import Size, is_vector, size_of
 from latentprint.core.splits import Split
@@ -87,6 +89,7 @@ def run_audit(
     require_folder(root, "--root")
     if workers is None:
         require_cluster()
+    place, mirror = workers or RayWorkers(mirror_of(root)), mirror_of(root)
     require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
     audit = replace(audit, split=audited_split(audit.attacks, audit.split))
     with audit.endpoint.open() as opened:
@@ -115,14 +118,19 @@ def run_audit(
     there = {"untrained": TWIN in controls, "placebo": PLACEBO in controls, "original": ORIGINAL in controls}
     for sentence in question.foresee(audit.split, examined, **there, fitted=fitted):
         say(console, sentence)
-    with nullcontext() if run is None else tracked(run, console), ExitStack() as opened_controls:
+    options = ConductorOptions(audit.asking, seed=audit.seed, workers=place, status=status or RunStatus())
+    with (
+        nullcontext() if run is None else tracked(run, console),
+        place.session(options.processes),
+        ExitStack() as opened_controls,
+    ):
         further = {
-            side: opened_controls.enter_context(_opened(one, audit, card, side)) for side, one in controls.items()
+            side: opened_controls.enter_context(_opened(one, audit, card, side, place.host))
+            for side, one in controls.items()
         }
         endpoints = {victim.key: {VICTIM: audit.endpoint, **further}}
-        options = ConductorOptions(
-            audit.asking, seed=audit.seed, workers=workers or RayWorkers(), status=status or RunStatus()
-        )
+        if mirror is not None:
+            _require_servers(endpoints[victim.key].values())
         cells = Conductor(layout, options, run, console, endpoints).carry_out(list(_cells(audit, victim)))
         described = described_controls(*map(control_name, (audit.untrained, audit.reference, audit.original)))
         finished = list(finished_cells(cells, layout, described, fdr=audit.fdr))
@@ -134,6 +142,8 @@ def run_audit(
             shared=shared,
             examined={audit.split.digest: examined},
         )
+        if mirror is not None:
+            mirror.push(layout.results)
         if run is not None:
             announce(report, finished, layout, run, console, {})
         return report
@@ -192,11 +202,17 @@ def _kept_since(folder: Path, *, forget: bool) -> str:
 
     Cells and MLflow runs are kept under it too: those from before `forget` are never taken for the new ones.
     """
+    mirror, path = mirror_of(folder), folder / "kept-since"
     if forget:
         shutil.rmtree(folder, ignore_errors=True)
-    path = folder / "kept-since"
+    if forget and mirror is not None:
+        mirror.forget(folder)
+    if mirror is not None:
+        mirror.pull(path)
     if not path.exists():
         write_atomically(path, f"{datetime.now(UTC).isoformat(timespec='seconds')} {uuid4().hex}".encode())
+    if mirror is not None:
+        mirror.push(path)
     return path.read_text(encoding="utf-8")
 
 
@@ -213,10 +229,12 @@ def _controls(audit: LiveAudit, card: EndpointCard) -> dict[str, ControlEncoder]
 
 
 @contextmanager
-def _opened(control: ControlEncoder, audit: LiveAudit, victim: EndpointCard, side: str) -> Iterator[EndpointSpec]:
+def _opened(
+    control: ControlEncoder, audit: LiveAudit, victim: EndpointCard, side: str, host: str
+) -> Iterator[EndpointSpec]:
     """The control's endpoint. Raises `UsageError` where it is the audited one's."""
     name = _CALLED[side]
-    with opened_control(control, audit.endpoint, name=name) as endpoint:
+    with opened_control(control, audit.endpoint, name=name, host=host) as endpoint:
         with endpoint.open() as opened:
             if opened.card.identity == victim.identity or opened.card.has_weights_of(victim):
                 raise UsageError(
@@ -224,6 +242,16 @@ def _opened(control: ControlEncoder, audit: LiveAudit, victim: EndpointCard, sid
                     f"another{_OR_NONE.get(side, '')}."
                 )
         yield endpoint
+
+
+def _require_servers(endpoints: Iterable[EndpointSpec]) -> None:
+    """Raise `UsageError` for an endpoint that other machines cannot open."""
+    for one in endpoints:
+        if driver_of(one.url).in_process:
+            raise UsageError(
+                f"{printable(one.url)} is opened from a folder that other machines do not have: serve it with "
+                "latentprint serve, or leave out --storage."
+            )
 
 
 def _side(dataset: DatasetSpec) -> Size | None:

@@ -27,15 +27,15 @@ class ServedSides:
     def endpoints(self) -> Endpoints:
         """Where they are, once they are ready."""
         return {
-            side: EndpointSpec(url)
+            side: endpoint
             for sides, process in self.processes.items()
-            for side, url in zip(sides, process.urls, strict=True)
+            for side, endpoint in zip(sides, process.endpoints, strict=True)
         }
 
 
 @contextlib.contextmanager
-def serving(model: AuditedModel, *, beside: bool) -> Iterator[ServedSides]:
-    """Serve a model that is made here until the block ends; where it is audited, with the encoders `beside` it.
+def serving(model: AuditedModel, *, beside: bool, host: str) -> Iterator[ServedSides]:
+    """Serve a model that is made here until the block ends, at `host`; where it is audited, with those `beside` it.
 
     Twin and placebo are served as the model is, with whatever a thief does to its answers. The encoder that it may be
     stolen from is served as its owner does it, where that differs from a process of its own.
@@ -55,7 +55,9 @@ def serving(model: AuditedModel, *, beside: bool) -> Iterator[ServedSides]:
     with contextlib.ExitStack() as started:
         yield ServedSides(
             {
-                sides: started.enter_context(starting_server(dict(bundles[side] for side in sides), options=options))
+                sides: started.enter_context(
+                    starting_server(dict(bundles[side] for side in sides), options=options, host=host)
+                )
                 for sides, options in groups
             }
         )

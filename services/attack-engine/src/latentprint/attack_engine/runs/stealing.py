@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from latentprint.attack_engine.asking import EndpointSpec
+from latentprint.attack_engine.asking import EndpointCard, EndpointSpec
 from latentprint.attack_engine.asking.extract import extract
 from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.asking.plan_table import plan_table
@@ -27,6 +28,7 @@ from latentprint.core.checks import require_folder, require_seed
 from latentprint.core.datasets import DatasetSpec, Ids
 from latentprint.core.errors import DataError, UsageError
 from latentprint.core.files import writing
+from latentprint.core.mirror import mirror_of
 from latentprint.core.outputs import EMBEDDING
 from latentprint.core.ray_session import require_cluster
 from latentprint.core.text import printable, say
@@ -72,13 +74,23 @@ def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorker
     require_folder(root, "--root")
     if workers is None:
         require_cluster()
-    place = workers or RayWorkers()
-    layout = Layout(root, STEAL)
+    place = workers or RayWorkers(mirror_of(root))
     with theft.endpoint.open() as asked:
         card = asked.card
     dataset = theft.dataset.open()
     check_victim(card, dataset.sample_shape)
-    chosen = thief_images(theft.options, dataset, theft.ids, theft.seed)
+    # The budget of a cluster is kept by the cluster; that of a machine is looked up before anything is started.
+    with nullcontext() if mirror_of(root) is None else place.session(theft.asking.workers):
+        _steal(theft, card, thief_images(theft.options, dataset, theft.ids, theft.seed), root, console, place)
+    found = read_card(theft.out)
+    for sentence in fidelity_sentences(found):
+        say(console, sentence)
+    return found
+
+
+def _steal(theft: Theft, card: EndpointCard, chosen: Ids, root: Path, console: Console, place: TaskWorkers) -> None:
+    """Ask about the images `chosen`, int64 [S], and learn from the answers, where that was not done."""
+    layout = Layout(root, STEAL)
     plan = plan_extraction(
         [PlainAnswer(EMBEDDING, THEFT)],
         theft.dataset,
@@ -90,18 +102,15 @@ def run_theft(theft: Theft, root: Path, console: Console, *, workers: TaskWorker
         card=card,
     )
     job = stealing_job(theft.options, plan, chosen, theft.seed, layout.models)
-    if not _is_there(job, theft.out):
-        console.print(plan_table(plan))
-        run = new_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
-        with tracked(run, console), place.session(theft.asking.workers):
-            extract([plan], workers=theft.asking.workers, console=console, place=place)
-            make([job], {MAKING: 1}, console, place)
-            _copied(job, theft.out)
-            _log(run, theft, read_card(job.folder))
-    found = read_card(theft.out)
-    for sentence in fidelity_sentences(found):
-        say(console, sentence)
-    return found
+    if _is_there(job, theft.out):
+        return
+    console.print(plan_table(plan))
+    run = new_run(default_uri(root), STEAL, theft.out.name, job.key, layout.mlflow)
+    with tracked(run, console), place.session(theft.asking.workers):
+        extract([plan], workers=theft.asking.workers, console=console, place=place)
+        make([job], {MAKING: 1}, console, place)
+        _copied(job, theft.out)
+        _log(run, theft, read_card(job.folder))
 
 
 def fidelity_sentences(card: BundleCard) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """How far tasks are: on a terminal bars, elsewhere a line now and then."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -79,12 +79,12 @@ class Bars:
         if not self._console.is_terminal and whole.done == whole.total:
             self._line(task.title, bar)
 
-    def update(self, running: Iterable[Task]) -> None:
-        """Show how far those that run are."""
+    def update(self, running: Iterable[Task], progress: Callable[[Task], TaskProgress]) -> None:
+        """Show how far those that run are, by what `progress` says of each."""
         bars = {}
         for task in running:
             bar = bars[task.title] = self._bars[task.title]
-            bar.tasks[task.key] = task.progress()
+            bar.tasks[task.key] = progress(task)
         for title, bar in bars.items():
             self._show(title, bar)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_SECONDS:

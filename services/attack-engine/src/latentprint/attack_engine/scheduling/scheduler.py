@@ -14,7 +14,7 @@ from rich.console import Console
 
 from latentprint.attack_engine.scheduling.bars import Bars, shown
 from latentprint.attack_engine.scheduling.status import FAILED, RUNNING, RunStatus
-from latentprint.attack_engine.scheduling.task import Task
+from latentprint.attack_engine.scheduling.task import ASKING, Task
 from latentprint.attack_engine.scheduling.workers import RayWorkers, TaskWorkers
 from latentprint.core.errors import Interrupted
 
@@ -60,7 +60,8 @@ class Scheduler:
                 continue
             if any(task.key == other.key for other in self._running.values()):
                 continue
-            if task.finished:
+            # What is asked was planned from all that the storage has of it: no look at it for every shard.
+            if task.finished or (task.limit != ASKING and self._workers.is_finished(task)):
                 self._finished.add(task.key)
                 continue
             self.add(task.needs)
@@ -130,9 +131,10 @@ class Scheduler:
             if error is not None:
                 self._status.moved(task, FAILED, RUNNING)
                 raise error
+            self._workers.is_finished(task)
             self._finished.add(task.key)
             bars.finish(task)
-        bars.update(self._running.values())
+        bars.update(self._running.values(), self._workers.progress)
 
     def _stop(self) -> None:
         """Stop what runs: a training saves its checkpoint."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 ASKING, FITTING, MAKING = "asking", "fitting", "making"  # kinds of work, each with a limit of its own
@@ -53,6 +54,21 @@ class Task(Protocol):
     @property
     def needs(self) -> Sequence["Task"]:
         """What has to be finished first."""
+        ...
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """Files and folders that it is made from; another machine brings them to its own disk first."""
+        ...
+
+    @property
+    def work(self) -> Sequence[Path]:
+        """What it leaves while it is made and goes on from: files, folders, or a name with a * for several files."""
+        ...
+
+    @property
+    def result(self) -> Path:
+        """The file or folder that it ends in, which changes no more."""
         ...
 
     @property
