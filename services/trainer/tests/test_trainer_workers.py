@@ -1,14 +1,19 @@
 """Several workers through Ray Train: the bundle of one worker, also after a stop; and what cannot be had."""
 
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from latentprint.core.errors import Interrupted, UsageError
+from latentprint.core.mirror import mirrored, scratch
+from latentprint.core.storage import Storage
 from latentprint.trainer import read_progress, work_folder
 
 
@@ -55,3 +60,31 @@ def test_without_ray_the_package_to_install_is_named(train_tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install 'latentprint-trainer\[workers\]'"):
         train_tiny("mae", workers=2)
+
+
+@pytest.mark.slow
+def test_workers_without_this_disk_go_on_after_one_is_killed(train_tiny, tmp_path, cluster):
+    alone = train_tiny("mae", "alone", epochs=60)
+    killed = []
+
+    def kill_one(progress):
+        if not killed and progress.epoch >= 2:
+            others = psutil.Process().children(recursive=True)
+            (first, *_) = [one for one in others if "TrainWorker" in " ".join(one.cmdline())]
+            killed.append(first.pid)
+            first.kill()
+
+    storage = Storage((tmp_path / "storage").as_uri())
+    elsewhere = scratch(storage).root
+    with mirrored(tmp_path / "runs", storage.url):
+        shared = train_tiny("mae", "runs/shared", epochs=60, workers=2, checkpoint_every=1, on_progress=kill_one)
+    assert killed
+    assert shared.training["loss"] == pytest.approx(alone.training["loss"], rel=1e-3)
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("alone", "runs/shared")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-2, atol=1e-3)
+    assert (elsewhere / "shared" / "model.safetensors").exists()  # made there, and brought from the storage
+    kept = {key.split("/")[1] for key in storage.listed("")}
+    assert kept == {"shared", "shared.whole", "shared.work"}
+    assert {Path(key).name for key in storage.listed("runs/shared.work")} == {"progress.json"}
+    shutil.rmtree(elsewhere)
