@@ -72,7 +72,7 @@ def test_a_storage_that_fails_grants_nothing(storage: Storage, monkeypatch: pyte
 def test_many_that_ask_at_once_share_one_budget_and_few_writes(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_COMPACTED", 40)  # so that it is written whole now and then, meanwhile
+    monkeypatch.setattr(journals, "_COMPACTED", 4)  # so that it is written whole now and then, meanwhile
     journal = LedgerJournal(storage, "ledgers/a", "")
 
     def spend(number: int) -> int:

@@ -21,7 +21,7 @@ CHANGES: Mapping[str, Callable[..., Any]] = {
     "give_back": Ledger.give_back,
 }
 _SNAPSHOT, _PART = ".sql", ".json"
-_COMPACTED = 20_000  # changes after which all of the ledger is written, or as many as it has requests
+_COMPACTED, _SHARE = 500, 0.01  # files after which all of the ledger is written; at least this share of its requests
 
 
 class LedgerJournal:
@@ -80,7 +80,7 @@ class LedgerJournal:
 
     def _write_on(self) -> None:
         """Write what waits, all of it together, for as long as this process lives."""
-        compacted = self._written
+        parts = 0
         while self._failure is None:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting))
@@ -89,23 +89,24 @@ class LedgerJournal:
             try:
                 self._storage.write(self._at(f"{first:015d}-{last:015d}{_PART}"), json.dumps(waiting).encode())
                 self._require_ownership()
-                if last - compacted >= max(_COMPACTED, self.ledger.requests):
-                    compacted = self._compact()
+                parts += 1
+                if parts >= max(_COMPACTED, _SHARE * self.ledger.requests):
+                    self._compact()
+                    parts = 0
             except LatentprintError as error:
                 self._failure = error
             with self._changed:
                 self._written = last if self._failure is None else self._written
                 self._changed.notify_all()
 
-    def _compact(self) -> int:
-        """Write all of the ledger, and forget what it was made of; returns the number of its last change."""
+    def _compact(self) -> None:
+        """Write all of the ledger, and forget what it was made of."""
         with self._lock:
             made, content = self._made, self.ledger.dump()
         self._storage.write(self._at(f"{made:015d}{_SNAPSHOT}"), content.encode())
         for part in self._storage.listed(self._at("")[:-1]):
             if _last_number(part) < made or (_last_number(part) == made and part.endswith(_PART)):
                 self._storage.remove(part)
-        return made
 
     def _read(self, generation: str, first: str) -> tuple[Ledger, int]:
         """The ledger as a generation left it, and the number of its last change."""
