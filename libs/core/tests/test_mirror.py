@@ -46,6 +46,28 @@ def test_what_changes_travels_and_nothing_else(machines: Pair, monkeypatch: pyte
     assert len(fetched) == 1
 
 
+def test_two_processes_of_one_machine_do_not_bring_in_turns_what_one_of_them_wrote(
+    machines: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = machines
+    beside = Mirror(one.root, one.storage)
+    put(one.root / "canaries" / "begun", "then")
+    for process in (one, beside):
+        process.push(one.root / "canaries")
+    kept: list[str] = []
+    keep = Storage.keep
+    monkeypatch.setattr(
+        Storage, "keep", lambda self, path, key, **how: kept.append(key) or keep(self, path, key, **how)
+    )
+    for process in (one, beside, one, beside):
+        process.push(one.root / "canaries")
+    assert kept == []
+    put(one.root / "canaries" / "begun", "anew")
+    for process in (beside, one, beside):
+        process.push(one.root / "canaries")
+    assert kept == ["runs/canaries/begun"]
+
+
 def test_what_both_had_and_one_removed_goes_from_the_storage_and_nothing_that_it_never_saw(machines: Pair) -> None:
     one, two = machines
     put(one.root / "work" / "draft", "x")

@@ -131,6 +131,11 @@ class Mirror:
             self._note(key)
 
     def _keep(self, key: str) -> None:
+        if key in self._seen:  # another process of this machine may have brought it, and dated it
+            stored = self.storage.find(key)
+            if stored is not None and _is_as(self._local(key), stored):
+                self._note(key)
+                return
         try:
             stamp = self.storage.keep(self._local(key), key, dated=True)
         except FileNotFoundError:  # whoever made it has removed it since
