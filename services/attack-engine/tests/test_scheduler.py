@@ -1,5 +1,6 @@
 """The scheduler on a real Ray: order, limits, steps in this process, errors and what was finished before."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from rich.console import Console
 
 from latentprint.attack_engine.scheduling.scheduler import Scheduler, make
 from latentprint.attack_engine.scheduling.task import FITTING, MAKING, TaskProgress
-from latentprint.attack_engine.scheduling.workers import ray_session
+from latentprint.attack_engine.scheduling.workers import RayWorkers, ray_session
 from latentprint.core.errors import DataError
+from latentprint.core.mirror import mirrored, scratch
+from latentprint.core.storage import Storage
 
 LIMITS = {FITTING: 2, MAKING: 2}
 
@@ -105,3 +108,73 @@ def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path: Pa
     with (tmp_path / "log").open("w") as log:
         make([Writing(tmp_path / "a"), Writing(tmp_path / "b")], LIMITS, Console(file=log))
     assert "writing: 2 of 2 files" in (tmp_path / "log").read_text()
+
+
+@dataclass(frozen=True)
+class GoingOn:
+    """Fails in the middle, having kept how far it was; what it ends in says where it began again, and what it read."""
+
+    source: Path
+    result: Path
+    title = "going on"
+    limit = MAKING
+    cores = 0.5
+    on_gpu = False
+    needs = ()
+
+    @property
+    def key(self) -> str:
+        return str(self.result)
+
+    @property
+    def reads(self) -> tuple[Path]:
+        return (self.source,)
+
+    @property
+    def work(self) -> tuple[Path]:
+        return (self.result.with_name("work"),)
+
+    @property
+    def finished(self) -> bool:
+        return (self.result / "last").exists()
+
+    def progress(self) -> TaskProgress:
+        return TaskProgress(float(self.finished))
+
+    def make(self) -> None:
+        step = self.work[0] / "step"
+        if not step.exists():
+            step.parent.mkdir(parents=True)
+            step.write_text("1")
+            raise DataError("lost half-way")
+        self.result.mkdir(parents=True)
+        for name in ("first", "last"):
+            (self.result / name).write_text(f"{step.read_text()} {self.source.read_text()}")
+        shutil.rmtree(self.work[0])
+
+
+def test_a_worker_with_another_disk_goes_on_where_one_was_lost(tmp_path: Path) -> None:
+    storage = Storage((tmp_path / "storage").as_uri())
+    theirs = scratch(storage).root
+    with mirrored(tmp_path / "runs", storage.url) as mirror:
+        assert mirror is not None
+        task = GoingOn(mirror.root / "source", mirror.root / "result")
+        mirror.root.mkdir()
+        task.source.write_text("read")
+        mirror.push(task.source)
+        workers = RayWorkers(mirror)
+        with workers.session(2):
+            with pytest.raises(DataError, match="lost half-way"):
+                make([task], LIMITS, Console(quiet=True), workers)
+            assert not (mirror.root / "work").exists()  # it was made there
+            assert (theirs / "work" / "step").exists()
+            shutil.rmtree(theirs)
+            make([task], LIMITS, Console(quiet=True), workers)
+    assert (task.result / "last").read_text() == "1 read"
+    assert sorted(storage.listed("")) == [
+        "runs/result.whole",
+        "runs/result/first",
+        "runs/result/last",
+        "runs/source",
+    ]
+    shutil.rmtree(theirs)
