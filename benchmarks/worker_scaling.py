@@ -5,6 +5,7 @@ is measured is what workers, ledger and storage add. Throughput is counted betwe
 an extraction that has every worker's process started. Memory is the driver's peak, in a process of its own.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from latentprint.attack_engine.asking.plan import plan_extraction
 from latentprint.attack_engine.scheduling.workers import RayWorkers
 from latentprint.attack_engine.signals.answers import PlainAnswer
 from latentprint.core.datasets import DatasetSpec
-from latentprint.core.mirror import mirrored
+from latentprint.core.mirror import SCRATCH, mirrored
 from latentprint.core.oip import METHODS, SERVICE, from_request
 from latentprint.core.oip import inference_pb2 as pb
 from latentprint.core.outputs import EMBEDDING
@@ -37,7 +38,7 @@ _IMAGES = 64  # in a request
 _SHARD = 512  # samples; those of an attack that asks little of each are twice as many
 _SHARDS = 2  # of each worker
 _FEW, _MANY = 1_000, 100_000
-_FEATURES = 16
+_FEATURES = 128  # so many that no two samples are one
 
 
 def main() -> None:
@@ -68,6 +69,7 @@ def extracted(url: str, workers: int, samples: int, shard_size: int) -> float:
     data = DatasetSpec("baskets", {"count": samples, "features": _FEATURES})
     endpoint = EndpointSpec(url, in_flight=1, images_per_request=_IMAGES, canaries=0)
     with tempfile.TemporaryDirectory() as folder, mirrored(Path(folder) / "runs", f"{folder}/storage") as mirror:
+        os.environ[SCRATCH] = f"{folder}/scratch"
         place = RayWorkers(mirror)
         with place.session(workers):
             for name, ids, size in (
@@ -79,6 +81,7 @@ def extracted(url: str, workers: int, samples: int, shard_size: int) -> float:
                 )
                 ((found,),) = extract([plan], workers=workers, console=Console(quiet=True), place=place)
     assert found.taken is not None
+    assert found.counts.answered == samples
     first, last = found.taken
     return (samples - workers * _IMAGES) / max(last - first, 1e-9)
 
