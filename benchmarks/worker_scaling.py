@@ -44,7 +44,7 @@ _FEATURES = 128  # so many that no two samples are one
 def main() -> None:
     """Print efficiencies and the ratio of peaks; with an address and a number of samples, that extraction's peak."""
     if len(sys.argv) > 1:
-        extracted(sys.argv[1], 2, int(sys.argv[2]), 1024)
+        extracted(sys.argv[1], 2, int(sys.argv[2]), 1024, of=_MANY)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return
     with ExitStack() as servers:
@@ -64,9 +64,9 @@ def _in_own_process(url: str, samples: int) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def extracted(url: str, workers: int, samples: int, shard_size: int) -> float:
-    """Extract `samples` vectors by so many workers through a storage; images a second."""
-    data = DatasetSpec("baskets", {"count": samples, "features": _FEATURES})
+def extracted(url: str, workers: int, samples: int, shard_size: int, of: int = 0) -> float:
+    """Extract `samples` vectors `of` so many by workers through a storage; images a second."""
+    data = DatasetSpec("baskets", {"count": of or samples, "features": _FEATURES})
     endpoint = EndpointSpec(url, in_flight=1, images_per_request=_IMAGES, canaries=0)
     with tempfile.TemporaryDirectory() as folder, mirrored(Path(folder) / "runs", f"{folder}/storage") as mirror:
         os.environ[SCRATCH] = f"{folder}/scratch"
