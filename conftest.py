@@ -1,6 +1,7 @@
 """What the tests of every package share: their order, one Ray for those that only use it, and a receiver of OTLP."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,12 +25,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
+def cluster(shared_ray: ExitStack) -> None:
     """One Ray with room for two workers for all tests of this process that use Ray and do not start or stop it."""
     import ray
 
-    with session(ray, WORKERS):
-        yield
+    shared_ray.enter_context(session(ray, WORKERS))
+
+
+@pytest.fixture(scope="module")
+def no_cluster(shared_ray: ExitStack) -> Iterator[None]:
+    """No Ray in this process until the module's tests have ended: they start one of their own."""
+    import ray
+
+    started = ray.is_initialized()
+    shared_ray.close()
+    yield
+    if started:
+        shared_ray.enter_context(session(ray, WORKERS))
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[ExitStack]:
+    """What `cluster` holds open."""
+    with ExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

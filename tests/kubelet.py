@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def command_of(script: str, given: Mapping[str, str], folder: Path) -> list[str]
     (programs / "latentprint").write_text(RECORDER)
     (programs / "latentprint").chmod(0o755)
     (folder / "entrypoint.sh").write_text(script)
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**given, "PATH": path, "RECORDED": str(recorded)}
     subprocess.run(["bash", folder / "entrypoint.sh"], env=environment, cwd=folder, check=True)
     return recorded.read_text().split("\0")[:-1]

@@ -83,7 +83,9 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes(bucket: str, image_folders: FOLDERS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def nodes(
+    no_cluster: None, bucket: str, image_folders: FOLDERS, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nodes]:
     """A head that computes nothing and two nodes, each with a disk of its own; this process, the driver, moves away."""
     driver, guard = image_folders[0].parent, tmp_path_factory.mktemp("guard")
     (guard / "sitecustomize.py").write_text(GUARD)

@@ -210,6 +210,9 @@ def test_a_private_bundle_says_so_opens_and_answers_record_by_record(name, train
         def log_metrics(self, metrics, step=0):
             logged.setdefault(step, {}).update(metrics)
 
+        def log_input(self, what, context):
+            pass
+
     spec = [DefenceSpec("dp-sgd", {"noise_multiplier": 1.0})]
     card = train_tiny(name, epochs=3, defences=spec, tracker=Log())
     assert card.options["norm"] == "group"

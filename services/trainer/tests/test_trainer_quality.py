@@ -9,6 +9,7 @@ import pytest
 from latentprint.core.bundles import BundleCard
 from latentprint.core.datasets import DatasetSpec
 from latentprint.core.splits import draw_split
+from latentprint.core.tracking.inputs import Input
 from latentprint.trainer import train, untrained
 from latentprint.trainer.evaluation import LabelledVectors, knn_accuracy, probe_accuracy
 
@@ -90,6 +91,9 @@ class Losses(dict[int, float]):
     """A tracker that keeps every epoch's loss: the history has one only where accuracies are measured too."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
+        """Nothing is kept of them."""
+
+    def log_input(self, what: Input, context: str) -> None:
         """Nothing is kept of them."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:

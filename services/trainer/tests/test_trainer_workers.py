@@ -33,6 +33,9 @@ def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_
         def log_metrics(self, metrics, step=0):
             self.setdefault(step, {}).update(metrics)
 
+        def log_input(self, what, context):
+            self.setdefault("inputs", []).append((what.name, context))
+
     log = Log()
     with pytest.raises(Interrupted, match=r"after \d+ of 60 epochs.*--resume"):
         train_tiny("mae", "shared", epochs=60, workers=2, on_progress=stop_at_once, tracker=log)
@@ -43,6 +46,7 @@ def test_two_workers_stopped_and_resumed_give_the_bundle_of_one(train_tiny, tmp_
     assert shared.training["loss"] == pytest.approx(alone.training["loss"], rel=1e-3)
     assert [entry["epoch"] for entry in shared.training["history"]] == [12, 24, 36, 48]
     assert {1, 60} <= set(log)
+    assert {context for _, context in log["inputs"]} == {"training", "split"}
     assert {"loss", "learning_rate", "images_per_second"} <= set(log[1])
     weights = [load_file(tmp_path / name / "model.safetensors") for name in ("alone", "shared")]
     for name, value in weights[0].items():
