@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from latentprint.attack_engine.models.job import ORIGINAL, PLACEBO, SHADOW, TWIN
 from latentprint.attack_engine.models.training import TrainingJob
 from latentprint.attack_engine.questions import QUESTIONS
 from latentprint.attack_engine.questions.membership.results import MembershipResult
+from latentprint.attack_engine.questions.question import Question
 from latentprint.attack_engine.runs.audit_request import LiveAudit, audit_key, configuration
 from latentprint.attack_engine.runs.auxiliary import (
     ShadowOptions,
@@ -94,13 +96,7 @@ def run_audit(
     audit = replace(audit, split=audited_split(audit.attacks, audit.split))
     with audit.endpoint.open() as opened:
         card = opened.card
-    question, dataset = QUESTIONS.get(require_one_question(audit.attacks)), audit.dataset.open()
-    if question.result is not MembershipResult and (len(audit.split.candidates) or audit.sweeps != NO_SWEEPS):
-        given = "Candidates" if len(audit.split.candidates) else "Repetitions with less (--knowledge, --queries)"
-        raise UsageError(f"{given} belong to the question of membership; {question.title.lower()} has none.")
-    question.require(audit.attacks, dataset, audit.split)
-    for attack in audit.attacks:
-        check_sizes(card, attack.on(card.outputs, card.url).signals, dataset.sample_shape)
+    question = _question(audit, card)
     shared = inspect_samples(audit.attacks, audit.dataset, audit.split, console)
     layout = Layout(root, audit.name)
     controls = _controls(audit, card)
@@ -178,6 +174,18 @@ def audited_endpoint(audit: LiveAudit, card: EndpointCard, layout: Layout, besid
     if choice is not None and len(auxiliary.split.sample_id):
         shadow = TrainingJob(choice, auxiliary, audit.seed, layout.models, role=SHADOW)
     return replace(victim, auxiliary=auxiliary, shadow=shadow)
+
+
+def _question(audit: LiveAudit, card: EndpointCard) -> Question[Any]:
+    """What the attacks ask. Raises `LatentprintError` where samples, repetitions or the endpoint do not suit it."""
+    question, dataset = QUESTIONS.get(require_one_question(audit.attacks)), audit.dataset.open()
+    if question.result is not MembershipResult and (len(audit.split.candidates) or audit.sweeps != NO_SWEEPS):
+        given = "Candidates" if len(audit.split.candidates) else "Repetitions with less (--knowledge, --queries)"
+        raise UsageError(f"{given} belong to the question of membership; {question.title.lower()} has none.")
+    question.require(audit.attacks, dataset, audit.split)
+    for attack in audit.attacks:
+        check_sizes(card, attack.on(card.outputs, card.url).signals, dataset.sample_shape)
+    return question
 
 
 def _auxiliary(audit: LiveAudit, place: Path, *, shadowed: bool) -> tuple[DatasetSpec, Split]:
