@@ -153,5 +153,8 @@ def test_credentials_in_a_url_are_not_shown() -> None:
 
 def test_a_storage_that_cannot_be_written_to_is_told_before_anything_is_spent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"Cannot write .* in the storage"), mirrored(tmp_path, str(tmp_path / "file")):
+    with (
+        pytest.raises(DataError, match=r"cannot be used as storage .*: check the URL"),
+        mirrored(tmp_path, str(tmp_path / "file")),
+    ):
         pass

@@ -59,6 +59,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
 def main() -> None:
     """Run the command line; an error a user can mend is one sentence on stderr and a non-zero exit."""
     leave_compiler_out()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes a line for whoever opens TLS badly
     try:
         build_app(sys.argv[1:])()
     except LatentprintError as error:

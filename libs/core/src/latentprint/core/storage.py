@@ -74,10 +74,17 @@ class Storage:
     def check(self) -> None:
         """Write, read and remove a small file. Raises `UsageError` for no URL, `DataError` for no access."""
         key, content = f".check-{uuid4().hex}", uuid4().bytes
-        self.write(key, content)
-        if self.read(key) != content:
+        try:
+            self.write(key, content)
+            found = self.read(key)
+            self.remove(key)
+        except DataError as error:
+            raise DataError(
+                f"{self} cannot be used as storage ({_reason(error)}): check the URL, the keys in the environment and, "
+                "for another make of S3, AWS_ENDPOINT_URL."
+            ) from None
+        if found != content:
             raise DataError(f"{self} gives back something else than was written to it.")
-        self.remove(key)
 
     def find(self, key: str) -> Stored | None:
         """What lies under `key`; None where no file does."""
@@ -200,3 +207,9 @@ class Storage:
                 f"Cannot {what} {printable(key)} in the storage {self}: {printable(str(error))[:300]}. "
                 "What was kept before is there: run the same command again to go on."
             ) from None
+
+
+def _reason(error: DataError) -> str:
+    """What the file system said, without the key that was tried."""
+    said = " ".join(str(error.__context__ or error).split())
+    return printable(said[max(0, said.find("AWS Error")) :])[:200]

@@ -17,6 +17,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     Timeout,
     Workers,
     named_endpoint,
+    require_storage,
 )
 from latentprint.attack_engine.commands.monitoring_options import MetricsHost, MetricsPort, require_metrics_port
 from latentprint.core.checks import require, require_folder_name, require_seed
@@ -233,6 +234,7 @@ def audit(
 
     console = log_console()
     log_libraries()
+    require_storage(storage)
     require_metrics_port(metrics_port)
     require(0 < known_fraction < 1, "--known-fraction", known_fraction, "above 0 and below 1")
     size = 0 if side == "0" else parse_size(side, "--side")

@@ -43,6 +43,14 @@ Storage = Annotated[
 Root = Annotated[Path, typer.Option(help="Folder of all runs.")]
 
 
+def require_storage(url: str) -> None:
+    """Raise `UsageError` for a storage's URL that is none; "" is no storage. Nothing is written yet."""
+    if url:
+        from latentprint.core import storage
+
+        storage.Storage(url).place("")
+
+
 def named_endpoint(
     url: str, *, api_key_file: Path | None, output_name: Sequence[str] | None, **given: Any
 ) -> "EndpointSpec":

@@ -18,6 +18,7 @@ from latentprint.attack_engine.commands.endpoint_options import (
     Workers,
     named_endpoint,
     require_remote,
+    require_storage,
 )
 from latentprint.core.cli import given_options, refuse_unused
 from latentprint.core.errors import UsageError
@@ -106,6 +107,7 @@ def steal_command(
 
     console = log_console()
     log_libraries()
+    require_storage(storage)
     given = given_options(context)
     if images is None:
         refuse_unused(given, ["--side"], "is of --images: data sets and splits say it themselves.")

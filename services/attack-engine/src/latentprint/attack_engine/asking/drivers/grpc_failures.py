@@ -17,6 +17,8 @@ _NO_KEY = frozenset({401, 403})
 _TOO_LARGE = 413
 _LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})  # the latter: it ended under the call
 _BROKEN_OFF = "received rst_stream with error code"  # what stands in between lost its own connection
+_UNTRUSTED, _NO_TLS, _CLOSED = "certificate_verify_failed", "wrong_version_number", "socket closed"
+_AUTHORITIES = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 _SIZE = ("larger than max", "message size", "message larger", "too large")
 
 
@@ -84,9 +86,11 @@ def _sentence(error: Any, url: str, model: str, key: bool, images: int) -> str:
         return _http_sentence(status, url, said, key, images)
     if _speaks_http(error):
         return _other_server_sentence(url, said)
+    if (sentence := _tls_sentence(url, _details_of(error))) is not None:
+        return sentence
     sentences = {
         "CANCELLED": f"{url} went on breaking off what it was asked ({said}): see its log, or ask later.",
-        "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port.",
+        "UNAVAILABLE": f"{url} does not answer ({said}): start the server, or check host and port{_or_tls(url, said)}.",
         "DEADLINE_EXCEEDED": f"{url} did not answer {images} images in time: give it more (timeout_seconds), or ask "
         "for fewer images a request.",
         "UNAUTHENTICATED": _key_sentence(url, key),
@@ -97,6 +101,23 @@ def _sentence(error: Any, url: str, model: str, key: bool, images: int) -> str:
         "RESOURCE_EXHAUSTED": _exhausted_sentence(error, url, said, images),
     }
     return sentences.get(name, f"{url} refused {images} images ({name}): {said}.")
+
+
+def _tls_sentence(url: str, details: str) -> str | None:
+    """What to do where TLS did not come about; None where it is not about that."""
+    if _UNTRUSTED in details:
+        return (
+            f"{url} shows a certificate that this machine does not trust for that name: set {_AUTHORITIES} to the file "
+            "of its authority, and ask by a name that the certificate has."
+        )
+    if _NO_TLS in details:
+        return f"{url} speaks no TLS: write grpc:// in place of grpcs://, or check the port."
+    return None
+
+
+def _or_tls(url: str, said: str) -> str:
+    closed = _CLOSED in said.lower() and url.startswith("grpc://")
+    return ", or write grpcs:// where the server speaks TLS" if closed else ""
 
 
 def _http_sentence(status: int, url: str, said: str, key: bool, images: int) -> str:
