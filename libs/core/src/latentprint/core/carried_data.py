@@ -1,7 +1,6 @@
 """The files that a data set is read from, brought to the storage once, and from there to every machine once."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +10,13 @@ from latentprint.core.datasets import DatasetSpec
 from latentprint.core.datasets.fingerprints import fingerprint
 from latentprint.core.datasets.found_files import find_files
 from latentprint.core.files import locked
-from latentprint.core.mirror import Mirror
+from latentprint.core.mirror import Mirror, for_all
 from latentprint.core.storage import Storage
 
 _OPTIONS = ("path", "paths")  # of data sets that are read from files
 _CACHE = "cache"  # of decoded images: every machine has its own
 _DATA = "data"  # where they are in the storage, and below a machine's folder
 _WHOLE = "whole"
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,7 @@ class CarriedFiles:
             with locked(folder.with_name(f"{folder.name}.lock")):
                 if not whole.exists():
                     names = [name for name in storage.listed(self.key) if name != f"{self.key}/{_WHOLE}"]
-                    with ThreadPoolExecutor(_AT_ONCE) as pool:
-                        list(pool.map(lambda name: storage.fetch(name, root / name), names))
+                    for_all(lambda name: storage.fetch(name, root / name), names)
                     folder.mkdir(parents=True, exist_ok=True)
                     whole.touch()
         return folder / "files" / self.name
@@ -114,8 +111,7 @@ def _kept(path: str, storage: Storage) -> CarriedFiles:
     files = CarriedFiles(fingerprint(place)[:32], place.name)
     if storage.find(f"{files.key}/{_WHOLE}") is None:
         below = _files(place)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda name: storage.keep(below[name], f"{files.key}/files/{name}"), below))
+        for_all(lambda name: storage.keep(below[name], f"{files.key}/files/{name}"), below)
         storage.write(f"{files.key}/{_WHOLE}", b"")
     return files
 

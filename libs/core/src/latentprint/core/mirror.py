@@ -62,7 +62,7 @@ class Mirror:
                 self._note(key)
             else:
                 missing.append(key)
-        _each(self._bring, missing)
+        for_all(self._bring, missing)
 
     def push(self, place: Path) -> None:
         """Bring to the storage what changed here of a place; what both had and is gone here goes there."""
@@ -70,8 +70,8 @@ class Mirror:
         with self._lock:
             changed = [key for key, path in here.items() if self._seen.get(key) != _stamp(path)]
             gone = [key for key in self._seen if key not in here and _is_part(self._local(key), self._here(place))]
-        _each(self._keep, changed)
-        _each(self._drop, gone)
+        for_all(self._keep, changed)
+        for_all(self._drop, gone)
 
     def pull_whole(self, place: Path) -> bool:
         """Bring here a file, or a folder that was pushed whole; returns whether it is here. What is here stays.
@@ -86,7 +86,7 @@ class Mirror:
         draft = place.with_name(f".{place.name}.{os.getpid()}.{uuid4().hex[:8]}")
         try:
             names = [name.removeprefix(f"{key}/") for name in self.storage.listed(key)]
-            _each(lambda name: self.storage.fetch(f"{key}/{name}", draft / name), names)
+            for_all(lambda name: self.storage.fetch(f"{key}/{name}", draft / name), names)
             if not place.exists():  # another process may have brought it meanwhile
                 draft.replace(place)
         finally:
@@ -98,14 +98,14 @@ class Mirror:
         key = self._key(place)
         if self.storage.find(f"{key}{_WHOLE}" if place.is_dir() else key) is not None:
             return
-        _each(self._keep, [self._key(path) for path in _files(place)])
+        for_all(self._keep, [self._key(path) for path in _files(place)])
         if place.is_dir():
             self.storage.write(f"{key}{_WHOLE}", b"")
 
     def forget(self, place: Path) -> None:
         """Remove from the storage all that it has of a place."""
         key = self._key(place)
-        _each(self._drop, [*self.storage.listed(key), f"{key}{_WHOLE}"])
+        for_all(self._drop, [*self.storage.listed(key), f"{key}{_WHOLE}"])
 
     def remove(self, path: Path) -> None:
         """Remove one file from the storage, where it has that."""
@@ -220,7 +220,7 @@ def _stamp(path: Path) -> _Stamp | None:
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _each(do: Callable[[_T], object], items: Iterable[_T]) -> None:
+def for_all(do: Callable[[_T], object], items: Iterable[_T]) -> None:
     """Do it for all of them, some side by side. Raises what the first that fails does."""
     items = list(items)
     if len(items) < 2:

@@ -21,6 +21,14 @@ _CREDENTIALS = re.compile("//[^/@]*@")
 _CHUNK = 2**20
 
 
+class UnansweredError(DataError):
+    """A storage did not do what it was asked; `reason` is why, in the file system's words."""
+
+    def __init__(self, message: str, reason: str = "") -> None:  # the message alone is what a pickled error is made of
+        super().__init__(message)
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Stored:
     """What a storage says of one file: bytes, and when it was written, nanoseconds since the epoch."""
@@ -78,9 +86,9 @@ class Storage:
             self.write(key, content)
             found = self.read(key)
             self.remove(key)
-        except DataError as error:
+        except UnansweredError as error:
             raise DataError(
-                f"{self} cannot be used as storage ({_reason(error)}): check the URL, the keys in the environment and, "
+                f"{self} cannot be used as storage ({error.reason}): check the URL, the keys in the environment and, "
                 "for another make of S3, AWS_ENDPOINT_URL."
             ) from None
         if found != content:
@@ -197,19 +205,16 @@ class Storage:
 
     @contextmanager
     def _asking(self, what: str, key: str) -> Iterator[tuple[Any, str]]:
-        """The file system and the whole path of `key`. Raises `DataError` where it does not answer."""
+        """The file system and the whole path of `key`. Raises `UnansweredError` where it does not answer."""
         try:
             yield self.place(key)
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise DataError(
-                f"Cannot {what} {printable(key)} in the storage {self}: {printable(str(error))[:300]}. "
-                "What was kept before is there: run the same command again to go on."
+            said = " ".join(str(error).split())
+            reason = printable(said[max(0, said.find("AWS Error")) :])[:200]  # before it the key, once more
+            raise UnansweredError(
+                f"Cannot {what} {printable(key)} in the storage {self}: {reason}. "
+                "What was kept before is there: run the same command again to go on.",
+                reason,
             ) from None
-
-
-def _reason(error: DataError) -> str:
-    """What the file system said, without the key that was tried."""
-    said = " ".join(str(error.__context__ or error).split())
-    return printable(said[max(0, said.find("AWS Error")) :])[:200]

@@ -91,7 +91,8 @@ def run_audit(
     require_folder(root, "--root")
     if workers is None:
         require_cluster()
-    place, mirror = workers or RayWorkers(mirror_of(root)), mirror_of(root)
+    mirror = mirror_of(root)
+    place = workers or RayWorkers(mirror)
     require_auxiliary(audit.attacks, given=audit.auxiliary is not None)
     audit = replace(audit, split=audited_split(audit.attacks, audit.split))
     with audit.endpoint.open() as opened:
